@@ -1,0 +1,70 @@
+# Short ways into Meson, Ninja and Node. `make help` lists them.
+BUILD        ?= build
+FUZZ_SECONDS ?= 60
+# How many test files of the system tests run at once.
+SYSTEM_JOBS  ?= 2
+
+SETUP = meson setup -Dwerror=true
+NINJA = ninja
+UNIT  = meson test --no-rebuild --print-errorlogs --suite unit -C
+
+.DEFAULT_GOAL := build
+.PHONY: help build deps demo test test-unit test-system test-asan test-tsan check fuzz bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
+
+build: deps $(BUILD)/build.ninja ## build/posthouse, optimised
+	$(NINJA) -C $(BUILD)
+
+deps: ## install what Debian and npm provide; nothing when all is there
+	@tools/deps
+
+demo: build ## everything in one process, a target and a connector; real requests; URLs to try
+	POSTHOUSE_BIN=$(BUILD)/posthouse tools/demo
+
+test: test-unit test-system ## unit tests, then the real binary with real clients, on both engines
+
+test-unit: build
+	$(UNIT) $(BUILD)
+
+test-system: build
+	POSTHOUSE_BIN=$(BUILD)/posthouse SYSTEM_JOBS=$(SYSTEM_JOBS) tests/system/run
+
+test-asan: deps build-asan/build.ninja ## all tests under the address and undefined behaviour sanitizers
+	$(NINJA) -C build-asan
+	$(UNIT) build-asan
+	POSTHOUSE_BIN=build-asan/posthouse SYSTEM_JOBS=$(SYSTEM_JOBS) tests/system/run
+
+test-tsan: deps build-tsan/build.ninja ## unit tests (loops, pools, inboxes) under the thread sanitizer
+	$(NINJA) -C build-tsan
+	TSAN_OPTIONS=halt_on_error=1 $(UNIT) build-tsan
+
+check: deps ## format, layers, banned functions, sizes
+	tools/check-format
+	tools/check-layers
+	tools/check-style
+
+fuzz: deps build-fuzz/build.ninja ## every fuzz target for FUZZ_SECONDS (60)
+	$(NINJA) -C build-fuzz
+	FUZZ_SECONDS=$(FUZZ_SECONDS) tools/fuzz build-fuzz
+
+bench: build ## the relay beside nginx and OpenSSH; see docs/benchmarks.md
+	POSTHOUSE_BIN=$(BUILD)/posthouse bench/relay
+
+clean: ## remove all builds
+	rm -rf build build-asan build-tsan build-fuzz
+
+$(BUILD)/build.ninja:
+	$(SETUP) --buildtype=debugoptimized $(BUILD)
+
+build-asan/build.ninja:
+	$(SETUP) --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false build-asan
+
+build-tsan/build.ninja:
+	$(SETUP) --buildtype=debug -Doptimization=1 -Db_sanitize=thread -Db_lundef=false build-tsan
+
+# The coverage that steers libFuzzer must be in the libraries too, not in the target alone.
+build-fuzz/build.ninja:
+	CC=clang $(SETUP) --buildtype=debug -Doptimization=1 -Dfuzz=true -Dc_args=-fsanitize=fuzzer-no-link \
+		-Db_sanitize=address,undefined -Db_lundef=false build-fuzz
