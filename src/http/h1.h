@@ -1,0 +1,86 @@
+/*
+ * h1 - HTTP/1.1 messages: strict parsing and writing (RFC 9112), no I/O
+ *
+ * Parsing a head is resumable at any byte: call again with a longer input that
+ * starts at the same place. Every line must end in CR LF; anything that peers
+ * have been seen to disagree about is refused, never guessed:
+ *   Content-Length with Transfer-Encoding, more than one Content-Length, one that
+ *   is not plain digits; Transfer-Encoding other than exactly "chunked", or in
+ *   HTTP/1.0; blank before the colon or at the start of a line (obs-fold), an empty
+ *   or invalid name, bare CR or LF, NUL; a missing, repeated or invalid Host; an
+ *   absolute-form target whose authority differs from Host; another version.
+ * Tolerated: one empty line (CR LF) before a request line (RFC 9112 2.2).
+ *
+ * Threads  pure functions.
+ */
+#pragma once
+#include "http/message.h"
+
+struct h1_limits {
+	size_t line_bytes;  /* request or status line, and each header line */
+	size_t head_bytes;  /* the whole head */
+	size_t headers;     /* header lines */
+};
+
+/* 8 KiB line, 64 KiB head, 100 headers. */
+extern const struct h1_limits h1_limits_default;
+
+/* Zero before the first byte of each message. */
+struct h1_scan {
+	size_t at;    /* bytes already looked at */
+	size_t line;  /* start of the current line */
+	size_t lines; /* complete lines seen */
+};
+
+/*
+ * ERR_OK: `out` is filled (strings point into `in`, the header array is in the
+ * arena) and `*out_len` is the length of the head with its final empty line.
+ * ERR_AGAIN: more bytes are needed. Otherwise `*out_status` is the answer the
+ * client gets before the connection closes: 400, 414, 431, 501 or 505.
+ */
+enum err h1_parse_request(struct arena *a, struct str in, const struct h1_limits *limits,
+			  struct h1_scan *scan, struct http_request *out, size_t *out_len,
+			  int *out_status) MUST_USE;
+
+/* `method` is that of the request: HEAD has no body. 1xx heads are returned like others. */
+enum err h1_parse_response(struct arena *a, struct str in, const struct h1_limits *limits,
+			   enum http_method method, struct h1_scan *scan, struct http_response *out,
+			   size_t *out_len) MUST_USE;
+
+/*
+ * Chunked coding. Extensions are checked for their characters and dropped, at
+ * most 256 bytes a chunk (a flood of them has been an attack). Trailers are
+ * checked like headers, limited to `trailer_bytes` and dropped; framing names in them are refused.
+ */
+struct h1_chunked {
+	int state; /* private, see h1_chunked.c */
+	uint64_t left;
+	uint32_t line_n; /* bytes of the current size line or trailer */
+	uint32_t trailer_n;
+	uint32_t name_n; /* trailer: length of the name kept below */
+	char name[24];
+	bool done;
+};
+
+#define H1_TRAILER_BYTES_MAX 8192
+
+/*
+ * Decodes from the front of `in`: `*out_used` bytes are done with, `*out_data`
+ * is a piece of body inside them (may be empty). Call until `used` is 0 or
+ * d->done. ERR_PROTO on anything malformed.
+ */
+enum err h1_chunked_next(struct h1_chunked *d, struct str in, size_t *out_used,
+			 struct str *out_data) MUST_USE;
+
+/*
+ * Writers append to a buf. Names and values must have been checked
+ * (http_is_token, http_is_field_value): they assert.
+ */
+void h1_write_request_line(struct buf *out, struct str method, struct str target);
+void h1_write_status_line(struct buf *out, int status);
+void h1_write_header(struct buf *out, struct str name, struct str value);
+void h1_write_header_u64(struct buf *out, struct str name, uint64_t value);
+/* The empty line. */
+void h1_write_end(struct buf *out);
+/* "1a2b\r\n"; the data and "\r\n" follow. */
+void h1_write_chunk_head(struct buf *out, size_t n);

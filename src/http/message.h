@@ -1,0 +1,96 @@
+/*
+ * message - HTTP semantics that are the same for every version (RFC 9110)
+ *
+ * Headers are an array in message order: one element per received line, names
+ * as received (compare with str_eq_nocase). Names and values point into the
+ * arena (or input) of whoever parsed them.
+ */
+#pragma once
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+enum http_method {
+	HTTP_OTHER, /* valid token, see the text */
+	HTTP_GET,
+	HTTP_HEAD,
+	HTTP_POST,
+	HTTP_PUT,
+	HTTP_DELETE,
+	HTTP_PATCH,
+	HTTP_OPTIONS,
+	HTTP_CONNECT,
+	HTTP_TRACE,
+};
+
+struct http_header {
+	struct str name;
+	struct str value; /* without blanks around it */
+};
+
+struct http_headers {
+	struct http_header *v;
+	size_t n, cap;
+};
+
+/* How the end of a body is found. */
+enum http_framing {
+	HTTP_BODY_NONE,
+	HTTP_BODY_LENGTH,
+	HTTP_BODY_CHUNKED,
+	HTTP_BODY_CLOSE, /* responses: until the connection ends */
+};
+
+struct http_request {
+	enum http_method method;
+	struct str method_text;
+	struct str target;    /* as received */
+	struct str path;      /* raw, still escaped; "*" for OPTIONS * */
+	struct str query;     /* raw, without '?' ; p NULL when there is no '?' */
+	struct str authority; /* Host, or of an absolute-form target */
+	uint8_t minor;        /* HTTP/1.x */
+	bool keep_alive;
+	bool expect_continue;
+	bool upgrade_websocket; /* Connection: upgrade and Upgrade: websocket */
+	enum http_framing framing;
+	uint64_t content_length; /* HTTP_BODY_LENGTH */
+	struct http_headers headers;
+};
+
+struct http_response {
+	int status;
+	struct str reason;
+	uint8_t minor;
+	bool keep_alive;
+	enum http_framing framing;
+	bool has_content_length; /* also with HEAD and 304, where no body follows */
+	uint64_t content_length;
+	struct http_headers headers;
+};
+
+enum http_method http_method_parse(struct str s);
+/* "Not Found"; "Unknown" for codes without a registered phrase. */
+struct str http_reason(int status);
+
+void http_header_add(struct arena *a, struct http_headers *h, struct str name, struct str value);
+/* First value, STR_NULL when absent. */
+struct str http_header_get(const struct http_headers *h, struct str name);
+/* Removes every line of that name; returns how many. */
+size_t http_header_remove(struct http_headers *h, struct str name);
+/* Replaces all lines of that name by one. */
+void http_header_set(struct arena *a, struct http_headers *h, struct str name, struct str value);
+
+/* RFC 9110 5.6.2 token, not empty. */
+bool http_is_token(struct str s);
+/* No CR, LF, NUL or other control but HTAB (RFC 9110 5.5). */
+bool http_is_field_value(struct str s);
+/* Whether a comma-separated list has the token, ignoring case. */
+bool http_list_has(struct str list, struct str token);
+
+/* Connection, Keep-Alive, Proxy-*, TE, Trailer, Transfer-Encoding, Upgrade. */
+bool http_is_hop_by_hop(struct str name);
+/* Removes the hop-by-hop headers and those that Connection lists (RFC 9110 7.6.1). */
+void http_strip_hop_by_hop(struct http_headers *h);
+/* "content-type" gives "Content-Type"; unknown names stay as received. */
+struct str http_canonical_name(struct str name);

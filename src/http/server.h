@@ -1,0 +1,171 @@
+/*
+ * server - HTTP/1.1 server: exchanges on a loop, handed to a role
+ *
+ * A listener accepts; each connection parses requests and makes one exchange at a
+ * time. The role's dispatch function decides on the loop what becomes of it, by
+ * calling exactly one of:
+ *   exchange_reply      the whole answer is known; an unread body is drained or refused
+ *   exchange_collect    gather the body in memory (limited), then a callback
+ *   exchange_stream     body pieces go to callbacks as they come; the answer may begin any time
+ *   exchange_hijack     take the connection over (WebSocket, event streams)
+ * and later answers with exchange_reply, or exchange_start, exchange_write, exchange_finish.
+ *
+ * Other threads and queues keep exchange_id, never the pointer; exchange_find on
+ * the owning loop says whether the client is still there.
+ *
+ * Ownership  the exchange, its arena and the strings of its request live until
+ *            on_abort was called or the answer is complete (the role must not
+ *            touch it after exchange_reply or exchange_finish).
+ * Threads    the loop of the connection.
+ * Limits     http_limits; the answers 400, 408, 413, 414, 431, 501, 505 are made here.
+ * Spec       RFC 9110, RFC 9112.
+ */
+#pragma once
+#include "base/slots.h"
+#include "http/h1.h"
+#include "http/message.h"
+#include "net/listener.h"
+#include "net/stream.h"
+
+struct exchange;
+
+struct http_limits {
+	struct h1_limits head;
+	uint32_t head_timeout_ms;   /* from the first byte of a head to its end */
+	uint32_t idle_timeout_ms;   /* keep-alive */
+	uint32_t body_timeout_ms;   /* longest silence in a body: 408 */
+	uint32_t write_timeout_ms;  /* longest time in which a client takes nothing */
+	uint32_t connections_max;   /* per listener and loop; beyond: 503 and close */
+};
+extern const struct http_limits http_limits_default;
+
+/* On the loop, for each request whose head is complete. */
+typedef void dispatch_fn(struct exchange *x, void *role);
+
+struct http_server;
+/* One per role listener: shared by all loops, immutable while it listens. */
+struct http_server *http_server_new(const struct http_limits *limits, dispatch_fn *fn, void *role);
+enum err http_server_listen(struct http_server *s, struct loops *loops, struct str address,
+			    struct fault *f) MUST_USE;
+/* Addresses bound, with real ports: i from 0; NULL past the end. */
+const struct addr *http_server_addr(const struct http_server *s, size_t i);
+/*
+ * Drain: no new connections, answers carry Connection: close, idle connections
+ * close. http_server_active counts what is left over all loops.
+ */
+void http_server_drain(struct http_server *s);
+unsigned http_server_active(const struct http_server *s);
+/* Closes what is left and frees. The loops must be running. */
+void http_server_free(struct http_server **s);
+
+struct http_server_stats {
+	uint64_t connections_total, requests_total, bad_requests_total;
+	uint64_t connections; /* now */
+};
+void http_server_stats(const struct http_server *s, struct http_server_stats *out);
+
+/* ---- request side ---- */
+
+struct exchange_id {
+	struct loop *loop;
+	struct slot_id id;
+};
+
+const struct http_request *exchange_request(const struct exchange *x);
+/* For editing before it is passed on. */
+struct http_headers *exchange_headers(struct exchange *x);
+struct arena *exchange_arena(struct exchange *x);
+struct loop *exchange_loop(const struct exchange *x);
+struct exchange_id exchange_id(struct exchange *x);
+/* On the loop of the id: NULL when it has gone. */
+struct exchange *exchange_find(struct exchange_id id);
+/* The role's own object for this exchange. */
+void exchange_set_user(struct exchange *x, void *user);
+void *exchange_user(const struct exchange *x);
+/* The client's address as seen by the socket. */
+const struct addr *exchange_peer(struct exchange *x);
+bool exchange_is_tls(const struct exchange *x);
+/* Host header (or authority of an absolute target). */
+struct str exchange_host(const struct exchange *x);
+/* Milliseconds (loop time) at which the head was complete. */
+uint64_t exchange_start_ms(const struct exchange *x);
+
+struct exchange_handler {
+	/* A piece of the body. Pause with exchange_pause_body. NULL for exchange_collect. */
+	void (*on_data)(struct exchange *x, struct str data);
+	/* The body is complete (also called when there is none). */
+	void (*on_end)(struct exchange *x);
+	/* Room again after exchange_pending was above STREAM_HIGH_WATER. May be NULL. */
+	void (*on_drained)(struct exchange *x);
+	/*
+	 * The client has gone, or broke the protocol (then the answer was sent by the
+	 * server), or a time or size limit struck (`status` 408 or 413: nothing was sent yet, and the
+	 * role's answer is not needed). Last call.
+	 */
+	void (*on_abort)(struct exchange *x, int status);
+};
+
+/*
+ * Collects up to `max` bytes, then h->on_end; exchange_body has them. A larger body
+ * is answered 413. "Expect: 100-continue" is answered when the size is acceptable.
+ */
+void exchange_collect(struct exchange *x, size_t max, const struct exchange_handler *h);
+struct str exchange_body(const struct exchange *x);
+/* Streams, up to `max` bytes (413 beyond, before a byte when Content-Length tells). */
+void exchange_stream(struct exchange *x, uint64_t max, const struct exchange_handler *h);
+void exchange_pause_body(struct exchange *x);
+void exchange_resume_body(struct exchange *x);
+
+/* ---- answer side ---- */
+
+enum exchange_body_kind {
+	EXCHANGE_BODY_STR,  /* copied */
+	EXCHANGE_BODY_MEM,  /* not copied; release(arg) when done */
+	EXCHANGE_BODY_FILE, /* fd, from 0; closed when done */
+};
+
+struct exchange_answer {
+	int status;
+	const struct http_header *headers; /* checked by the caller; no framing headers */
+	size_t n_headers;
+	enum exchange_body_kind kind;
+	struct str body;             /* STR, MEM */
+	void (*release)(void *arg);  /* MEM */
+	void *arg;
+	int fd;                      /* FILE */
+	uint64_t file_size;
+	/* To HEAD, or 304: the length to announce instead of the body's; has = use it. */
+	bool has_length;
+	uint64_t length;
+	bool close; /* end the connection after this answer */
+};
+
+/*
+ * Sends head and body. Adds Date, Content-Length (never for 1xx, 204) and, when
+ * needed, Connection. To HEAD no body is sent.
+ */
+void exchange_reply(struct exchange *x, const struct exchange_answer *a);
+/* Status and an empty body. */
+void exchange_reply_status(struct exchange *x, int status);
+/* Status, content type and text. */
+void exchange_reply_text(struct exchange *x, int status, struct str content_type, struct str body);
+
+/*
+ * A streamed answer: `length` < 0 = chunked (for HTTP/1.0: until close). Then
+ * any number of writes, then finish; or exchange_cut when it cannot be completed.
+ */
+void exchange_start(struct exchange *x, int status, const struct http_header *headers, size_t n,
+		    int64_t length);
+void exchange_write(struct exchange *x, struct str data);
+void exchange_finish(struct exchange *x);
+/* Breaks the connection so that the client sees the answer is incomplete. */
+void exchange_cut(struct exchange *x);
+size_t exchange_pending(const struct exchange *x);
+
+/*
+ * Takes the stream away from HTTP: `early` gets the bytes that came behind the
+ * head (into the exchange's arena). The exchange ends when the role calls
+ * exchange_release (which frees its arena). The role writes the response head itself.
+ */
+struct stream *exchange_hijack(struct exchange *x, struct str *early);
+void exchange_release(struct exchange *x);

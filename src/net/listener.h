@@ -1,0 +1,25 @@
+/*
+ * listener - accepts connections, on every loop, through SO_REUSEPORT
+ *
+ * One listener has a socket for each loop; the kernel spreads connections over
+ * them. Running out of descriptors pauses accepting for 100 ms instead of spinning.
+ *
+ * Threads  open, close: the main thread, through loop_call. on_accept: each loop.
+ */
+#pragma once
+#include "loop/loop.h"
+#include "net/addr.h"
+
+struct listener;
+
+/* Owns `fd`, which is non-blocking and close-on-exec. */
+typedef void accept_fn(struct loop *l, int fd, const struct addr *peer, void *arg);
+
+/* Binds on all loops; port 0 picks one port for all. `f` says which address and why. */
+enum err listener_open(struct loops *loops, struct str address, accept_fn *fn, void *arg,
+		       struct listener **out, struct fault *f) MUST_USE;
+/* The bound address, with the real port. */
+const struct addr *listener_addr(const struct listener *l);
+/* No more connections; those accepted live on. */
+void listener_stop(struct listener *l);
+void listener_free(struct listener **l);

@@ -1,0 +1,126 @@
+/*
+ * stream - one connection as bytes in, bytes out
+ *
+ * Completion-shaped: the owner is handed bytes and queues bytes; when and how they
+ * move is the stream's affair (readiness today, io_uring later, TLS in between
+ * through stream_ops). Reading happens only after epoll said so and into the
+ * loop's scratch; a stream holds input memory only for bytes that its owner did not
+ * consume, and output memory only while something is unsent. Everything queued in
+ * one turn leaves in one system call at the turn's end. TCP_NODELAY is always on.
+ *
+ * Life  stream_new takes the descriptor. The stream ends once, in one of two ways:
+ *       the owner calls stream_close or stream_abort and is not called again; or
+ *       on_close is called, last of all. In both cases the stream frees itself.
+ *
+ * Back-pressure  stream_pause_read stops on_data; stream_pending says what is
+ *       unsent, and on_drained tells when it is all gone after it had been above
+ *       STREAM_HIGH_WATER. A peer that takes nothing for write_timeout_ms is
+ *       dropped with ERR_TIMEOUT.
+ *
+ * Threads  the loop that owns it. stream_detach / stream_attach move it.
+ */
+#pragma once
+#include "loop/loop.h"
+#include "net/addr.h"
+
+#define STREAM_HIGH_WATER ((size_t)256 << 10)
+
+struct stream;
+
+struct stream_handler {
+	/*
+	 * Bytes `p[0..n)` are there (may be modified in place). Returns how many
+	 * were consumed; the rest is shown again, with more behind it, at the next
+	 * read or stream_resume_read. May close the stream (the return value is then ignored).
+	 */
+	size_t (*on_data)(struct stream *s, char *p, size_t n);
+	/* The peer will send no more. NULL: treated as on_close(ERR_CLOSED). */
+	void (*on_eof)(struct stream *s);
+	/* May be NULL. */
+	void (*on_drained)(struct stream *s);
+	/* Broken (ERR_IO), timed out (ERR_TIMEOUT) or closed by the peer (ERR_CLOSED). */
+	void (*on_close)(struct stream *s, enum err why);
+};
+
+/* What TLS will replace. Results: > 0 bytes, 0 end of stream, -1 try later, -2 broken. */
+struct stream_ops {
+	ptrdiff_t (*recv)(struct stream *s, void *p, size_t n);
+	ptrdiff_t (*sendv)(struct stream *s, const struct str *v, unsigned n);
+	/* NULL: the stream reads the file and uses sendv. */
+	ptrdiff_t (*sendfile)(struct stream *s, int fd, int64_t *offset, size_t n);
+	void (*shutdown)(struct stream *s);
+	void (*free)(struct stream *s);
+};
+
+struct stream {
+	/* constant after stream_new */
+	const struct stream_ops *ops;
+	void *transport; /* of ops: TLS state; NULL for TCP */
+	/* owning loop only */
+	struct loop *loop; /* NULL while detached */
+	const struct stream_handler *handler;
+	void *user;
+	struct io io;
+	struct buf in;         /* bytes not consumed yet */
+	struct buf out;        /* bytes to send first ... */
+	struct list segs;      /* ... then these */
+	size_t segs_bytes;
+	struct later flush;
+	struct later redeliver;
+	struct timer write_timer;
+	struct grave grave;
+	uint32_t write_timeout_ms;
+	bool readable : 1;     /* the last read filled its buffer, or reading was paused */
+	bool read_paused : 1;
+	bool in_callback : 1;
+	bool eof : 1;          /* peer sent FIN */
+	bool eof_told : 1;
+	bool hangup : 1;
+	bool write_blocked : 1;
+	bool was_high : 1;
+	bool connecting : 1;
+	bool closing : 1;      /* flush, then end */
+	bool lingering : 1;    /* sent FIN, waiting for the peer's */
+	bool dead : 1;
+	uint64_t bytes_in, bytes_out;
+};
+
+/* Takes `fd` (non-blocking). The caller sets the handler before returning to the loop. */
+struct stream *stream_new(struct loop *l, int fd, const struct stream_handler *h, void *user);
+/*
+ * Starts a TCP connection; on_drained is not called for it, `on_connect` is, once,
+ * with ERR_OK (the stream is usable) or a failure (the stream is gone; on_close is not called).
+ */
+typedef void stream_connect_fn(struct stream *s, void *user, enum err result);
+struct stream *stream_connect(struct loop *l, const struct addr *to, uint32_t timeout_ms,
+			      stream_connect_fn *on_connect, const struct stream_handler *h,
+			      void *user);
+void stream_set_handler(struct stream *s, const struct stream_handler *h, void *user);
+
+/* Where to append bytes to send; valid until the next call on the stream. Then stream_flush. */
+struct buf *stream_out(struct stream *s);
+/* Sends at the end of the turn. */
+void stream_flush(struct stream *s);
+/* Copies, and stream_flush. */
+void stream_write(struct stream *s, struct str data);
+/* Queues memory without a copy; `release(arg)` when sent or dropped (may be NULL). */
+void stream_write_mem(struct stream *s, struct str data, void (*release)(void *arg), void *arg);
+/* Queues a piece of a file; takes `fd` and closes it. */
+void stream_write_file(struct stream *s, int fd, int64_t offset, uint64_t n);
+/* Bytes not yet given to the kernel. */
+size_t stream_pending(const struct stream *s);
+
+void stream_pause_read(struct stream *s);
+void stream_resume_read(struct stream *s);
+
+/* Sends what is queued, then FIN, and waits shortly for the peer's (so that no RST eats the answer). */
+void stream_close(struct stream *s);
+/* At once; unsent bytes are dropped. */
+void stream_abort(struct stream *s);
+
+/* Off its loop, to travel in a message; then onto another. Only outside on_data, or from it if it returns n. */
+void stream_detach(struct stream *s);
+void stream_attach(struct stream *s, struct loop *l);
+
+enum err stream_peer(const struct stream *s, struct addr *out) MUST_USE;
+enum err stream_local(const struct stream *s, struct addr *out) MUST_USE;
