@@ -58,7 +58,7 @@ ptrdiff_t str_find(struct str s, struct str needle);
 struct str str_trim(struct str s);
 /*
  * Takes the part before the next `sep` off the front of `*rest`. False when
- * nothing is left. "a,,b" gives "a", "", "b"; "" gives nothing.
+ * nothing is left. "a,,b" gives "a", "", "b"; "a," gives "a"; "" gives nothing.
  */
 bool str_split(struct str *rest, char sep, struct str *out_part);
 
@@ -72,9 +72,6 @@ const char *str_cstr(struct arena *a, struct str s);
 struct str str_fmt(struct arena *a, const char *fmt, ...) PRINTF(2, 3);
 struct str str_lower(struct arena *a, struct str s);
 struct str str_upper(struct arena *a, struct str s);
-/* FNV-1a over folded bytes: for header names, never for keys a peer may choose. */
-uint32_t str_hash_nocase(struct str s);
-
 static inline char ascii_lower(char c)
 {
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
@@ -83,4 +80,15 @@ static inline char ascii_lower(char c)
 static inline char ascii_upper(char c)
 {
 	return c >= 'a' && c <= 'z' ? (char)(c & ~0x20) : c;
+}
+
+/* FNV-1a over folded bytes: for header names, never for keys a peer may choose. */
+static inline uint32_t str_hash_nocase(struct str s)
+{
+	uint32_t h = 2166136261u;
+
+	for (size_t i = 0; i < s.n; i++) {
+		h = (h ^ (uint8_t)ascii_lower(s.p[i])) * 16777619u;
+	}
+	return h;
 }

@@ -18,5 +18,10 @@ static inline bool utf8_is_complete(const struct utf8_state *s)
 }
 
 bool utf8_is_valid(struct str s);
-/* Appends code point `c` encoded; returns its length (1 to 4). */
+/* Length of the valid character at the front (1 to 4); 0 when there is none. */
+size_t utf8_next(struct str s);
+/*
+ * Writes code point `c` encoded; returns its length (1 to 4). Surrogates and
+ * numbers beyond U+10FFFF become U+FFFD.
+ */
 size_t utf8_put(char out[4], uint32_t c);

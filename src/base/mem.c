@@ -1,0 +1,43 @@
+/*
+ * mem - the process heap, see mem.h
+ */
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void *mem_alloc(size_t n)
+{
+	void *p = malloc(n ? n : 1);
+
+	ASSERT(p != NULL);
+	return p;
+}
+
+void *mem_zalloc(size_t n)
+{
+	void *p = calloc(1, n ? n : 1);
+
+	ASSERT(p != NULL);
+	return p;
+}
+
+void *mem_resize(void *p, size_t n)
+{
+	void *q = realloc(p, n ? n : 1);
+
+	ASSERT(q != NULL);
+	return q;
+}
+
+void mem_free(void *p)
+{
+	free(p);
+}
+
+void mem_wipe(void *p, size_t n)
+{
+	if (n > 0) {
+		explicit_bzero(p, n);
+	}
+}
