@@ -5,6 +5,7 @@
  * CLEF (Seq). Lines are built on the caller's stack, put into a bounded ring and
  * written by one thread; when the ring is full lines are counted and dropped, so
  * logging never blocks a loop. Untrusted text is escaped. Secrets are not passed.
+ * A line has at most 4 KiB: long values are cut, fields that do not fit left out.
  *
  *	log_warn("relay", "connection dropped", LOG_STR("tenant", name),
  *		 LOG_INT("in_flight", n));
@@ -32,7 +33,10 @@ struct log_field {
 #define LOG_INT(k, v) ((struct log_field){.key = (k), .type = LOG_FIELD_INT, .i = (int64_t)(v)})
 #define LOG_FAULT(f) LOG_STR("error", str_c((f)->text))
 
-/* Writes to stderr. Starts the writer thread; log_stop flushes and joins it. */
+/*
+ * Writes to stderr. Starts the writer thread; log_stop flushes and joins it.
+ * Before and after, log_write writes directly, as text or in the last format.
+ */
 void log_start(enum log_level min_level, enum log_format format);
 void log_stop(void);
 void log_set_level(enum log_level min_level);
@@ -51,6 +55,7 @@ void log_write(enum log_level level, const char *role, const char *message,
 			log_write(level, role, message, log_f_ + 1, ARRAY_LEN(log_f_) - 1);        \
 		}                                                                                  \
 	} while (0)
+#define log_trace(role, message, ...) LOG_AT(LOG_TRACE, role, message, ##__VA_ARGS__)
 #define log_debug(role, message, ...) LOG_AT(LOG_DEBUG, role, message, ##__VA_ARGS__)
 #define log_info(role, message, ...) LOG_AT(LOG_INFO, role, message, ##__VA_ARGS__)
 #define log_warn(role, message, ...) LOG_AT(LOG_WARN, role, message, ##__VA_ARGS__)
