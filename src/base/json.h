@@ -24,14 +24,14 @@ enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSO
 struct json {
 	enum json_type type;
 	bool boolean;
-	struct str text;        /* STRING: decoded value; NUMBER: as written */
-	struct str key;         /* name, when a member of an object */
-	struct json *child;     /* ARRAY, OBJECT: first element or member */
-	struct json *next;      /* sibling */
-	size_t n;               /* ARRAY, OBJECT: number of children */
+	struct str text;    /* STRING: decoded value; NUMBER: as written */
+	struct str key;	    /* name, when a member of an object */
+	struct json *child; /* ARRAY, OBJECT: first element or member */
+	struct json *next;  /* sibling */
+	size_t n;	    /* ARRAY, OBJECT: number of children */
 };
 
-/* `f` (may be NULL) says what is wrong and at which byte. */
+/* `f` (may be NULL) says what is wrong and at which byte. Fails with ERR_INVALID only. */
 enum err json_parse(struct arena *a, struct str text, struct json **out, struct fault *f) MUST_USE;
 
 /* NULL when absent (or `obj` is no object). */
@@ -63,7 +63,7 @@ void json_end_object(struct json_writer *w);
 void json_begin_array(struct json_writer *w);
 void json_end_array(struct json_writer *w);
 void json_key(struct json_writer *w, struct str key);
-void json_put_str(struct json_writer *w, struct str s); /* invalid UTF-8 becomes U+FFFD */
+void json_put_str(struct json_writer *w, struct str s);		/* invalid UTF-8 becomes U+FFFD */
 void json_put_str_or_null(struct json_writer *w, struct str s); /* s.p NULL = null */
 void json_put_int(struct json_writer *w, int64_t v);
 void json_put_bool(struct json_writer *w, bool v);
@@ -72,15 +72,16 @@ void json_put_raw(struct json_writer *w, struct str json); /* already JSON */
 void json_put_tree(struct json_writer *w, const struct json *v);
 
 enum json_field_type {
-	JSON_F_STR,      /* struct str; null or absent = STR_NULL */
-	JSON_F_BOOL,     /* bool */
-	JSON_F_I64,      /* int64_t */
-	JSON_F_OPT_I64,  /* struct opt_i64; null or absent = not set */
+	JSON_F_STR,	 /* struct str; null or absent = STR_NULL */
+	JSON_F_BOOL,	 /* bool */
+	JSON_F_I64,	 /* int64_t */
+	JSON_F_OPT_I64,	 /* struct opt_i64; null or absent = not set */
 	JSON_F_OPT_BOOL, /* struct opt_bool */
-	JSON_F_SPAN,     /* struct opt_i64 of ms, written as .NET TimeSpan "c" */
-	JSON_F_TIME,     /* struct opt_i64 of wall ms, written as ISO 8601 */
-	JSON_F_GUID,     /* struct guid, written D */
-	JSON_F_TREE,     /* const struct json *; kept as is */
+	JSON_F_SPAN,	 /* struct opt_i64 of ms, written as .NET TimeSpan "c" */
+	JSON_F_TIME,	 /* struct opt_i64 of wall ms, written as ISO 8601 */
+	JSON_F_GUID,	 /* struct guid, written D */
+	JSON_F_OPT_GUID, /* the same; all zero = null or absent */
+	JSON_F_TREE,	 /* const struct json *; kept as is */
 };
 
 struct opt_i64 {
@@ -103,7 +104,7 @@ struct json_field {
 	enum json_field_type type;
 	size_t offset;
 	unsigned flags;
-	int64_t min, max; /* strings: length in bytes (max 0 = no limit); numbers: range if max > min */
+	int64_t min, max; /* strings: bytes (max 0 = no limit); numbers: range if max > min */
 };
 
 struct json_shape {
@@ -112,7 +113,11 @@ struct json_shape {
 	size_t n;
 };
 
-/* Names match case-insensitively; unknown members are ignored. `out` is zeroed first. */
+/*
+ * Names match case-insensitively; unknown members are ignored, a member given twice
+ * (in whatever case) is refused. Whole numbers may also come as strings, as in .NET.
+ * Fields of the table are zeroed first. Faults read "tenant.name: is required".
+ */
 enum err json_decode(const struct json_shape *shape, const struct json *obj, void *out,
 		     struct fault *f) MUST_USE;
 void json_encode(const struct json_shape *shape, const void *obj, struct json_writer *w);

@@ -1,0 +1,210 @@
+#include "base/json.h"
+#include "base/json_int.h"
+#include "base/utf8.h"
+
+/* The state is one bit: what follows an opening bracket or a key needs no comma. */
+static void separate(struct json_writer *w)
+{
+	if (w->comma) {
+		buf_putc(w->out, ',');
+	}
+	w->comma = true;
+}
+
+static void open_with(struct json_writer *w, char bracket)
+{
+	separate(w);
+	buf_putc(w->out, bracket);
+	w->comma = false;
+}
+
+static void close_with(struct json_writer *w, char bracket)
+{
+	buf_putc(w->out, bracket);
+	w->comma = true;
+}
+
+void json_begin_object(struct json_writer *w)
+{
+	open_with(w, '{');
+}
+
+void json_end_object(struct json_writer *w)
+{
+	close_with(w, '}');
+}
+
+void json_begin_array(struct json_writer *w)
+{
+	open_with(w, '[');
+}
+
+void json_end_array(struct json_writer *w)
+{
+	close_with(w, ']');
+}
+
+static void put_escape(struct buf *out, unsigned char c)
+{
+	static const char hex[] = "0123456789abcdef";
+	static const char letters[0x20] = {
+		['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+	char seq[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+
+	if (c < 0x20 && !letters[c]) {
+		buf_append(out, seq, sizeof(seq));
+		return;
+	}
+	seq[1] = c < 0x20 ? letters[c] : (char)c;
+	buf_append(out, seq, 2);
+}
+
+/* Length of the character at the start of `s`, 0 when it is broken. */
+static size_t char_len(struct str s)
+{
+	for (size_t n = 1; n <= 4 && n <= s.n; n++) {
+		if (utf8_is_valid(str_of(s.p, n))) {
+			return n;
+		}
+	}
+	return 0;
+}
+
+/* A run without specials but with at least one broken character: rare, so slow. */
+static void put_repaired(struct buf *out, struct str s)
+{
+	while (s.n > 0) {
+		size_t n = char_len(s);
+
+		if (n == 0) {
+			buf_puts(out, "\xef\xbf\xbd");
+			n = 1;
+		} else {
+			buf_append(out, s.p, n);
+		}
+		s = str_skip(s, n);
+	}
+}
+
+static void put_run(struct buf *out, struct str run, bool high)
+{
+	if (high && !utf8_is_valid(run)) {
+		put_repaired(out, run);
+		return;
+	}
+	buf_put(out, run);
+}
+
+static void put_quoted(struct buf *out, struct str s)
+{
+	const char *p = s.p ? s.p : "";
+	const char *end = p + s.n;
+
+	(void)buf_reserve(out, s.n + 2);
+	buf_putc(out, '"');
+	while (p < end) {
+		bool high = false;
+		const char *stop = json_scan(p, end, &high);
+
+		put_run(out, str_of(p, (size_t)(stop - p)), high);
+		if (stop < end) {
+			put_escape(out, (unsigned char)*stop++);
+		}
+		p = stop;
+	}
+	buf_putc(out, '"');
+}
+
+void json_key(struct json_writer *w, struct str key)
+{
+	separate(w);
+	put_quoted(w->out, key);
+	buf_putc(w->out, ':');
+	w->comma = false;
+}
+
+void json_put_str(struct json_writer *w, struct str s)
+{
+	separate(w);
+	put_quoted(w->out, s);
+}
+
+void json_put_str_or_null(struct json_writer *w, struct str s)
+{
+	if (s.p) {
+		json_put_str(w, s);
+	} else {
+		json_put_null(w);
+	}
+}
+
+void json_put_int(struct json_writer *w, int64_t v)
+{
+	char text[20];
+	char *p = text + sizeof(text);
+	uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+
+	separate(w);
+	do {
+		*--p = (char)('0' + u % 10);
+		u /= 10;
+	} while (u);
+	if (v < 0) {
+		*--p = '-';
+	}
+	buf_append(w->out, p, (size_t)(text + sizeof(text) - p));
+}
+
+void json_put_bool(struct json_writer *w, bool v)
+{
+	json_put_raw(w, v ? STR("true") : STR("false"));
+}
+
+void json_put_null(struct json_writer *w)
+{
+	json_put_raw(w, STR("null"));
+}
+
+void json_put_raw(struct json_writer *w, struct str json)
+{
+	separate(w);
+	buf_put(w->out, json);
+}
+
+static void put_children(struct json_writer *w, const struct json *v)
+{
+	for (const struct json *c = v->child; c; c = c->next) {
+		if (v->type == JSON_OBJECT) {
+			json_key(w, c->key);
+		}
+		json_put_tree(w, c);
+	}
+}
+
+void json_put_tree(struct json_writer *w, const struct json *v)
+{
+	switch (v ? v->type : JSON_NULL) {
+	case JSON_NULL:
+		json_put_null(w);
+		return;
+	case JSON_BOOL:
+		json_put_bool(w, v->boolean);
+		return;
+	case JSON_NUMBER:
+		json_put_raw(w, v->text);
+		return;
+	case JSON_STRING:
+		json_put_str(w, v->text);
+		return;
+	case JSON_ARRAY:
+		json_begin_array(w);
+		put_children(w, v);
+		json_end_array(w);
+		return;
+	case JSON_OBJECT:
+		json_begin_object(w);
+		put_children(w, v);
+		json_end_object(w);
+		return;
+	}
+}
