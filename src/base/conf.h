@@ -32,23 +32,23 @@ struct conf_strs {
 /* The tree as read from YAML or JSON, with places for errors. */
 struct conf_node {
 	enum { CONF_NODE_SCALAR, CONF_NODE_LIST, CONF_NODE_MAP } kind;
-	struct str key;             /* when a member of a map */
-	struct str text;            /* scalar */
-	struct conf_node *child;    /* list, map: first */
+	struct str key;		 /* when a member of a map */
+	struct str text;	 /* scalar; p NULL = null, which counts as not given */
+	struct conf_node *child; /* list, map: first */
 	struct conf_node *next;
-	struct str source;          /* file name, or the environment variable */
-	unsigned line;              /* 1-based; 0 = not from a file */
+	struct str source; /* file name, or the environment variable */
+	unsigned line;	   /* 1-based; 0 = not from a file */
 };
 
 struct conf_key {
-	const char *name;           /* within the section: "request_expiration" */
+	const char *name; /* within the section: "request_expiration" */
 	enum conf_type type;
-	size_t offset;
-	const char *dflt;           /* text as in a file; NULL = none */
-	int64_t min, max;           /* numbers; max 0 = no upper limit */
+	size_t offset;		    /* of the value in the role's struct */
+	const char *dflt;	    /* text as in a file; NULL = none */
+	int64_t min, max;	    /* numbers; max 0 = no upper limit */
 	const char *const *choices; /* CONF_ENUM: NULL-terminated */
 	unsigned flags;
-	const char *doc;            /* one sentence for the reference */
+	const char *doc; /* one sentence for the reference */
 };
 
 enum { CONF_RELOAD = 1 /* takes effect on SIGHUP */, CONF_REQUIRED = 2 };
@@ -62,14 +62,29 @@ struct conf_section {
 };
 
 /*
- * Fills `out` (zeroed first) with defaults, then with the node's values. `node`
- * may be NULL. Fails on the first unknown key, wrong type or value out of range,
+ * Fills the fields of `out` that the table names with zeros, defaults, and then the
+ * node's values. `node` may be NULL. Fails on the first unknown key (not in section
+ * "", whose map also holds the other sections), wrong type or value out of range,
  * with a text that names the source, line, key and what is allowed.
  */
 enum err conf_apply(struct arena *a, const struct conf_section *section,
 		    const struct conf_node *node, void *out, struct fault *f) MUST_USE;
-/* NULL when absent. */
+/* NULL when absent (or `map` is no map). */
 const struct conf_node *conf_get(const struct conf_node *map, struct str key);
-/* One scalar, for roles that read a CONF_NODE themselves. */
+const struct conf_node *conf_get_nocase(const struct conf_node *map, struct str key);
+/* Of a scalar; STR_NULL otherwise. */
+struct str conf_text(const struct conf_node *node);
+bool conf_is_null(const struct conf_node *node); /* absent counts */
+/*
+ * One value, for roles that read a CONF_NODE themselves. `out` points to the value:
+ * the offset is not used. A null gives the default.
+ */
 enum err conf_value(struct arena *a, const struct conf_key *key, const struct conf_node *node,
 		    void *out, struct fault *f) MUST_USE;
+/* Fault "posthouse.yaml:12: `text`", for checks of the role itself. */
+enum err conf_fault(struct fault *f, const struct conf_node *node, const char *fmt, ...)
+	PRINTF(3, 4);
+/* The known key nearest to a misspelt one, or NULL. `known` has `n` names. */
+const char *conf_nearest(struct str key, const char *const *known, size_t n);
+/* Bytes that a value of that type takes. */
+size_t conf_type_size(enum conf_type type);
