@@ -18,14 +18,14 @@ struct job;
 typedef void job_fn(struct job *j, void *worker); /* on a worker; `worker` from pool_ops.init */
 
 struct job {
-	struct msg msg;          /* private: the way home */
-	struct list_node node;   /* private: the queue */
+	struct msg msg;	       /* private: the way home */
+	struct list_node node; /* private: the queue */
 	job_fn *run;
 	void (*done)(struct job *j); /* on the home loop, or after drop; owns and frees the job */
 	struct loop *home;
-	atomic_bool canceled;    /* set by the loop; the worker may look */
-	uint64_t deadline_ms;    /* monotonic; 0 = none. Late jobs are not run: done with expired */
-	bool expired;            /* out */
+	atomic_bool canceled; /* set by the loop; the worker may look */
+	uint64_t deadline_ms; /* monotonic; 0 = none. Late jobs are not run: done with expired */
+	bool expired;	      /* out */
 };
 
 struct pool_ops {

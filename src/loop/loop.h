@@ -60,7 +60,7 @@ typedef void timer_fn(struct timer *t);
 struct timer {
 	uint64_t want_ms; /* when to fire; 0 = paused */
 	uint64_t due_ms;  /* key in the heap, never after want_ms */
-	uint32_t pos;     /* heap index + 1; 0 = not in the heap */
+	uint32_t pos;	  /* heap index + 1; 0 = not in the heap */
 	timer_fn *fn;
 };
 

@@ -17,7 +17,8 @@
  *       STREAM_HIGH_WATER. A peer that takes nothing for write_timeout_ms is
  *       dropped with ERR_TIMEOUT.
  *
- * Threads  the loop that owns it. stream_detach / stream_attach move it.
+ * Threads  the loop that owns it. stream_detach / stream_attach move it: from its own
+ *          on_data, a timer, a message or deferred work, never from another stream's event.
  */
 #pragma once
 #include "loop/loop.h"
@@ -50,6 +51,7 @@ struct stream_ops {
 	ptrdiff_t (*sendfile)(struct stream *s, int fd, int64_t *offset, size_t n);
 	void (*shutdown)(struct stream *s);
 	void (*free)(struct stream *s);
+	bool short_read_drains; /* a read that returns less than asked emptied the socket */
 };
 
 struct stream {
@@ -61,26 +63,27 @@ struct stream {
 	const struct stream_handler *handler;
 	void *user;
 	struct io io;
-	struct buf in;         /* bytes not consumed yet */
-	struct buf out;        /* bytes to send first ... */
-	struct list segs;      /* ... then these */
-	size_t segs_bytes;
+	int detached_fd;
+	struct buf in;	  /* bytes not consumed yet */
+	struct buf out;	  /* bytes to send first ... */
+	struct list segs; /* ... then these */
 	struct later flush;
 	struct later redeliver;
-	struct timer write_timer;
+	struct timer timer; /* connecting, a blocked write, lingering: one at a time */
+	void (*on_connect)(struct stream *s, void *user, enum err result);
+	enum err connect_result;
 	struct grave grave;
 	uint32_t write_timeout_ms;
-	bool readable : 1;     /* the last read filled its buffer, or reading was paused */
+	bool readable : 1; /* the last read filled its buffer, or reading was paused */
 	bool read_paused : 1;
-	bool in_callback : 1;
-	bool eof : 1;          /* peer sent FIN */
+	bool eof : 1; /* peer sent FIN */
 	bool eof_told : 1;
 	bool hangup : 1;
 	bool write_blocked : 1;
 	bool was_high : 1;
 	bool connecting : 1;
-	bool closing : 1;      /* flush, then end */
-	bool lingering : 1;    /* sent FIN, waiting for the peer's */
+	bool closing : 1;   /* flush, then end */
+	bool lingering : 1; /* sent FIN, waiting for the peer's */
 	bool dead : 1;
 	uint64_t bytes_in, bytes_out;
 };
@@ -113,12 +116,14 @@ size_t stream_pending(const struct stream *s);
 void stream_pause_read(struct stream *s);
 void stream_resume_read(struct stream *s);
 
-/* Sends what is queued, then FIN, and waits shortly for the peer's (so that no RST eats the answer). */
+/* Sends what is queued, then FIN, and waits shortly for the peer's (so that no RST eats the
+ * answer). */
 void stream_close(struct stream *s);
 /* At once; unsent bytes are dropped. */
 void stream_abort(struct stream *s);
 
-/* Off its loop, to travel in a message; then onto another. Only outside on_data, or from it if it returns n. */
+/* Off its loop, to travel in a message; then onto another. Only outside on_data, or from it if it
+ * returns n. */
 void stream_detach(struct stream *s);
 void stream_attach(struct stream *s, struct loop *l);
 

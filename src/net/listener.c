@@ -1,0 +1,251 @@
+#include "net/listener.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ACCEPTS_PER_TURN 64
+#define EXHAUSTED_PAUSE_MS 100
+#define BACKLOG 4096
+
+struct acceptor {
+	struct io io;
+	struct later again;
+	struct timer pause;
+	struct loop *loop;
+	struct listener *owner;
+};
+
+struct listener {
+	/* constant after listener_open */
+	struct addr addr;
+	accept_fn *fn;
+	void *arg;
+	unsigned n;
+	/* each touched by its own loop */
+	struct acceptor *acceptors;
+};
+
+static void accept_some(struct acceptor *a);
+
+static void on_again(struct later *w)
+{
+	accept_some(container_of(w, struct acceptor, again));
+}
+
+static void on_pause_over(struct timer *t)
+{
+	accept_some(container_of(t, struct acceptor, pause));
+}
+
+static bool is_exhausted(int e)
+{
+	return e == EMFILE || e == ENFILE || e == ENOBUFS || e == ENOMEM;
+}
+
+static void accept_some(struct acceptor *a)
+{
+	for (unsigned i = 0; i < ACCEPTS_PER_TURN && a->io.fd >= 0; i++) {
+		struct addr peer = {.len = sizeof(peer.sa)};
+		int fd = accept4(a->io.fd, (struct sockaddr *)&peer.sa, &peer.len,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			a->owner->fn(a->loop, fd, &peer, a->owner->arg);
+		} else if (errno == EAGAIN) {
+			return;
+		} else if (is_exhausted(errno)) {
+			log_warn("net",
+				 "out of descriptors: accepting pauses; raise the limit of open "
+				 "files",
+				 LOG_INT("pause_ms", EXHAUSTED_PAUSE_MS));
+			timer_start(a->loop, &a->pause, EXHAUSTED_PAUSE_MS, on_pause_over);
+			return;
+		}
+		/* Anything else concerned that one connection only. */
+	}
+	if (a->io.fd >= 0) {
+		loop_next_turn(a->loop, &a->again, on_again);
+	}
+}
+
+static void on_acceptable(struct io *io, unsigned events)
+{
+	struct acceptor *a = container_of(io, struct acceptor, io);
+
+	if (events & IO_READ && !timer_is_armed(&a->pause)) {
+		accept_some(a);
+	}
+}
+
+static enum err bind_one(const struct addr *addr, int *out_fd, struct fault *f)
+{
+	int one = 1, zero = 0;
+	int fd = socket(addr->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	char text[ADDR_TEXT_MAX];
+
+	(void)addr_format(addr, text);
+	if (fd < 0) {
+		return fault_set(f, ERR_UNAVAILABLE, "cannot open a socket for %s: %s", text,
+				 strerrordesc_np(errno));
+	}
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (addr->sa.ss_family == AF_INET6) {
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
+	}
+	if (bind(fd, (const struct sockaddr *)&addr->sa, addr->len) != 0 ||
+	    listen(fd, BACKLOG) != 0) {
+		int e = errno;
+
+		(void)close(fd);
+		return fault_set(f, ERR_UNAVAILABLE, "cannot listen on %s: %s", text,
+				 strerrordesc_np(e));
+	}
+	*out_fd = fd;
+	return ERR_OK;
+}
+
+/*
+ * SO_REUSEPORT would let a second server share the port unseen. The first bind is
+ * tried without it, so that "address in use" is reported.
+ */
+static enum err probe(const struct addr *addr, struct fault *f)
+{
+	int one = 1, zero = 0;
+	int fd = socket(addr->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char text[ADDR_TEXT_MAX];
+	int e = 0;
+
+	if (fd < 0) {
+		return ERR_OK; /* bind_one says why */
+	}
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (addr->sa.ss_family == AF_INET6) {
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
+	}
+	if (bind(fd, (const struct sockaddr *)&addr->sa, addr->len) != 0) {
+		e = errno;
+	}
+	(void)close(fd);
+	if (e == EADDRINUSE) {
+		(void)addr_format(addr, text);
+		return fault_set(f, ERR_UNAVAILABLE,
+				 "cannot listen on %s: another process listens there", text);
+	}
+	return ERR_OK;
+}
+
+static void start_accepting(struct loop *l, void *arg)
+{
+	struct acceptor *a = arg;
+	int fd = a->io.fd;
+
+	a->io.fd = -1;
+	if (io_add(l, &a->io, fd, on_acceptable) != ERR_OK) {
+		(void)close(fd);
+		log_error("net", "cannot watch a listening socket");
+	}
+}
+
+static void stop_accepting(struct loop *l, void *arg)
+{
+	struct acceptor *a = arg;
+	int fd = a->io.fd;
+
+	timer_stop(l, &a->pause);
+	later_cancel(&a->again);
+	io_remove(l, &a->io);
+	if (fd >= 0) {
+		(void)close(fd);
+	}
+}
+
+static enum err bind_all(struct listener *l, struct loops *loops, struct fault *f)
+{
+	for (unsigned i = 0; i < loops->n; i++) {
+		struct acceptor *a = &l->acceptors[i];
+
+		a->loop = loops->v[i];
+		a->owner = l;
+		TRY(bind_one(&l->addr, &a->io.fd, f));
+		l->n = i + 1;
+		if (i == 0) {
+			l->addr.len = sizeof(l->addr.sa);
+			(void)getsockname(a->io.fd, (struct sockaddr *)&l->addr.sa, &l->addr.len);
+		}
+	}
+	return ERR_OK;
+}
+
+static void free_unstarted(struct listener *l)
+{
+	for (unsigned i = 0; i < l->n; i++) {
+		(void)close(l->acceptors[i].io.fd);
+	}
+	mem_free(l->acceptors);
+	mem_free(l);
+}
+
+enum err listener_open(struct loops *loops, struct str address, accept_fn *fn, void *arg,
+		       struct listener **out, struct fault *f)
+{
+	struct addr addr;
+	struct listener *l;
+	enum err e;
+
+	if (addr_parse(address, &addr) != ERR_OK) {
+		return fault_set(
+			f, ERR_INVALID,
+			"\"%.*s\" is no address to listen on (try 127.0.0.1:5000 or [::]:5000)",
+			STR_ARG(address));
+	}
+	TRY(probe(&addr, f));
+	l = MEM_NEW(struct listener);
+	l->addr = addr;
+	l->fn = fn;
+	l->arg = arg;
+	l->acceptors = MEM_NEW_ARRAY(struct acceptor, loops->n);
+	e = bind_all(l, loops, f);
+	if (e != ERR_OK) {
+		free_unstarted(l);
+		return e;
+	}
+	for (unsigned i = 0; i < l->n; i++) {
+		loop_call(l->acceptors[i].loop, start_accepting, &l->acceptors[i]);
+	}
+	*out = l;
+	return ERR_OK;
+}
+
+const struct addr *listener_addr(const struct listener *l)
+{
+	return &l->addr;
+}
+
+void listener_stop(struct listener *l)
+{
+	for (unsigned i = 0; i < l->n; i++) {
+		loop_call(l->acceptors[i].loop, stop_accepting, &l->acceptors[i]);
+	}
+	l->n = 0;
+}
+
+void listener_free(struct listener **lp)
+{
+	struct listener *l = *lp;
+
+	if (!l) {
+		return;
+	}
+	*lp = NULL;
+	listener_stop(l);
+	mem_free(l->acceptors);
+	mem_free(l);
+}

@@ -1,0 +1,416 @@
+/*
+ * A stream is in one of these conditions; the flags in struct stream say which:
+ *
+ *   connecting -> open -> closing (flushing) -> lingering (FIN sent) -> dead
+ *        \__________\__________\____________________\________________^
+ *
+ * `dead` streams are off their loop and freed at the end of the turn. Output is
+ * s->out followed by s->segs; once a segment is queued, later bytes go behind it
+ * into buffer segments, so order is kept without copying what was given by reference.
+ */
+#include "net/stream.h"
+
+#include "base/mem.h"
+#include "net/stream_int.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define READS_PER_TURN 4
+#define LINGER_MS 2000
+#define CLOSING_WRITE_TIMEOUT_MS 10000
+
+static void on_io(struct io *io, unsigned events);
+static void on_redeliver(struct later *w);
+
+/* ---- the end ---- */
+
+static void free_buried(struct grave *g)
+{
+	mem_free(container_of(g, struct stream, grave));
+}
+
+static void teardown(struct stream *s)
+{
+	int fd = s->loop ? s->io.fd : s->detached_fd;
+
+	s->dead = true;
+	later_cancel(&s->flush);
+	later_cancel(&s->redeliver);
+	if (s->loop) {
+		timer_stop(s->loop, &s->timer);
+		io_remove(s->loop, &s->io);
+	}
+	if (s->ops->free) {
+		s->ops->free(s);
+	}
+	if (fd >= 0) {
+		(void)close(fd);
+	}
+	buf_free(&s->in);
+	stream_drop_output(s);
+	if (s->loop) {
+		loop_bury(s->loop, &s->grave, free_buried);
+	} else {
+		mem_free(s); /* lost between two loops: nobody else knows it */
+	}
+}
+
+void stream_fail(struct stream *s, enum err why)
+{
+	const struct stream_handler *h = s->handler;
+
+	if (s->dead) {
+		return;
+	}
+	teardown(s);
+	if (h && !s->closing) {
+		h->on_close(s, why);
+	}
+}
+
+static void on_linger_timeout(struct timer *t)
+{
+	stream_fail(container_of(t, struct stream, timer), ERR_TIMEOUT);
+}
+
+void stream_finish_closing(struct stream *s)
+{
+	if (s->lingering) {
+		return;
+	}
+	s->ops->shutdown(s);
+	if (s->eof) {
+		stream_fail(s, ERR_CLOSED);
+		return;
+	}
+	s->lingering = true;
+	s->read_paused = false;
+	s->readable = true;
+	timer_start(s->loop, &s->timer, LINGER_MS, on_linger_timeout);
+	loop_later(s->loop, &s->redeliver, on_redeliver);
+}
+
+/* ---- input ---- */
+
+static void tell_eof(struct stream *s)
+{
+	if (s->dead || !s->eof || s->eof_told || s->read_paused) {
+		return;
+	}
+	s->eof_told = true;
+	if (s->lingering || !s->handler || !s->handler->on_eof) {
+		stream_fail(s, ERR_CLOSED);
+	} else {
+		s->handler->on_eof(s);
+	}
+}
+
+/* Shows what is unconsumed, with `n` new bytes at `fresh` when nothing was left before. */
+static void deliver(struct stream *s, char *fresh, size_t n)
+{
+	bool from_in = s->in.n > 0;
+	char *p = from_in ? buf_head(&s->in) : fresh;
+	size_t len = from_in ? s->in.n : n;
+	size_t used;
+
+	if (s->closing) {
+		buf_free(&s->in);
+		return;
+	}
+	used = s->handler->on_data(s, p, len);
+	if (s->dead || s->closing || !s->loop) {
+		return;
+	}
+	ASSERT(used <= len);
+	if (!from_in) {
+		buf_append(&s->in, fresh + used, n - used);
+	} else {
+		buf_consume(&s->in, used);
+		if (s->in.n == 0) {
+			buf_free(&s->in);
+		}
+	}
+}
+
+static void read_once(struct stream *s)
+{
+	char *scratch = loop_scratch(s->loop);
+	size_t room = LOOP_SCRATCH;
+	bool into_in = s->in.n > 0;
+	ptrdiff_t n;
+
+	if (into_in) {
+		room = MAX(s->in.n, (size_t)4096);
+		room = MIN(room, LOOP_SCRATCH);
+	}
+	n = s->ops->recv(s, into_in ? buf_reserve(&s->in, room) : scratch, room);
+	if (n > 0) {
+		s->bytes_in += (uint64_t)n;
+		if ((size_t)n < room && !s->hangup && s->ops->short_read_drains) {
+			s->readable = false;
+		}
+		if (into_in) {
+			buf_commit(&s->in, (size_t)n);
+		}
+		deliver(s, scratch, (size_t)n);
+	} else if (n == 0) {
+		s->readable = false;
+		s->eof = true;
+		tell_eof(s);
+	} else if (n == -1) {
+		s->readable = false;
+	} else {
+		stream_fail(s, ERR_IO);
+	}
+}
+
+static bool may_read(const struct stream *s)
+{
+	return !s->dead && s->loop && s->readable && !s->read_paused && !s->eof;
+}
+
+static void read_some(struct stream *s)
+{
+	for (int i = 0; i < READS_PER_TURN && may_read(s); i++) {
+		read_once(s);
+	}
+	if (may_read(s)) {
+		loop_next_turn(s->loop, &s->redeliver, on_redeliver);
+	}
+}
+
+static void on_redeliver(struct later *w)
+{
+	struct stream *s = container_of(w, struct stream, redeliver);
+
+	if (s->in.n > 0 && !s->read_paused) {
+		deliver(s, NULL, 0);
+	}
+	if (!s->dead && s->loop) {
+		read_some(s);
+	}
+	if (!s->dead && s->loop) {
+		tell_eof(s);
+	}
+}
+
+void stream_pause_read(struct stream *s)
+{
+	s->read_paused = true;
+}
+
+void stream_resume_read(struct stream *s)
+{
+	s->read_paused = false;
+	if (!s->dead && s->loop && (s->readable || s->in.n > 0 || s->eof)) {
+		loop_later(s->loop, &s->redeliver, on_redeliver);
+	}
+}
+
+/* ---- connecting ---- */
+
+static void finish_connect(struct stream *s, enum err result)
+{
+	s->connecting = false;
+	timer_pause(&s->timer);
+	if (result == ERR_OK) {
+		s->on_connect(s, s->user, ERR_OK);
+		return;
+	}
+	teardown(s);
+	s->on_connect(s, s->user, result);
+}
+
+static void on_connect_timeout(struct timer *t)
+{
+	finish_connect(container_of(t, struct stream, timer), ERR_TIMEOUT);
+}
+
+static void on_connect_failed_at_once(struct later *w)
+{
+	finish_connect(container_of(w, struct stream, redeliver), ERR_UNAVAILABLE);
+}
+
+static void on_connect_event(struct stream *s)
+{
+	int e = 0;
+	socklen_t n = sizeof(e);
+
+	if (getsockopt(s->io.fd, SOL_SOCKET, SO_ERROR, &e, &n) != 0 || e != 0) {
+		finish_connect(s, ERR_UNAVAILABLE);
+	} else {
+		finish_connect(s, ERR_OK);
+	}
+}
+
+static void on_io(struct io *io, unsigned events)
+{
+	struct stream *s = container_of(io, struct stream, io);
+
+	if (s->connecting) {
+		if (events & (IO_WRITE | IO_ERROR)) {
+			on_connect_event(s);
+		}
+		if (s->dead || s->connecting) {
+			return;
+		}
+	}
+	if (events & IO_WRITE && s->write_blocked) {
+		s->write_blocked = false;
+		stream_send_queued(s);
+	}
+	if (s->dead || !s->loop || !(events & (IO_READ | IO_HANGUP | IO_ERROR))) {
+		return;
+	}
+	s->readable = true;
+	s->hangup = s->hangup || (events & (IO_HANGUP | IO_ERROR));
+	read_some(s);
+}
+
+/* ---- the beginning ---- */
+
+static struct stream *make(struct loop *l, const struct stream_handler *h, void *user)
+{
+	struct stream *s = MEM_NEW(struct stream);
+
+	s->ops = &stream_tcp_ops;
+	s->loop = l;
+	s->handler = h;
+	s->user = user;
+	s->io.fd = -1;
+	list_init(&s->segs);
+	return s;
+}
+
+struct stream *stream_new(struct loop *l, int fd, const struct stream_handler *h, void *user)
+{
+	struct stream *s = make(l, h, user);
+
+	if (io_add(l, &s->io, fd, on_io) != ERR_OK) {
+		/* Out of kernel memory: looks like a peer that broke off. */
+		s->io.fd = fd;
+		s->eof = true;
+		loop_later(l, &s->redeliver, on_redeliver);
+	}
+	return s;
+}
+
+struct stream *stream_connect(struct loop *l, const struct addr *to, uint32_t timeout_ms,
+			      stream_connect_fn *on_connect, const struct stream_handler *h,
+			      void *user)
+{
+	struct stream *s = make(l, h, user);
+	int one = 1;
+	int fd = socket(to->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	s->connecting = true;
+	s->on_connect = on_connect;
+	if (fd < 0) {
+		loop_later(l, &s->redeliver, on_connect_failed_at_once);
+		return s;
+	}
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if ((connect(fd, (const struct sockaddr *)&to->sa, to->len) != 0 && errno != EINPROGRESS) ||
+	    io_add(l, &s->io, fd, on_io) != ERR_OK) {
+		s->io.fd = fd; /* closed by teardown */
+		loop_later(l, &s->redeliver, on_connect_failed_at_once);
+		return s;
+	}
+	if (timeout_ms > 0) {
+		timer_start(l, &s->timer, timeout_ms, on_connect_timeout);
+	}
+	return s;
+}
+
+void stream_set_handler(struct stream *s, const struct stream_handler *h, void *user)
+{
+	s->handler = h;
+	s->user = user;
+}
+
+/* ---- closing and moving ---- */
+
+void stream_close(struct stream *s)
+{
+	if (s->dead || s->closing) {
+		return;
+	}
+	s->closing = true;
+	s->handler = NULL;
+	if (s->connecting || stream_pending(s) == 0) {
+		if (s->connecting) {
+			stream_fail(s, ERR_CANCELED);
+		} else {
+			stream_finish_closing(s);
+		}
+		return;
+	}
+	if (s->write_timeout_ms == 0) {
+		s->write_timeout_ms = CLOSING_WRITE_TIMEOUT_MS;
+	}
+	stream_flush(s);
+}
+
+void stream_abort(struct stream *s)
+{
+	if (!s->dead) {
+		s->closing = true;
+		s->handler = NULL;
+		teardown(s);
+	}
+}
+
+void stream_detach(struct stream *s)
+{
+	ASSERT(!s->dead && !s->closing && !s->connecting);
+	later_cancel(&s->flush);
+	later_cancel(&s->redeliver);
+	timer_stop(s->loop, &s->timer);
+	/* The descriptor stays open: io.fd is kept aside for stream_attach. */
+	s->detached_fd = s->io.fd;
+	io_remove(s->loop, &s->io);
+	s->loop = NULL;
+}
+
+void stream_attach(struct stream *s, struct loop *l)
+{
+	ASSERT(!s->loop);
+	s->loop = l;
+	s->write_blocked = false;
+	if (io_add(l, &s->io, s->detached_fd, on_io) != ERR_OK) {
+		s->io.fd = s->detached_fd;
+		s->eof = true;
+	}
+	if (stream_pending(s) > 0) {
+		stream_flush(s);
+	}
+	if (s->in.n > 0 || s->eof) {
+		stream_resume_read(s);
+	}
+}
+
+enum err stream_peer(const struct stream *s, struct addr *out)
+{
+	struct addr a = {.len = sizeof(a.sa)};
+
+	if (getpeername(s->io.fd, (struct sockaddr *)&a.sa, &a.len) != 0) {
+		return ERR_IO;
+	}
+	*out = a;
+	return ERR_OK;
+}
+
+enum err stream_local(const struct stream *s, struct addr *out)
+{
+	struct addr a = {.len = sizeof(a.sa)};
+
+	if (getsockname(s->io.fd, (struct sockaddr *)&a.sa, &a.len) != 0) {
+		return ERR_IO;
+	}
+	*out = a;
+	return ERR_OK;
+}

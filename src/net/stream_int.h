@@ -1,0 +1,15 @@
+/*
+ * stream_int - what stream.c, stream_out.c and stream_tcp.c share
+ */
+#pragma once
+#include "net/stream.h"
+
+extern const struct stream_ops stream_tcp_ops;
+
+/* Ends the stream: on_close unless the owner closed it. */
+void stream_fail(struct stream *s, enum err why);
+/* All output of a closing stream is sent. */
+void stream_finish_closing(struct stream *s);
+/* Sends until empty, blocked or the turn's share is used up. */
+void stream_send_queued(struct stream *s);
+void stream_drop_output(struct stream *s);
