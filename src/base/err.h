@@ -10,20 +10,20 @@
 
 enum err {
 	ERR_OK,
-	ERR_AGAIN,           /* not yet: come back on the next event */
-	ERR_CLOSED,          /* the peer ended the conversation in order */
-	ERR_IO,              /* the conversation broke */
-	ERR_TIMEOUT,         /* a deadline passed */
-	ERR_CANCELED,        /* we no longer want the answer */
-	ERR_PROTO,           /* the peer broke the protocol */
-	ERR_LIMIT,           /* a configured limit was exceeded */
-	ERR_INVALID,         /* the input or configuration is wrong */
+	ERR_AGAIN,	     /* not yet: come back on the next event */
+	ERR_CLOSED,	     /* the peer ended the conversation in order */
+	ERR_IO,		     /* the conversation broke */
+	ERR_TIMEOUT,	     /* a deadline passed */
+	ERR_CANCELED,	     /* we no longer want the answer */
+	ERR_PROTO,	     /* the peer broke the protocol */
+	ERR_LIMIT,	     /* a configured limit was exceeded */
+	ERR_INVALID,	     /* the input or configuration is wrong */
 	ERR_UNAUTHENTICATED, /* nobody, or not who they claim to be */
-	ERR_DENIED,          /* known, but may not */
+	ERR_DENIED,	     /* known, but may not */
 	ERR_NOT_FOUND,
-	ERR_CONFLICT,        /* exists already, or a concurrent change won */
-	ERR_UNAVAILABLE,     /* a dependency is down or a queue is full */
-	ERR_INTERNAL,        /* a bug or a broken machine */
+	ERR_CONFLICT,	 /* exists already, or a concurrent change won */
+	ERR_UNAVAILABLE, /* a dependency is down or a queue is full */
+	ERR_INTERNAL,	 /* a bug or a broken machine */
 };
 
 struct fault {

@@ -18,8 +18,8 @@ struct map_entry {
 
 struct map {
 	struct map_entry *entries;
-	size_t cap; /* power of two */
-	size_t n;   /* live entries */
+	size_t cap;  /* power of two */
+	size_t n;    /* live entries */
 	size_t used; /* live entries and tombstones */
 };
 

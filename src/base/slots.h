@@ -17,7 +17,7 @@ struct slot_id {
 };
 
 struct slot {
-	void *obj;     /* NULL = free */
+	void *obj; /* NULL = free */
 	uint32_t gen;
 	uint32_t next_free;
 };

@@ -19,7 +19,10 @@ struct str {
 };
 
 #define STR(lit) ((struct str){(lit), sizeof(lit) - 1})
-#define STR_INIT(lit) {(lit), sizeof(lit) - 1} /* for static tables */
+/* For static tables. */
+/* clang-format off */
+#define STR_INIT(lit) {(lit), sizeof(lit) - 1}
+/* clang-format on */
 #define STR_NULL ((struct str){NULL, 0})
 /* printf("%.*s", STR_ARG(s)) */
 #define STR_ARG(s) (int)(s).n, (s).p ? (s).p : ""

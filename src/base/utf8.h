@@ -5,7 +5,7 @@
 #include "base/str.h"
 
 struct utf8_state {
-	uint8_t need;   /* continuation bytes still expected */
+	uint8_t need;	/* continuation bytes still expected */
 	uint8_t lo, hi; /* bounds of the next one */
 };
 
