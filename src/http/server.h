@@ -31,11 +31,11 @@ struct exchange;
 
 struct http_limits {
 	struct h1_limits head;
-	uint32_t head_timeout_ms;   /* from the first byte of a head to its end */
-	uint32_t idle_timeout_ms;   /* keep-alive */
-	uint32_t body_timeout_ms;   /* longest silence in a body: 408 */
-	uint32_t write_timeout_ms;  /* longest time in which a client takes nothing */
-	uint32_t connections_max;   /* per listener and loop; beyond: 503 and close */
+	uint32_t head_timeout_ms;  /* from the first byte of a head to its end */
+	uint32_t idle_timeout_ms;  /* keep-alive */
+	uint32_t body_timeout_ms;  /* longest silence in a body: 408 */
+	uint32_t write_timeout_ms; /* longest time in which a client takes nothing */
+	uint32_t connections_max;  /* per listener and loop; beyond: 503 and close */
 };
 extern const struct http_limits http_limits_default;
 
@@ -63,6 +63,9 @@ struct http_server_stats {
 	uint64_t connections; /* now */
 };
 void http_server_stats(const struct http_server *s, struct http_server_stats *out);
+
+/* Frees what a loop keeps for its servers; after the last of them. */
+void http_server_loop_fini(struct loop *l);
 
 /* ---- request side ---- */
 
@@ -99,8 +102,8 @@ struct exchange_handler {
 	void (*on_drained)(struct exchange *x);
 	/*
 	 * The client has gone, or broke the protocol (then the answer was sent by the
-	 * server), or a time or size limit struck (`status` 408 or 413: nothing was sent yet, and the
-	 * role's answer is not needed). Last call.
+	 * server), or a time or size limit struck (`status` 408 or 413: nothing was sent yet, and
+	 * the role's answer is not needed). Last call.
 	 */
 	void (*on_abort)(struct exchange *x, int status);
 };
@@ -113,6 +116,12 @@ void exchange_collect(struct exchange *x, size_t max, const struct exchange_hand
 struct str exchange_body(const struct exchange *x);
 /* Streams, up to `max` bytes (413 beyond, before a byte when Content-Length tells). */
 void exchange_stream(struct exchange *x, uint64_t max, const struct exchange_handler *h);
+/*
+ * Moves arena, request and collected body out, for a worker; the exchange lives on
+ * and is answered as usual, but its request must not be asked any more.
+ */
+void exchange_take(struct exchange *x, struct arena *out_arena, struct http_request *out_request,
+		   struct buf *out_body);
 void exchange_pause_body(struct exchange *x);
 void exchange_resume_body(struct exchange *x);
 
@@ -129,10 +138,10 @@ struct exchange_answer {
 	const struct http_header *headers; /* checked by the caller; no framing headers */
 	size_t n_headers;
 	enum exchange_body_kind kind;
-	struct str body;             /* STR, MEM */
-	void (*release)(void *arg);  /* MEM */
+	struct str body;	    /* STR, MEM */
+	void (*release)(void *arg); /* MEM */
 	void *arg;
-	int fd;                      /* FILE */
+	int fd; /* FILE */
 	uint64_t file_size;
 	/* To HEAD, or 304: the length to announce instead of the body's; has = use it. */
 	bool has_length;

@@ -1,0 +1,180 @@
+/* The answer side of an exchange. */
+#include "http/server_int.h"
+
+#include <unistd.h>
+
+/* The Date line changes once a second: formatted once per loop. */
+static struct str date_now(struct http_loop *hl)
+{
+	uint64_t second = loop_now_ms(hl->loop) / 1000;
+
+	if (second != hl->date_second || hl->date[0] == 0) {
+		hl->date_second = second;
+		clock_http_date(clock_wall_ms(), hl->date);
+	}
+	return str_of(hl->date, CLOCK_HTTP_DATE_LEN);
+}
+
+static bool goes_on(const struct exchange *x)
+{
+	return x->keep_alive && !x->answer_close &&
+	       !atomic_load_explicit(&x->conn->owner->server->draining, memory_order_relaxed);
+}
+
+void answer_write_head(struct buf *out, struct exchange *x, int status,
+		       const struct http_header *headers, size_t n)
+{
+	bool has_date = false;
+
+	h1_write_status_line(out, status);
+	for (size_t i = 0; i < n; i++) {
+		h1_write_header(out, headers[i].name, headers[i].value);
+		has_date = has_date || str_eq_nocase(headers[i].name, STR("Date"));
+	}
+	if (!has_date) {
+		h1_write_header(out, STR("Date"), date_now(http_loop_of(x->loop)));
+	}
+	x->answer_close = !goes_on(x);
+	if (x->answer_close) {
+		h1_write_header(out, STR("Connection"), STR("close"));
+	} else if (x->minor == 0) {
+		h1_write_header(out, STR("Connection"), STR("keep-alive"));
+	}
+}
+
+/* RFC 9110 6.4.1: answers that never have a body. */
+static bool never_has_body(int status)
+{
+	return status < 200 || status == 204 || status == 304;
+}
+
+static uint64_t body_length(const struct exchange_answer *a)
+{
+	return a->kind == EXCHANGE_BODY_FILE ? a->file_size : a->body.n;
+}
+
+static void drop_body(const struct exchange_answer *a)
+{
+	if (a->kind == EXCHANGE_BODY_FILE) {
+		(void)close(a->fd);
+	} else if (a->kind == EXCHANGE_BODY_MEM && a->release) {
+		a->release(a->arg);
+	}
+}
+
+static void send_body(struct stream *s, const struct exchange_answer *a)
+{
+	switch (a->kind) {
+	case EXCHANGE_BODY_STR:
+		stream_write(s, a->body);
+		break;
+	case EXCHANGE_BODY_MEM:
+		stream_write_mem(s, a->body, a->release, a->arg);
+		break;
+	case EXCHANGE_BODY_FILE:
+		stream_write_file(s, a->fd, 0, a->file_size);
+		break;
+	}
+}
+
+void exchange_reply(struct exchange *x, const struct exchange_answer *a)
+{
+	struct conn *c = x->conn;
+	struct buf *out = stream_out(c->stream);
+	bool bare = never_has_body(a->status);
+
+	ASSERT(!x->answer_begun);
+	x->answer_begun = true;
+	/* A body that will not be read to its end costs the connection: conn_answered decides too.
+	 */
+	x->answer_close = a->close || (!x->body_done && x->expect_continue);
+	answer_write_head(out, x, a->status, a->headers, a->n_headers);
+	if (!bare || (a->status == 304 && a->has_length)) {
+		h1_write_header_u64(out, STR("Content-Length"),
+				    a->has_length && (bare || x->method == HTTP_HEAD)
+					    ? a->length
+					    : body_length(a));
+	}
+	h1_write_end(out);
+	stream_flush(c->stream);
+	if (bare || x->method == HTTP_HEAD) {
+		drop_body(a);
+	} else {
+		send_body(c->stream, a);
+	}
+	conn_answered(c);
+}
+
+void exchange_reply_status(struct exchange *x, int status)
+{
+	exchange_reply(x, &(struct exchange_answer){.status = status});
+}
+
+void exchange_reply_text(struct exchange *x, int status, struct str content_type, struct str body)
+{
+	struct http_header type = {STR("Content-Type"), content_type};
+
+	exchange_reply(x,
+		       &(struct exchange_answer){
+			       .status = status, .headers = &type, .n_headers = 1, .body = body});
+}
+
+/* ---- streamed answers ---- */
+
+void exchange_start(struct exchange *x, int status, const struct http_header *headers, size_t n,
+		    int64_t length)
+{
+	struct buf *out = stream_out(x->conn->stream);
+
+	ASSERT(!x->answer_begun);
+	x->answer_begun = true;
+	x->answer_chunked = length < 0 && x->minor >= 1 && !never_has_body(status);
+	x->answer_close = (length < 0 && x->minor == 0) || (!x->body_done && x->expect_continue);
+	answer_write_head(out, x, status, headers, n);
+	if (x->answer_chunked) {
+		h1_write_header(out, STR("Transfer-Encoding"), STR("chunked"));
+	} else if (length >= 0 && !never_has_body(status)) {
+		h1_write_header_u64(out, STR("Content-Length"), (uint64_t)length);
+	}
+	h1_write_end(out);
+	stream_flush(x->conn->stream);
+}
+
+void exchange_write(struct exchange *x, struct str data)
+{
+	struct stream *s = x->conn->stream;
+
+	ASSERT(x->answer_begun);
+	if (x->method == HTTP_HEAD || data.n == 0) {
+		return;
+	}
+	if (x->answer_chunked) {
+		h1_write_chunk_head(stream_out(s), data.n);
+		stream_write(s, data);
+		stream_write(s, STR("\r\n"));
+	} else {
+		stream_write(s, data);
+	}
+}
+
+void exchange_finish(struct exchange *x)
+{
+	ASSERT(x->answer_begun);
+	if (x->answer_chunked && x->method != HTTP_HEAD) {
+		stream_write(x->conn->stream, STR("0\r\n\r\n"));
+	}
+	conn_answered(x->conn);
+}
+
+void exchange_cut(struct exchange *x)
+{
+	struct conn *c = x->conn;
+
+	x->h = NULL; /* the role knows */
+	conn_abort(c);
+}
+
+size_t exchange_pending(const struct exchange *x)
+{
+	return x->conn ? stream_pending(x->conn->stream) : 0;
+}

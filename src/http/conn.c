@@ -1,0 +1,495 @@
+/*
+ * One server connection: turns bytes into exchanges, one after the other.
+ *
+ *   IDLE --first byte--> HEAD --head complete--> dispatch
+ *     ^                                            |-- no body --------------> ANSWER
+ *     |                                            |-- body, role asks ------> BODY --end--> ANSWER
+ *     |                                            '-- body, not asked yet --> HELD --asked--> BODY
+ *     |                                                        (BODY <-> HELD while paused)
+ *     +--- answered, request complete -------------------------------------- ANSWER
+ *     +--- rest thrown away --- DISCARD <--- answered before the body's end --- HELD, BODY
+ *   any --gone, hijacked, refused--> CLOSED
+ */
+#include "base/mem.h"
+#include "http/server_int.h"
+
+#include <unistd.h>
+
+/* A client that keeps sending a body nobody wants is cut off beyond this. */
+#define DISCARD_MAX ((uint64_t)256 << 10)
+/* Pipelined requests waiting behind an unanswered one. */
+#define PIPELINE_MAX ((size_t)64 << 10)
+
+static const uint8_t conn_next[CONN_STATES] = {
+	[CONN_IDLE] = 1u << CONN_HEAD | 1u << CONN_HELD | 1u << CONN_ANSWER | 1u << CONN_CLOSED,
+	[CONN_HEAD] = 1u << CONN_HELD | 1u << CONN_ANSWER | 1u << CONN_CLOSED,
+	[CONN_HELD] = 1u << CONN_BODY | 1u << CONN_DISCARD | 1u << CONN_CLOSED,
+	[CONN_BODY] = 1u << CONN_HELD | 1u << CONN_ANSWER | 1u << CONN_DISCARD | 1u << CONN_CLOSED,
+	[CONN_ANSWER] = 1u << CONN_IDLE | 1u << CONN_CLOSED,
+	[CONN_DISCARD] = 1u << CONN_IDLE | 1u << CONN_CLOSED,
+	[CONN_CLOSED] = 0,
+};
+
+static void on_timeout(struct timer *t);
+
+static void set_timer(struct conn *c, enum conn_state to)
+{
+	const struct http_limits *lim = &c->owner->server->limits;
+	uint32_t ms = 0;
+
+	switch (to) {
+	case CONN_IDLE:
+		ms = lim->idle_timeout_ms;
+		break;
+	case CONN_HEAD:
+		ms = lim->head_timeout_ms;
+		break;
+	case CONN_BODY:
+	case CONN_DISCARD:
+		ms = lim->body_timeout_ms;
+		break;
+	case CONN_HELD:
+	case CONN_ANSWER:
+	case CONN_CLOSED:
+	case CONN_STATES:
+		break;
+	}
+	if (ms > 0) {
+		timer_start(c->owner->loop, &c->timer, ms, on_timeout);
+	} else {
+		timer_pause(&c->timer);
+	}
+}
+
+void conn_enter(struct conn *c, enum conn_state to)
+{
+	ASSERT(conn_next[c->state] & 1u << to);
+	c->state = to;
+	set_timer(c, to);
+}
+
+/* ---- the end of a connection ---- */
+
+static void free_buried(struct grave *g)
+{
+	mem_free(container_of(g, struct conn, grave));
+}
+
+/* Unlinks and buries; the stream and the exchange must have been dealt with. */
+static void bury(struct conn *c)
+{
+	struct server_loop *sl = c->owner;
+
+	conn_enter(c, CONN_CLOSED);
+	timer_stop(sl->loop, &c->timer);
+	list_remove(&c->node);
+	atomic_fetch_sub_explicit(&sl->connections, 1, memory_order_relaxed);
+	loop_bury(sl->loop, &c->grave, free_buried);
+}
+
+static void abort_exchange(struct conn *c, int status)
+{
+	struct exchange *x = c->x;
+
+	c->x = NULL;
+	if (x) {
+		exchange_abort(x, status);
+	}
+}
+
+void conn_close(struct conn *c)
+{
+	struct stream *s = c->stream;
+
+	bury(c);
+	stream_close(s);
+	abort_exchange(c, 0);
+}
+
+void conn_abort(struct conn *c)
+{
+	struct stream *s = c->stream;
+
+	bury(c);
+	stream_abort(s);
+	abort_exchange(c, 0);
+}
+
+struct stream *conn_release_stream(struct conn *c)
+{
+	struct stream *s = c->stream;
+
+	c->x = NULL;
+	bury(c);
+	return s;
+}
+
+void conn_refuse(struct conn *c, int status)
+{
+	struct buf *out = stream_out(c->stream);
+	struct stream *s = c->stream;
+
+	atomic_fetch_add_explicit(&c->owner->bad_requests_total, 1, memory_order_relaxed);
+	if (!c->x || !c->x->answer_begun) {
+		h1_write_status_line(out, status);
+		h1_write_header(out, STR("Content-Length"), STR("0"));
+		h1_write_header(out, STR("Connection"), STR("close"));
+		h1_write_end(out);
+		stream_flush(s);
+	}
+	bury(c);
+	stream_close(s);
+	abort_exchange(c, status);
+}
+
+static void on_timeout(struct timer *t)
+{
+	struct conn *c = container_of(t, struct conn, timer);
+
+	if (c->state == CONN_IDLE || c->state == CONN_DISCARD) {
+		conn_close(c);
+	} else {
+		conn_refuse(c, 408);
+	}
+}
+
+/* ---- the head ---- */
+
+static void rebase(struct str *s, const char *from, size_t n, const char *to)
+{
+	if (s->p >= from && s->p <= from + n) {
+		s->p = to + (s->p - from);
+	}
+}
+
+/* The parser's strings point into a passing buffer: keep the head in the arena. */
+static void keep_head(struct exchange *x, const char *head, size_t n)
+{
+	struct http_request *r = &x->req;
+	char *copy = arena_alloc(&x->arena, n);
+
+	memcpy(copy, head, n);
+	rebase(&r->method_text, head, n, copy);
+	rebase(&r->target, head, n, copy);
+	rebase(&r->path, head, n, copy);
+	rebase(&r->query, head, n, copy);
+	rebase(&r->authority, head, n, copy);
+	for (size_t i = 0; i < r->headers.n; i++) {
+		rebase(&r->headers.v[i].name, head, n, copy);
+		rebase(&r->headers.v[i].value, head, n, copy);
+	}
+}
+
+static void begin_exchange(struct conn *c, struct exchange *x)
+{
+	const struct http_request *r = &x->req;
+
+	x->id = slots_put(&http_loop_of(x->loop)->exchanges, x);
+	x->start_ms = loop_now_ms(x->loop);
+	x->method = r->method;
+	x->minor = r->minor;
+	x->keep_alive = r->keep_alive;
+	x->expect_continue = r->expect_continue;
+	x->body_left = r->framing == HTTP_BODY_LENGTH ? r->content_length : 0;
+	x->body_done = r->framing == HTTP_BODY_NONE ||
+		       (r->framing == HTTP_BODY_LENGTH && r->content_length == 0);
+	c->x = x;
+	c->scan = (struct h1_scan){0};
+	atomic_fetch_add_explicit(&c->owner->requests_total, 1, memory_order_relaxed);
+	conn_enter(c, x->body_done ? CONN_ANSWER : CONN_HELD);
+}
+
+/* Returns the bytes taken; 0 = more are needed, or the connection is closed. */
+static size_t take_head(struct conn *c, struct str in)
+{
+	const struct http_server *server = c->owner->server;
+	struct exchange *x = exchange_new(c);
+	size_t used = 0;
+	int status = 400;
+	enum err e = h1_parse_request(&x->arena, in, &server->limits.head, &c->scan, &x->req, &used,
+				      &status);
+
+	if (e == ERR_OK) {
+		keep_head(x, in.p, used);
+		begin_exchange(c, x);
+		c->rest = str_skip(in, used);
+		server->dispatch(x, server->role);
+		return used;
+	}
+	exchange_free(x);
+	if (e != ERR_AGAIN) {
+		conn_refuse(c, status);
+	} else if (c->state == CONN_IDLE) {
+		conn_enter(c, CONN_HEAD);
+	}
+	return 0;
+}
+
+/* ---- the body ---- */
+
+static void body_complete(struct conn *c)
+{
+	struct exchange *x = c->x;
+
+	x->body_done = true;
+	if (c->state == CONN_HELD) {
+		conn_enter(c, CONN_BODY);
+	}
+	conn_enter(c, CONN_ANSWER);
+	if (x->h->on_end) {
+		x->h->on_end(x);
+	}
+}
+
+/* False when the exchange has ended meanwhile. */
+static bool body_piece(struct conn *c, struct str data)
+{
+	struct exchange *x = c->x;
+
+	x->body_seen += data.n;
+	if (x->body_seen > x->body_max) {
+		conn_refuse(c, 413);
+		return false;
+	}
+	if (x->collecting) {
+		buf_put(&x->body, data);
+	} else if (data.n > 0) {
+		x->h->on_data(x, data);
+	}
+	return c->x == x && (c->state == CONN_BODY || c->state == CONN_HELD);
+}
+
+static size_t body_plain(struct conn *c, struct str in)
+{
+	struct exchange *x = c->x;
+	size_t n = (size_t)MIN(in.n, x->body_left);
+
+	x->body_left -= n;
+	c->rest = str_skip(in, n);
+	if (body_piece(c, str_slice(in, 0, n)) && x->body_left == 0) {
+		body_complete(c);
+	}
+	return n;
+}
+
+static size_t body_chunked(struct conn *c, struct str in)
+{
+	struct exchange *x = c->x;
+	struct str data;
+	size_t used;
+
+	if (h1_chunked_next(&x->chunked, in, &used, &data) != ERR_OK) {
+		conn_refuse(c, 400);
+		return 0;
+	}
+	c->rest = str_skip(in, used);
+	if (used > 0 && body_piece(c, data) && x->chunked.done) {
+		body_complete(c);
+	}
+	return used;
+}
+
+static size_t take_body(struct conn *c, struct str in)
+{
+	timer_start(c->owner->loop, &c->timer, c->owner->server->limits.body_timeout_ms,
+		    on_timeout);
+	return c->x->req.framing == HTTP_BODY_CHUNKED ? body_chunked(c, in) : body_plain(c, in);
+}
+
+/* The answer is out, but the client still sends: read on without keeping it. */
+static size_t discard_body(struct conn *c, struct str in)
+{
+	struct exchange *x = c->x;
+	struct str data = {0};
+	size_t used = (size_t)MIN(in.n, x->body_left);
+	bool done;
+
+	if (x->req.framing == HTTP_BODY_CHUNKED) {
+		if (h1_chunked_next(&x->chunked, in, &used, &data) != ERR_OK) {
+			conn_close(c);
+			return 0;
+		}
+		done = x->chunked.done;
+	} else {
+		x->body_left -= used;
+		done = x->body_left == 0;
+	}
+	c->discarded += used;
+	if (c->discarded > DISCARD_MAX) {
+		conn_close(c);
+	} else if (done) {
+		c->x = NULL;
+		exchange_free(x);
+		conn_enter(c, CONN_IDLE);
+	}
+	return used;
+}
+
+/* ---- bytes ---- */
+
+static size_t take(struct conn *c, struct str in)
+{
+	switch (c->state) {
+	case CONN_IDLE:
+	case CONN_HEAD:
+		if (stream_pending(c->stream) > STREAM_HIGH_WATER) {
+			c->wait_drain = true;
+			stream_pause_read(c->stream);
+			return 0;
+		}
+		return take_head(c, in);
+	case CONN_BODY:
+		return take_body(c, in);
+	case CONN_DISCARD:
+		return discard_body(c, in);
+	case CONN_HELD:
+		stream_pause_read(c->stream);
+		return 0;
+	case CONN_ANSWER:
+		if (in.n > PIPELINE_MAX) {
+			stream_pause_read(c->stream);
+		}
+		return 0;
+	case CONN_CLOSED:
+	case CONN_STATES:
+		break;
+	}
+	return 0;
+}
+
+static size_t on_data(struct stream *s, char *p, size_t n)
+{
+	struct conn *c = s->user;
+	struct str in = str_of(p, n);
+
+	c->in_on_data = true;
+	while (in.n > 0 && c->state != CONN_CLOSED) {
+		size_t used = take(c, in);
+
+		in = str_skip(in, used);
+		if (used == 0) {
+			break;
+		}
+	}
+	c->in_on_data = false;
+	return c->state == CONN_CLOSED ? n : n - in.n;
+}
+
+static void on_eof(struct stream *s)
+{
+	struct conn *c = s->user;
+
+	if (c->state == CONN_HEAD) {
+		conn_refuse(c, 400);
+	} else {
+		conn_close(c);
+	}
+}
+
+static void on_drained(struct stream *s)
+{
+	struct conn *c = s->user;
+
+	if (c->wait_drain) {
+		c->wait_drain = false;
+		stream_resume_read(s);
+	}
+	if (c->x && c->x->h && c->x->h->on_drained && c->x->answer_begun) {
+		c->x->h->on_drained(c->x);
+	}
+}
+
+static void on_stream_close(struct stream *s, enum err why)
+{
+	struct conn *c = s->user;
+
+	(void)why;
+	bury(c);
+	abort_exchange(c, 0);
+}
+
+static const struct stream_handler conn_handler = {
+	.on_data = on_data,
+	.on_eof = on_eof,
+	.on_drained = on_drained,
+	.on_close = on_stream_close,
+};
+
+/* ---- called by exchanges ---- */
+
+void conn_resume_body(struct conn *c)
+{
+	struct exchange *x = c->x;
+
+	if (x->body_done || x->paused || c->state != CONN_HELD) {
+		return;
+	}
+	conn_enter(c, CONN_BODY);
+	if (!c->in_on_data) {
+		stream_resume_read(c->stream);
+	} else {
+		c->stream->read_paused = false;
+	}
+}
+
+void conn_answered(struct conn *c)
+{
+	struct exchange *x = c->x;
+	bool body_left = !x->body_done;
+	/* Nobody said "continue": the client may never send the body. */
+	bool unsure = body_left && x->expect_continue;
+
+	if (x->answer_close || unsure ||
+	    (body_left && x->req.framing == HTTP_BODY_LENGTH && x->body_left > DISCARD_MAX)) {
+		struct stream *s = c->stream;
+
+		c->x = NULL;
+		exchange_free(x);
+		bury(c);
+		stream_close(s);
+		return;
+	}
+	if (body_left) {
+		x->h = NULL;
+		slots_remove(&http_loop_of(x->loop)->exchanges, x->id);
+		x->id = (struct slot_id){0};
+		c->discarded = 0;
+		conn_enter(c, CONN_DISCARD);
+	} else {
+		c->x = NULL;
+		exchange_free(x);
+		conn_enter(c, CONN_IDLE);
+	}
+	if (!c->in_on_data) {
+		stream_resume_read(c->stream);
+	} else {
+		c->stream->read_paused = false;
+	}
+}
+
+static const char overloaded[] =
+	"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+void conn_accept(struct loop *l, int fd, const struct addr *peer, void *per_loop)
+{
+	struct server_loop *sl = &((struct server_loop *)per_loop)[loop_index(l)];
+	const struct http_limits *lim = &sl->server->limits;
+	struct conn *c;
+
+	atomic_fetch_add_explicit(&sl->connections_total, 1, memory_order_relaxed);
+	if (atomic_load_explicit(&sl->connections, memory_order_relaxed) >= lim->connections_max) {
+		struct stream *s = stream_new(l, fd, &conn_handler, NULL);
+
+		stream_write(s, str_of(overloaded, sizeof(overloaded) - 1));
+		stream_close(s);
+		return;
+	}
+	c = MEM_NEW(struct conn);
+	c->owner = sl;
+	memcpy(&c->peer, &peer->sa, MIN(sizeof(c->peer), peer->len));
+	c->stream = stream_new(l, fd, &conn_handler, c);
+	c->stream->write_timeout_ms = lim->write_timeout_ms;
+	list_push(&sl->conns, &c->node);
+	atomic_fetch_add_explicit(&sl->connections, 1, memory_order_relaxed);
+	set_timer(c, CONN_IDLE);
+}

@@ -1,0 +1,182 @@
+/* The request side of an exchange: identity, body, hijacking, the end. */
+#include "base/mem.h"
+#include "http/server_int.h"
+
+const struct http_request *exchange_request(const struct exchange *x)
+{
+	return &x->req;
+}
+
+struct http_headers *exchange_headers(struct exchange *x)
+{
+	return &x->req.headers;
+}
+
+struct arena *exchange_arena(struct exchange *x)
+{
+	return &x->arena;
+}
+
+struct loop *exchange_loop(const struct exchange *x)
+{
+	return x->loop;
+}
+
+struct exchange_id exchange_id(struct exchange *x)
+{
+	return (struct exchange_id){x->loop, x->id};
+}
+
+struct exchange *exchange_find(struct exchange_id id)
+{
+	ASSERT(id.loop == loop_current());
+	return slots_get(&http_loop_of(id.loop)->exchanges, id.id);
+}
+
+void exchange_set_user(struct exchange *x, void *user)
+{
+	x->user = user;
+}
+
+void *exchange_user(const struct exchange *x)
+{
+	return x->user;
+}
+
+const struct addr *exchange_peer(struct exchange *x)
+{
+	if (!x->peer) {
+		x->peer = ARENA_NEW(&x->arena, struct addr);
+		if (x->conn) {
+			x->peer->len = sizeof(x->conn->peer);
+			memcpy(&x->peer->sa, &x->conn->peer, sizeof(x->conn->peer));
+		}
+	}
+	return x->peer;
+}
+
+bool exchange_is_tls(const struct exchange *x)
+{
+	return x->conn && x->conn->stream->transport != NULL;
+}
+
+struct str exchange_host(const struct exchange *x)
+{
+	return x->req.authority;
+}
+
+uint64_t exchange_start_ms(const struct exchange *x)
+{
+	return x->start_ms;
+}
+
+/* ---- body ---- */
+
+static const struct str continue_line = STR_INIT("HTTP/1.1 100 Continue\r\n\r\n");
+
+static void accept_body(struct exchange *x, uint64_t max, const struct exchange_handler *h)
+{
+	struct conn *c = x->conn;
+
+	ASSERT(!x->accepted && c);
+	x->accepted = true;
+	x->h = h;
+	x->body_max = max;
+	if (x->body_left > max) {
+		conn_refuse(c, 413);
+		return;
+	}
+	if (x->body_done) {
+		if (h->on_end) {
+			h->on_end(x);
+		}
+		return;
+	}
+	if (x->expect_continue) {
+		x->expect_continue = false;
+		stream_write(c->stream, continue_line);
+	}
+	conn_resume_body(c);
+}
+
+void exchange_collect(struct exchange *x, size_t max, const struct exchange_handler *h)
+{
+	x->collecting = true;
+	accept_body(x, max, h);
+}
+
+void exchange_stream(struct exchange *x, uint64_t max, const struct exchange_handler *h)
+{
+	accept_body(x, max, h);
+}
+
+struct str exchange_body(const struct exchange *x)
+{
+	return buf_str(&x->body);
+}
+
+void exchange_take(struct exchange *x, struct arena *out_arena, struct http_request *out_request,
+		   struct buf *out_body)
+{
+	*out_arena = x->arena;
+	arena_init(&x->arena, 0);
+	*out_request = x->req;
+	x->peer = NULL;
+	buf_move(out_body, &x->body);
+}
+
+void exchange_pause_body(struct exchange *x)
+{
+	x->paused = true;
+	if (x->conn && x->conn->state == CONN_BODY) {
+		conn_enter(x->conn, CONN_HELD);
+	}
+}
+
+void exchange_resume_body(struct exchange *x)
+{
+	x->paused = false;
+	if (x->conn && x->accepted) {
+		conn_resume_body(x->conn);
+	}
+}
+
+/* ---- the end, and leaving HTTP ---- */
+
+void exchange_abort(struct exchange *x, int status)
+{
+	const struct exchange_handler *h = x->h;
+
+	x->conn = NULL;
+	x->h = NULL;
+	if (h && h->on_abort) {
+		h->on_abort(x, status);
+	}
+	exchange_free(x);
+}
+
+struct stream *exchange_hijack(struct exchange *x, struct str *early)
+{
+	struct conn *c = x->conn;
+	struct stream *s;
+	struct str rest;
+
+	ASSERT(c && x->body_done && !x->answer_begun);
+	(void)exchange_peer(x); /* while the connection still knows */
+	rest = c->in_on_data ? c->rest : buf_str(&c->stream->in);
+	*early = str_dup(&x->arena, rest);
+	if (!c->in_on_data) {
+		buf_free(&c->stream->in);
+	}
+	s = conn_release_stream(c);
+	x->conn = NULL;
+	stream_set_handler(s, NULL, NULL);
+	s->read_paused = false;
+	return s;
+}
+
+void exchange_release(struct exchange *x)
+{
+	ASSERT(!x->conn);
+	exchange_free(x);
+}

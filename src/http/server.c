@@ -1,0 +1,206 @@
+/* Listeners, per-loop state, drain and statistics of an HTTP server. */
+#include "base/mem.h"
+#include "http/server_int.h"
+
+#include <unistd.h>
+
+#define EXCHANGES_KEPT 256
+
+const struct http_limits http_limits_default = {
+	.head = {.line_bytes = 8192, .head_bytes = 65536, .headers = 100},
+	.head_timeout_ms = 15000,
+	.idle_timeout_ms = 75000,
+	.body_timeout_ms = 30000,
+	.write_timeout_ms = 30000,
+	.connections_max = 65536,
+};
+
+/* ---- what a loop has once, whatever servers run on it ---- */
+
+struct http_loop *http_loop_of(struct loop *l)
+{
+	struct http_loop *hl = loop_local(l, LOOP_LOCAL_HTTP_SERVER);
+
+	if (!hl) {
+		hl = MEM_NEW(struct http_loop);
+		hl->loop = l;
+		loop_set_local(l, LOOP_LOCAL_HTTP_SERVER, hl);
+	}
+	return hl;
+}
+
+void http_server_loop_fini(struct loop *l)
+{
+	struct http_loop *hl = loop_local(l, LOOP_LOCAL_HTTP_SERVER);
+
+	if (!hl) {
+		return;
+	}
+	loop_set_local(l, LOOP_LOCAL_HTTP_SERVER, NULL);
+	while (hl->free) {
+		struct exchange *x = hl->free;
+
+		hl->free = x->next_free;
+		arena_fini(&x->arena);
+		mem_free(x);
+	}
+	slots_free(&hl->exchanges);
+	mem_free(hl);
+}
+
+struct exchange *exchange_new(struct conn *c)
+{
+	struct http_loop *hl = http_loop_of(c->owner->loop);
+	struct exchange *x = hl->free;
+	struct arena arena;
+
+	if (x) {
+		hl->free = x->next_free;
+		hl->n_free--;
+		arena = x->arena;
+		memset(x, 0, sizeof(*x));
+		x->arena = arena;
+	} else {
+		x = MEM_NEW(struct exchange);
+		arena_init(&x->arena, 0);
+	}
+	x->conn = c;
+	x->loop = hl->loop;
+	return x;
+}
+
+void exchange_free(struct exchange *x)
+{
+	struct http_loop *hl = http_loop_of(x->loop);
+
+	if (x->id.gen != 0) {
+		slots_remove(&hl->exchanges, x->id);
+		x->id = (struct slot_id){0};
+	}
+	buf_free(&x->body);
+	arena_reset(&x->arena);
+	if (hl->n_free < EXCHANGES_KEPT) {
+		x->next_free = hl->free;
+		hl->free = x;
+		hl->n_free++;
+		return;
+	}
+	arena_fini(&x->arena);
+	mem_free(x);
+}
+
+/* ---- servers ---- */
+
+struct http_server *http_server_new(const struct http_limits *limits, dispatch_fn *fn, void *role)
+{
+	struct http_server *s = MEM_NEW(struct http_server);
+
+	s->limits = limits ? *limits : http_limits_default;
+	s->dispatch = fn;
+	s->role = role;
+	return s;
+}
+
+enum err http_server_listen(struct http_server *s, struct loops *loops, struct str address,
+			    struct fault *f)
+{
+	if (s->n_listeners == ARRAY_LEN(s->listeners)) {
+		return fault_set(f, ERR_LIMIT, "at most %zu addresses for one role",
+				 ARRAY_LEN(s->listeners));
+	}
+	if (!s->per_loop) {
+		s->loops = loops;
+		s->per_loop = MEM_NEW_ARRAY(struct server_loop, loops->n);
+		for (unsigned i = 0; i < loops->n; i++) {
+			s->per_loop[i].loop = loops->v[i];
+			s->per_loop[i].server = s;
+			list_init(&s->per_loop[i].conns);
+		}
+	}
+	TRY(listener_open(loops, address, conn_accept, s->per_loop, &s->listeners[s->n_listeners],
+			  f));
+	s->n_listeners++;
+	return ERR_OK;
+}
+
+const struct addr *http_server_addr(const struct http_server *s, size_t i)
+{
+	return i < s->n_listeners ? listener_addr(s->listeners[i]) : NULL;
+}
+
+static void drain_loop(struct loop *l, void *arg)
+{
+	struct server_loop *sl = arg;
+
+	(void)l;
+	LIST_EACH (&sl->conns, it) {
+		struct conn *c = container_of(it, struct conn, node);
+
+		if (c->state == CONN_IDLE) {
+			conn_close(c);
+		}
+	}
+}
+
+static void abort_loop(struct loop *l, void *arg)
+{
+	struct server_loop *sl = arg;
+
+	(void)l;
+	while (!list_is_empty(&sl->conns)) {
+		conn_abort(container_of(list_first(&sl->conns), struct conn, node));
+	}
+}
+
+static void on_each_loop(struct http_server *s, void (*fn)(struct loop *l, void *arg))
+{
+	for (unsigned i = 0; s->per_loop && i < s->loops->n; i++) {
+		loop_call(s->loops->v[i], fn, &s->per_loop[i]);
+	}
+}
+
+void http_server_drain(struct http_server *s)
+{
+	atomic_store(&s->draining, true);
+	for (size_t i = 0; i < s->n_listeners; i++) {
+		listener_stop(s->listeners[i]);
+	}
+	on_each_loop(s, drain_loop);
+}
+
+unsigned http_server_active(const struct http_server *s)
+{
+	struct http_server_stats st;
+
+	http_server_stats(s, &st);
+	return (unsigned)st.connections;
+}
+
+void http_server_free(struct http_server **sp)
+{
+	struct http_server *s = *sp;
+
+	if (!s) {
+		return;
+	}
+	*sp = NULL;
+	for (size_t i = 0; i < s->n_listeners; i++) {
+		listener_free(&s->listeners[i]);
+	}
+	on_each_loop(s, abort_loop);
+	mem_free(s->per_loop);
+	mem_free(s);
+}
+
+void http_server_stats(const struct http_server *s, struct http_server_stats *out)
+{
+	*out = (struct http_server_stats){0};
+	for (unsigned i = 0; s->per_loop && i < s->loops->n; i++) {
+		const struct server_loop *sl = &s->per_loop[i];
+
+		out->connections_total += atomic_load(&sl->connections_total);
+		out->requests_total += atomic_load(&sl->requests_total);
+		out->bad_requests_total += atomic_load(&sl->bad_requests_total);
+		out->connections += atomic_load(&sl->connections);
+	}
+}

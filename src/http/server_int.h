@@ -1,0 +1,137 @@
+/*
+ * server_int - what server.c, conn.c, exchange.c and answer.c share
+ *
+ * Who holds whom: a loop has one http_loop (exchange ids, recycled exchanges, the
+ * Date line); a server has one server_loop for each loop, which holds the
+ * connections; a connection holds its stream and at most one exchange; an exchange
+ * points back at its connection until the answer is complete, the client goes or a
+ * role hijacks the stream.
+ */
+#pragma once
+#include "http/server.h"
+
+#include "base/clock.h"
+
+#include <netinet/in.h>
+
+enum conn_state {
+	CONN_IDLE,    /* between requests */
+	CONN_HEAD,    /* part of a head has come */
+	CONN_HELD,    /* a body is due, but the role has not asked for it yet, or paused it */
+	CONN_BODY,    /* reading the body for the exchange */
+	CONN_ANSWER,  /* request complete, waiting for the answer */
+	CONN_DISCARD, /* answered before the body's end: the rest is thrown away */
+	CONN_CLOSED,  /* gone, hijacked or closing: no more callbacks */
+	CONN_STATES,
+};
+
+struct server_loop;
+
+/* The address of a peer without the padding of sockaddr_storage. */
+union peer {
+	struct sockaddr sa;
+	struct sockaddr_in in4;
+	struct sockaddr_in6 in6;
+};
+
+struct conn {
+	struct stream *stream;
+	struct server_loop *owner;
+	struct list_node node;
+	struct exchange *x;
+	struct timer timer;
+	struct grave grave;
+	struct h1_scan scan;
+	struct str rest; /* during on_data: what is not consumed yet */
+	uint64_t discarded;
+	union peer peer;
+	enum conn_state state;
+	bool in_on_data : 1;
+	bool wait_drain : 1; /* not reading the next request: the peer takes no answers */
+};
+
+struct server_loop {
+	struct loop *loop;
+	struct http_server *server;
+	struct list conns;
+	/* read by any thread */
+	_Atomic uint64_t connections_total, requests_total, bad_requests_total;
+	_Atomic uint32_t connections;
+};
+
+struct http_server {
+	struct http_limits limits;
+	dispatch_fn *dispatch;
+	void *role;
+	struct loops *loops;
+	struct server_loop *per_loop;
+	struct listener *listeners[8];
+	size_t n_listeners;
+	atomic_bool draining;
+};
+
+struct exchange {
+	struct conn *conn; /* NULL: the client has gone, or hijacked */
+	struct loop *loop;
+	struct exchange *next_free;
+	struct arena arena;
+	struct http_request req;
+	struct slot_id id;
+	const struct exchange_handler *h;
+	void *user;
+	struct addr *peer; /* made on demand, in the arena */
+	uint64_t start_ms;
+	/* body */
+	uint64_t body_left; /* HTTP_BODY_LENGTH */
+	uint64_t body_seen;
+	uint64_t body_max;
+	struct h1_chunked chunked;
+	struct buf body;
+	/* plain copies, valid after exchange_take */
+	enum http_method method;
+	uint8_t minor;
+	bool keep_alive : 1;
+	bool body_done : 1;
+	bool collecting : 1;
+	bool accepted : 1; /* the role asked for the body */
+	bool paused : 1;
+	bool expect_continue : 1;
+	bool answer_begun : 1;
+	bool answer_chunked : 1;
+	bool answer_close : 1;
+};
+
+struct http_loop {
+	struct loop *loop;
+	struct slots exchanges;
+	struct exchange *free;
+	unsigned n_free;
+	uint64_t date_second;
+	char date[CLOCK_HTTP_DATE_LEN + 1];
+};
+
+struct http_loop *http_loop_of(struct loop *l);
+
+struct exchange *exchange_new(struct conn *c);
+/* Forgets the id and recycles; the connection must have let go of it. */
+void exchange_free(struct exchange *x);
+/* Tells the role (once) that nobody waits for the answer, and frees. */
+void exchange_abort(struct exchange *x, int status);
+
+void conn_accept(struct loop *l, int fd, const struct addr *peer, void *server_loop_array);
+void conn_enter(struct conn *c, enum conn_state to);
+/* The exchange's answer is queued: next request, discard, or close. */
+void conn_answered(struct conn *c);
+/* The role asked for the body (or for more of it). */
+void conn_resume_body(struct conn *c);
+/* Ends the connection after what is queued. */
+void conn_close(struct conn *c);
+void conn_abort(struct conn *c);
+/* Gives up the stream; `c` is buried. */
+struct stream *conn_release_stream(struct conn *c);
+/* An answer of the server itself, then close. */
+void conn_refuse(struct conn *c, int status);
+
+/* Status line, Date and what the connection needs; `keep` = the connection goes on. */
+void answer_write_head(struct buf *out, struct exchange *x, int status,
+		       const struct http_header *headers, size_t n);
