@@ -128,7 +128,7 @@ static void add_chunk(struct arena *a, size_t n)
 
 void *arena_alloc(struct arena *a, size_t n)
 {
-	size_t room = (n + ALIGN - 1 + GAP) & ~(size_t)(ALIGN - 1);
+	size_t room = (MAX(n, (size_t)1) + ALIGN - 1 + GAP) & ~(size_t)(ALIGN - 1);
 	char *p;
 
 	ASSERT(n <= PTRDIFF_MAX / 2);

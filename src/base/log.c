@@ -57,7 +57,7 @@ static void write_stderr(const char *p, size_t n)
 	}
 }
 
-/* At most one line a span written, however many were lost. */
+/* Called by the writer once a span: one line, however many were lost. */
 static void report_dropped(enum log_format format, uint64_t *reported)
 {
 	uint64_t total = log_dropped();
@@ -102,6 +102,7 @@ static void *writer_main(void *arg)
 		sink.n -= n;
 	}
 	(void)pthread_mutex_unlock(&sink.mtx);
+	report_dropped(sink.format, &reported);
 	return NULL;
 }
 
