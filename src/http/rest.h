@@ -23,12 +23,12 @@ enum rest_access { REST_OPEN, REST_READ, REST_WRITE };
 
 struct rest_route {
 	const char *method;
-	const char *path;   /* "/management/tenants/{name}" */
+	const char *path; /* "/management/tenants/{name}" */
 	task_fn *handler;
 	enum rest_pool pool;
 	enum rest_access access;
-	uint32_t body_max;  /* bytes; 0 = no body expected (still drained up to 64 KiB) */
-	const char *doc;    /* one sentence */
+	uint32_t body_max; /* bytes; 0 = no body expected (still drained up to 64 KiB) */
+	const char *doc;   /* one sentence */
 	const struct json_shape *in, *out; /* for the OpenAPI document; may be NULL */
 };
 
@@ -45,19 +45,31 @@ struct rest_key {
 	unsigned may;
 };
 
+/*
+ * What surrounds a handler on its worker: the app lends the database session of
+ * the worker to the task and ends its transaction. http knows nothing of stores.
+ */
+struct rest_worker_ops {
+	void (*begin)(struct task *t, void *worker);
+	void (*end)(struct task *t, void *worker);
+	/* The failure may go away by running the handler again (serialization). */
+	bool (*may_retry)(struct task *t, enum err e);
+};
+
 /* How failures look on the wire; the default is application/problem+json (RFC 9457). */
 typedef void rest_error_fn(struct task *t, int status);
 
 struct rest {
 	const struct rest_table *table;
-	void *role;                         /* task->role */
+	void *role; /* task->role */
 	struct pool *pools[REST_POOLS];
-	const struct rest_key *keys;        /* for READ and WRITE routes; none = always 401 */
+	const struct rest_worker_ops *worker_ops; /* may be NULL */
+	const struct rest_key *keys;		  /* for READ and WRITE routes; none = always 401 */
 	size_t n_keys;
-	struct str key_header;              /* "Api-Key" */
-	uint32_t timeout_ms;                /* of a task; 30 s */
-	rest_error_fn *on_error;            /* NULL = default */
-	dispatch_fn *fallback;              /* for unmatched paths; NULL = 404 */
+	struct str key_header;	 /* p NULL = "Api-Key" */
+	uint32_t timeout_ms;	 /* of a task; 0 = 30 s */
+	rest_error_fn *on_error; /* NULL = default */
+	dispatch_fn *fallback;	 /* for unmatched paths; NULL = 404 */
 	void *fallback_role;
 };
 

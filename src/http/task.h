@@ -36,12 +36,13 @@ struct task {
 	struct task_param params[TASK_PARAMS_MAX]; /* of the path */
 	size_t n_params;
 	struct str peer_ip;
-	struct str base_url;  /* scheme://host as the client sees us */
-	void *role;           /* of the REST table */
-	struct db *db;        /* the worker's session, or NULL */
+	struct str base_url; /* scheme://host as the client sees us */
+	void *role;	     /* of the REST table */
+	struct db *db;	     /* the worker's session, or NULL */
 	uint64_t deadline_ms;
 	const atomic_bool *canceled;
 	struct fault fault;
+	int refused_status; /* by task_refuse; 0 = what the err implies */
 	struct task_reply reply;
 };
 
