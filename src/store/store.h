@@ -174,7 +174,7 @@ static inline struct db_arg db_arg_str(char type, struct str s)
 
 /* Columns in the order of the SELECT; types as in the statement's `cols`. */
 struct db_col {
-	const char *name; /* compared with the result's name by db_check */
+	const char *name; /* for error texts */
 	char type;
 	size_t offset;
 };

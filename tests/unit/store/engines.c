@@ -1,0 +1,202 @@
+#include "unit.h"
+
+#include "base/mem.h"
+#include "store/engines.h"
+
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct {
+	char url[256];
+	char dir[128];
+} server;
+
+/* Runs a command and takes PG_URL= and PG_DIR= from its output. */
+static void run_start(const char *command)
+{
+	char line[512];
+	FILE *out = popen(command, "r");
+
+	assert_non_null(out);
+	while (fgets(line, sizeof(line), out)) {
+		struct str s = str_trim(str_c(line));
+
+		if (str_starts(s, STR("PG_URL="))) {
+			snprintf(server.url, sizeof(server.url), "%.*s", STR_ARG(str_skip(s, 7)));
+		} else if (str_starts(s, STR("PG_DIR="))) {
+			snprintf(server.dir, sizeof(server.dir), "%.*s", STR_ARG(str_skip(s, 7)));
+		}
+	}
+	assert_int_equal(pclose(out), 0);
+}
+
+static void run(const char *command)
+{
+	FILE *out = popen(command, "r");
+
+	assert_non_null(out);
+	assert_int_equal(pclose(out), 0);
+}
+
+static void stop_at_exit(void)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), "tools/pg-stop --kill %s", server.dir);
+	FILE *out = popen(command, "r");
+	if (out) {
+		pclose(out);
+	}
+}
+
+const char *test_pg_url(void)
+{
+	const char *given = getenv("POSTHOUSE_TEST_PG");
+	char command[128];
+
+	if (server.url[0]) {
+		return server.url;
+	}
+	if (given && given[0]) {
+		snprintf(server.url, sizeof(server.url), "%s", given);
+		return server.url;
+	}
+	snprintf(command, sizeof(command), "tools/pg-start --for %d", (int)getpid());
+	run_start(command);
+	atexit(stop_at_exit);
+	return server.url;
+}
+
+void test_pg_kill(void)
+{
+	char command[256];
+
+	assert_true(server.dir[0]);
+	snprintf(command, sizeof(command), "tools/pg-stop --keep --kill %s", server.dir);
+	run(command);
+}
+
+void test_pg_restart(void)
+{
+	char command[256];
+
+	assert_true(server.dir[0]);
+	snprintf(command, sizeof(command), "tools/pg-start %s", server.dir);
+	run_start(command);
+}
+
+static void admin(const char *sql)
+{
+	PGconn *c = PQconnectdb(test_pg_url());
+	PGresult *res = PQexec(c, sql);
+
+	if (PQresultStatus(res) != PGRES_COMMAND_OK) {
+		fail_msg("%s: %s", sql, PQerrorMessage(c));
+	}
+	PQclear(res);
+	PQfinish(c);
+}
+
+static void make_sqlite(struct test_db *t)
+{
+	snprintf(t->dir, sizeof(t->dir), "/tmp/posthouse-test.XXXXXX");
+	assert_non_null(mkdtemp(t->dir));
+	snprintf(t->url, sizeof(t->url), "sqlite:%s/test.db", t->dir);
+}
+
+static void make_pgsql(struct test_db *t)
+{
+	static unsigned count;
+	char sql[128];
+	const char *url = test_pg_url();
+
+	snprintf(t->name, sizeof(t->name), "test_%d_%u", (int)getpid(), count++);
+	snprintf(sql, sizeof(sql), "CREATE DATABASE %s", t->name);
+	admin(sql);
+	snprintf(t->url, sizeof(t->url), "%s%cdbname=%s", url, strchr(url, '?') ? '&' : '?',
+		 t->name);
+}
+
+static void begin_task(struct test_db *t, struct db *db)
+{
+	struct db_task task = {.arena = &t->arena, .fault = &t->fault};
+
+	db_begin_task(db, &task);
+}
+
+struct db *test_db_session(struct test_db *t)
+{
+	struct db *db = NULL;
+
+	assert_ok(db_get(t->pool, 5000, &db, NULL));
+	begin_task(t, db);
+	return db;
+}
+
+void test_db_new_task(struct test_db *t)
+{
+	db_end_task(t->db);
+	t->fault = (struct fault){0};
+	begin_task(t, t->db);
+}
+
+int test_db_setup(void **state)
+{
+	struct test_db *t = MEM_NEW(struct test_db);
+
+	t->engine = (enum test_engine)(uintptr_t)*state;
+	arena_init(&t->arena, 0);
+	if (t->engine == TEST_SQLITE) {
+		make_sqlite(t);
+	} else {
+		make_pgsql(t);
+	}
+	struct db_config config = {.url = str_c(t->url), .size = 8};
+	assert_ok(db_pool_open(&config, &t->pool, NULL));
+	t->db = test_db_session(t);
+	*state = t;
+	return 0;
+}
+
+static void remove_sqlite(struct test_db *t)
+{
+	static const char *const suffixes[] = {"", "-wal", "-shm"};
+	char path[128];
+
+	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+		snprintf(path, sizeof(path), "%s/test.db%s", t->dir, suffixes[i]);
+		unlink(path);
+	}
+	rmdir(t->dir);
+}
+
+int test_db_teardown(void **state)
+{
+	struct test_db *t = *state;
+	char sql[128];
+
+	db_put(&t->db);
+	db_pool_close(&t->pool);
+	if (t->engine == TEST_SQLITE) {
+		remove_sqlite(t);
+	} else {
+		snprintf(sql, sizeof(sql), "DROP DATABASE %s WITH (FORCE)", t->name);
+		admin(sql);
+	}
+	arena_fini(&t->arena);
+	mem_free(t);
+	return 0;
+}
+
+void test_db_script(struct test_db *t, const char *sql)
+{
+	struct stmt *st = ARENA_NEW(&t->arena, struct stmt);
+
+	st->name = "test";
+	st->sql = sql;
+	if (db_exec(t->db, st, DB_NO_ARGS) != ERR_OK) {
+		fail_msg("%s: %s", sql, t->fault.text);
+	}
+}
