@@ -20,6 +20,7 @@ static const char *type_name(enum json_field_type type)
 	case JSON_F_SPAN:
 	case JSON_F_TIME:
 	case JSON_F_GUID:
+	case JSON_F_OPT_GUID:
 		return "string";
 	case JSON_F_TREE:
 		break;
@@ -38,6 +39,7 @@ static const char *format_name(enum json_field_type type)
 	case JSON_F_TIME:
 		return "date-time";
 	case JSON_F_GUID:
+	case JSON_F_OPT_GUID:
 		return "uuid";
 	case JSON_F_STR:
 	case JSON_F_BOOL:

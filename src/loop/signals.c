@@ -1,18 +1,10 @@
 #include "loop/signals.h"
 
-#include "base/mem.h"
-
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
-
-struct signals {
-	struct io io;
-	struct loop *loop;
-	signal_fn *fn;
-	void *arg;
-};
+#include <stddef.h>
+#include <time.h>
 
 static sigset_t our_set(void)
 {
@@ -23,7 +15,6 @@ static sigset_t our_set(void)
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGHUP);
 	(void)sigaddset(&set, SIGUSR1);
-	(void)sigaddset(&set, SIGUSR2);
 	return set;
 }
 
@@ -35,42 +26,19 @@ void signals_block(void)
 	(void)signal(SIGPIPE, SIG_IGN);
 }
 
-static void on_signal(struct io *io, unsigned events)
+int signals_wait(int timeout_ms)
 {
-	struct signals *s = container_of(io, struct signals, io);
-	struct signalfd_siginfo info;
-
-	(void)events;
-	while (io->fd >= 0 && read(io->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		s->fn((int)info.ssi_signo, s->arg);
-	}
-}
-
-struct signals *signals_new(struct loop *l, signal_fn *fn, void *arg)
-{
-	struct signals *s = MEM_NEW(struct signals);
 	sigset_t set = our_set();
-	int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	struct timespec ts = {timeout_ms / 1000, (long)(timeout_ms % 1000) * 1000000};
 
-	s->loop = l;
-	s->fn = fn;
-	s->arg = arg;
-	ASSERT(fd >= 0);
-	ASSERT(io_add(l, &s->io, fd, on_signal) == ERR_OK);
-	return s;
-}
+	for (;;) {
+		int signo = timeout_ms < 0 ? sigwaitinfo(&set, NULL) : sigtimedwait(&set, NULL, &ts);
 
-void signals_free(struct signals **sp)
-{
-	struct signals *s = *sp;
-	int fd;
-
-	if (!s) {
-		return;
+		if (signo > 0) {
+			return signo;
+		}
+		if (errno == EAGAIN) {
+			return 0;
+		}
 	}
-	*sp = NULL;
-	fd = s->io.fd;
-	io_remove(s->loop, &s->io);
-	(void)close(fd);
-	mem_free(s);
 }

@@ -1,15 +1,13 @@
 /*
- * signals - SIGTERM, SIGINT, SIGHUP and their kin as events of one loop
+ * signals - SIGTERM, SIGINT, SIGHUP, SIGUSR1 as return values of the main thread
  *
- * signals_block before any thread starts; then one loop gets them by signalfd.
+ * signals_block comes before any thread starts, so that only signals_wait gets
+ * them; what follows a signal is then straight-line code that may block.
  */
 #pragma once
-#include "loop/loop.h"
+#include "base/attr.h"
 
-struct signals;
-typedef void signal_fn(int signo, void *arg);
-
-/* Blocks TERM, INT, HUP, USR1, USR2 for this and all later threads; ignores PIPE. */
+/* Blocks them for this and all later threads; ignores SIGPIPE. */
 void signals_block(void);
-struct signals *signals_new(struct loop *l, signal_fn *fn, void *arg);
-void signals_free(struct signals **s);
+/* The next signal, or 0 after `timeout_ms` (< 0 = forever). */
+int signals_wait(int timeout_ms);
