@@ -27,7 +27,7 @@ static void grow(struct buf *b, size_t want)
 	size_t cap = MAX(MAX(b->cap * 2, b->n + want), (size_t)CAP_MIN);
 	char *p;
 
-	if (b->off == 0) {
+	if (!b->p || b->off == 0) {
 		b->p = mem_resize(b->p, cap);
 	} else {
 		p = mem_alloc(cap);

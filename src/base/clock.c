@@ -114,6 +114,12 @@ static struct civil civil_of(int64_t wall_ms)
 	return c;
 }
 
+static char *put_text(char *w, const char *p, size_t n)
+{
+	memcpy(w, p, n);
+	return w + n;
+}
+
 static char *put_digits(char *w, int v, int digits)
 {
 	for (int i = digits; i-- > 0; v /= 10) {
@@ -136,16 +142,17 @@ void clock_http_date(int64_t wall_ms, char out[CLOCK_HTTP_DATE_LEN + 1])
 	static const char weekdays[] = "SunMonTueWedThuFriSat";
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 	struct civil c = civil_of(wall_ms);
+	char *w = put_text(out, weekdays + 3 * (size_t)c.weekday, 3);
 
-	memcpy(out, "???, ", 5);
-	memcpy(out, weekdays + 3 * c.weekday, 3);
-	put_digits(out + 5, c.day, 2);
-	memcpy(out + 7, " ??? ", 5);
-	memcpy(out + 8, months + 3 * (c.month - 1), 3);
-	put_digits(out + 12, c.year, 4);
-	out[16] = ' ';
-	put_time(out + 17, &c);
-	memcpy(out + 25, " GMT", 5);
+	w = put_text(w, ", ", 2);
+	w = put_digits(w, c.day, 2);
+	*w++ = ' ';
+	w = put_text(w, months + 3 * (size_t)(c.month - 1), 3);
+	*w++ = ' ';
+	w = put_digits(w, c.year, 4);
+	*w++ = ' ';
+	w = put_time(w, &c);
+	(void)put_text(w, " GMT", 5); /* with its NUL */
 }
 
 void clock_iso(int64_t wall_ms, char out[CLOCK_ISO_LEN + 1])
@@ -161,7 +168,7 @@ void clock_iso(int64_t wall_ms, char out[CLOCK_ISO_LEN + 1])
 	w = put_time(w, &c);
 	*w++ = '.';
 	w = put_digits(w, c.ms, 3);
-	memcpy(w, "Z", 2);
+	(void)put_text(w, "Z", 2);
 }
 
 /* Parsing: each `take_` eats from the front of `*s` and is false on mismatch. */

@@ -61,7 +61,7 @@ enum err hex_decode(struct str in, void *out, size_t out_len)
 		}
 	}
 	for (size_t i = 0; i < out_len; i++) {
-		w[i] = (uint8_t)(hex_value(in.p[2 * i]) << 4 | hex_value(in.p[2 * i + 1]));
+		w[i] = (uint8_t)(hex_value(in.p[2 * i]) * 16 + hex_value(in.p[2 * i + 1]));
 	}
 	return ERR_OK;
 }

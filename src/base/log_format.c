@@ -20,10 +20,10 @@ static void put(struct log_line *w, struct str s)
 {
 	if (w->is_full || s.n > sizeof(w->p) - TAIL_MAX - w->n) {
 		w->is_full = true;
-		return;
+	} else if (s.n > 0) {
+		memcpy(w->p + w->n, s.p, s.n);
+		w->n += s.n;
 	}
-	memcpy(w->p + w->n, s.p, s.n);
-	w->n += s.n;
 }
 
 /* The end of the line always fits. */
