@@ -17,9 +17,9 @@
 #include "http/message.h"
 
 struct h1_limits {
-	size_t line_bytes;  /* request or status line, and each header line */
-	size_t head_bytes;  /* the whole head */
-	size_t headers;     /* header lines */
+	size_t line_bytes; /* request or status line, and each header line */
+	size_t head_bytes; /* the whole head */
+	size_t headers;	   /* header lines */
 };
 
 /* 8 KiB line, 64 KiB head, 100 headers. */
@@ -49,13 +49,15 @@ enum err h1_parse_response(struct arena *a, struct str in, const struct h1_limit
 
 /*
  * Chunked coding. Extensions are checked for their characters and dropped, at
- * most 256 bytes a chunk (a flood of them has been an attack). Trailers are
- * checked like headers, limited to `trailer_bytes` and dropped; framing names in them are refused.
+ * most 256 bytes a chunk and 16 KiB a message (a flood of them has been an attack).
+ * Trailers are checked like headers, limited to H1_TRAILER_BYTES_MAX and dropped;
+ * framing names in them are refused.
  */
 struct h1_chunked {
 	int state; /* private, see h1_chunked.c */
 	uint64_t left;
 	uint32_t line_n; /* bytes of the current size line or trailer */
+	uint32_t ext_n;	 /* bytes of extensions in all chunks */
 	uint32_t trailer_n;
 	uint32_t name_n; /* trailer: length of the name kept below */
 	char name[24];

@@ -1,0 +1,190 @@
+/*
+ * h1_chunked - the chunked transfer coding (RFC 9112 7.1), decoding
+ *
+ *   SIZE_FIRST -> SIZE -+-> EXT -+-> SIZE_LF -+-> DATA -> DATA_CR -> DATA_LF -> SIZE_FIRST
+ *                       +--------+            +-> LINE (size 0)
+ *   LINE -+-> NAME -> VALUE -> VALUE_LF -> LINE
+ *         +-> END_LF -> done
+ */
+#include "http/chars.h"
+#include "http/h1.h"
+
+enum state {
+	SIZE_FIRST, /* a hex digit must come */
+	SIZE,
+	EXT,
+	SIZE_LF,
+	DATA,
+	DATA_CR,
+	DATA_LF,
+	LINE, /* start of a trailer line or of the final empty one */
+	NAME,
+	VALUE,
+	VALUE_LF,
+	END_LF,
+};
+
+#define SIZE_DIGITS_MAX 15 /* fewer bits than any signed 64-bit reader has */
+#define EXT_BYTES_MAX 256
+#define EXT_TOTAL_BYTES_MAX 16384
+
+/* Names that would frame, route or re-open a message if someone merged trailers into the head. */
+static bool is_forbidden_trailer(struct str name)
+{
+	switch (name.n) {
+	case 2:
+		return TOKEN_IS(name, "te");
+	case 4:
+		return TOKEN_IS(name, "host");
+	case 6:
+		return TOKEN_IS(name, "expect");
+	case 7:
+		return TOKEN_IS(name, "trailer") || TOKEN_IS(name, "upgrade");
+	case 10:
+		return TOKEN_IS(name, "connection") || TOKEN_IS(name, "keep-alive");
+	case 14:
+		return TOKEN_IS(name, "content-length");
+	case 17:
+		return TOKEN_IS(name, "transfer-encoding");
+	default:
+		return false;
+	}
+}
+
+static enum err on_size(struct h1_chunked *d, char c)
+{
+	if (char_is(c, CHAR_HEX)) {
+		if (d->line_n == SIZE_DIGITS_MAX) {
+			return ERR_PROTO;
+		}
+		d->line_n++;
+		d->left = d->left << 4 | char_hex(c);
+		d->state = SIZE;
+		return ERR_OK;
+	}
+	if (d->state == SIZE_FIRST || (c != '\r' && c != ';')) {
+		return ERR_PROTO;
+	}
+	d->line_n = 0;
+	d->state = c == '\r' ? SIZE_LF : EXT;
+	return ERR_OK;
+}
+
+static enum err on_ext(struct h1_chunked *d, char c)
+{
+	if (c == '\r') {
+		d->state = SIZE_LF;
+		return ERR_OK;
+	}
+	if (!char_is(c, CHAR_FIELD)) {
+		return ERR_PROTO;
+	}
+	return ++d->line_n > EXT_BYTES_MAX || ++d->ext_n > EXT_TOTAL_BYTES_MAX ? ERR_PROTO : ERR_OK;
+}
+
+static enum err on_lf(struct h1_chunked *d, char c, enum state next)
+{
+	d->line_n = 0;
+	d->name_n = 0;
+	d->state = (int)next;
+	return c == '\n' ? ERR_OK : ERR_PROTO;
+}
+
+/* Keeps the first bytes of the name: longer ones are not in the list. */
+static enum err on_name(struct h1_chunked *d, char c)
+{
+	if (c == ':') {
+		struct str name = str_of(d->name, MIN(d->name_n, sizeof(d->name)));
+
+		d->state = VALUE;
+		return d->name_n == 0 || is_forbidden_trailer(name) ? ERR_PROTO : ERR_OK;
+	}
+	if (d->name_n < sizeof(d->name)) {
+		d->name[d->name_n++] = c;
+	}
+	return char_is(c, CHAR_TOKEN) ? ERR_OK : ERR_PROTO;
+}
+
+static enum err on_trailer(struct h1_chunked *d, char c)
+{
+	if (++d->trailer_n > H1_TRAILER_BYTES_MAX) {
+		return ERR_PROTO;
+	}
+	if (d->state == LINE) {
+		if (c == '\r') {
+			d->state = END_LF;
+			return ERR_OK;
+		}
+		d->state = NAME;
+	}
+	if (d->state == NAME) {
+		return on_name(d, c);
+	}
+	if (c == '\r') {
+		d->state = VALUE_LF;
+		return ERR_OK;
+	}
+	return char_is(c, CHAR_FIELD) ? ERR_OK : ERR_PROTO;
+}
+
+/* Every byte that is not body. */
+static enum err on_byte(struct h1_chunked *d, char c)
+{
+	switch ((enum state)d->state) {
+	case SIZE_FIRST:
+	case SIZE:
+		return on_size(d, c);
+	case EXT:
+		return on_ext(d, c);
+	case SIZE_LF:
+		return on_lf(d, c, d->left > 0 ? DATA : LINE);
+	case DATA_CR:
+		d->state = DATA_LF;
+		return c == '\r' ? ERR_OK : ERR_PROTO;
+	case DATA_LF:
+		return on_lf(d, c, SIZE_FIRST);
+	case LINE:
+	case NAME:
+	case VALUE:
+		return on_trailer(d, c);
+	case VALUE_LF:
+		return on_lf(d, c, LINE);
+	case END_LF:
+		d->done = c == '\n';
+		return d->done ? ERR_OK : ERR_PROTO;
+	case DATA:
+		break;
+	}
+	return ERR_PROTO;
+}
+
+static struct str take_data(struct h1_chunked *d, struct str in, size_t at)
+{
+	size_t n = (size_t)MIN((uint64_t)(in.n - at), d->left);
+
+	d->left -= n;
+	if (d->left == 0) {
+		d->state = DATA_CR;
+	}
+	return str_of(in.p + at, n);
+}
+
+enum err h1_chunked_next(struct h1_chunked *d, struct str in, size_t *out_used,
+			 struct str *out_data)
+{
+	struct str data = STR_NULL;
+	size_t i = 0;
+
+	while (i < in.n && !d->done && data.n == 0) {
+		if (d->state == DATA) {
+			data = take_data(d, in, i);
+			i += data.n;
+		} else {
+			TRY(on_byte(d, in.p[i]));
+			i++;
+		}
+	}
+	*out_used = i;
+	*out_data = data;
+	return ERR_OK;
+}

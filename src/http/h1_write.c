@@ -1,0 +1,93 @@
+/*
+ * h1_write - writing messages. What a peer could split a message with is a bug
+ * of the caller here, and asserted.
+ */
+#include "http/chars.h"
+#include "http/h1.h"
+
+static char *put(char *at, struct str s)
+{
+	if (s.n > 0) {
+		memcpy(at, s.p, s.n);
+	}
+	return at + s.n;
+}
+
+/* The digits of `v`, ending before `end`; returns where they start. */
+static char *digits_before(char *end, uint64_t v)
+{
+	do {
+		*--end = (char)('0' + v % 10);
+		v /= 10;
+	} while (v > 0);
+	return end;
+}
+
+void h1_write_request_line(struct buf *out, struct str method, struct str target)
+{
+	size_t n = method.n + target.n + sizeof("  HTTP/1.1\r\n") - 1;
+	char *at;
+
+	ASSERT(http_is_token(method));
+	ASSERT(target.n > 0 && str_all_are(target, CHAR_TARGET));
+	at = put(buf_reserve(out, n), method);
+	*at++ = ' ';
+	at = put(at, target);
+	(void)put(at, STR(" HTTP/1.1\r\n"));
+	buf_commit(out, n);
+}
+
+void h1_write_status_line(struct buf *out, int status)
+{
+	struct str reason = http_reason(status);
+	size_t n = sizeof("HTTP/1.1 200 \r\n") - 1 + reason.n;
+	char *at;
+
+	ASSERT(status >= 100 && status <= 999);
+	at = put(buf_reserve(out, n), STR("HTTP/1.1 000 ")) - 4;
+	at[0] = (char)('0' + status / 100);
+	at[1] = (char)('0' + status / 10 % 10);
+	at[2] = (char)('0' + status % 10);
+	(void)put(put(at + 4, reason), STR("\r\n"));
+	buf_commit(out, n);
+}
+
+void h1_write_header(struct buf *out, struct str name, struct str value)
+{
+	size_t n = name.n + value.n + 4;
+	char *at;
+
+	ASSERT(http_is_token(name));
+	ASSERT(http_is_field_value(value));
+	at = put(buf_reserve(out, n), name);
+	*at++ = ':';
+	*at++ = ' ';
+	(void)put(put(at, value), STR("\r\n"));
+	buf_commit(out, n);
+}
+
+void h1_write_header_u64(struct buf *out, struct str name, uint64_t value)
+{
+	char text[20], *start = digits_before(text + sizeof(text), value);
+
+	h1_write_header(out, name, str_of(start, (size_t)(text + sizeof(text) - start)));
+}
+
+void h1_write_end(struct buf *out)
+{
+	buf_puts(out, "\r\n");
+}
+
+void h1_write_chunk_head(struct buf *out, size_t n)
+{
+	static const char hex[] = "0123456789abcdef";
+	char text[18], *end = text + sizeof(text), *at = end - 2;
+
+	at[0] = '\r';
+	at[1] = '\n';
+	do {
+		*--at = hex[n & 15];
+		n >>= 4;
+	} while (n > 0);
+	buf_append(out, at, (size_t)(end - at));
+}
