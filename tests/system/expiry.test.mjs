@@ -1,0 +1,149 @@
+/* Time limits, readiness, forwarded headers and access rules of the relay: spec §3.2, §4.4, §10. */
+import assert from 'node:assert/strict';
+import { after, before } from 'node:test';
+import { check } from './lib/check.mjs';
+import { request, timed } from './lib/client.mjs';
+import { Server } from './lib/server.mjs';
+import { SignalrConnector } from './lib/signalr.mjs';
+import { pattern, values } from './lib/target.mjs';
+
+const OK = () => ({ status: 200, body: 'ok' });
+
+let server;
+let secret;
+let hub;
+const seen = [];
+
+before(async () => {
+	server = await Server.start({
+		relay: {
+			request_expiration: '1s', forwarded_headers: 'both',
+			interceptors: [
+				{ when: { path: '^static/' }, answer: { status: 410, body: 'gone for good' } },
+				{ set_request_header: { 'X-Set': 'by rule' }, remove_request_header: ['X-Secret'] },
+				{ when: { path: '^old/' }, rewrite: { from: '^old/', to: 'new/' } },
+				{ set_response_header: { 'X-Answer': 'by rule' }, remove_response_header: ['X-Powered-By'] },
+			],
+		},
+	});
+	secret = await server.addTenant('T1');
+	await server.addTenant('absent');
+	hub = await SignalrConnector.start(server, {
+		tenant: 'T1', secret,
+		answer: (record) => {
+			seen.push(record);
+			return { headers: { 'X-Powered-By': ['much'] }, body: JSON.stringify(record) };
+		},
+	});
+});
+
+after(async () => {
+	await hub?.stop();
+	await server?.close();
+});
+
+check('check 11: without a connector the client waits until the expiration, then 408', async () => {
+	const { value, ms } = await timed(request(server.relay, '/relay/absent/web/', {
+		method: 'POST', body: pattern(20000),
+	}));
+	assert.equal(value.status, 408);
+	assert.equal(value.headers['content-length'], '0');
+	assert.ok(ms >= 990 && ms < 3000, `${ms} ms`);
+	await server.noBodyFiles();
+});
+
+check('check 11: with require_active_connection it is 503 at once', async () => {
+	const strict = await Server.start({ relay: { require_active_connection: true, request_expiration: '30s' } });
+	try {
+		const theirs = await strict.addTenant('T1');
+		const { value, ms } = await timed(request(strict.relay, '/relay/T1/web/'));
+		assert.equal(value.status, 503);
+		assert.equal(value.headers['content-length'], '0');
+		assert.ok(ms < 5000, `${ms} ms`);
+
+		const one = await SignalrConnector.start(strict, { tenant: 'T1', secret: theirs, answer: OK });
+		await strict.connections(1);
+		assert.equal((await request(strict.relay, '/relay/T1/web/')).status, 200);
+		await one.stop();
+		await strict.connections(0);
+		assert.equal((await request(strict.relay, '/relay/T1/web/')).status, 503);
+	} finally {
+		await strict.close();
+	}
+});
+
+check('a request that waits is served when a connector comes in time, and not after its end', async () => {
+	const patient = await Server.start({ relay: { request_expiration: '2s' } });
+	try {
+		const theirs = await patient.addTenant('T1');
+		const expired = await request(patient.relay, '/relay/T1/expired', { method: 'POST', body: pattern(30000) });
+		assert.equal(expired.status, 408);
+		const waiting = request(patient.relay, '/relay/T1/waiting', { method: 'POST', body: pattern(30000) });
+		const late = await SignalrConnector.start(patient, { tenant: 'T1', secret: theirs });
+		const record = await late.requests.take();
+		assert.equal(record.target, 'waiting');
+		assert.ok((await late.body(record)).equals(pattern(30000)));
+		await late.deliver(record, OK());
+		assert.equal((await waiting).text, 'ok');
+		assert.equal(late.received.length, 1);
+		await patient.noBodyFiles();
+		await late.stop();
+	} finally {
+		await patient.close();
+	}
+});
+
+check('check 32: a tenant that requires authentication', async () => {
+	const theirs = await server.addTenant('locked', { requireAuthentication: true });
+	const lockedHub = await SignalrConnector.start(server, { tenant: 'locked', secret: theirs, answer: OK });
+	try {
+		const without = await request(server.relay, '/relay/locked/x');
+		assert.equal(without.status, 401);
+		assert.equal(without.headers['www-authenticate'], undefined);
+		assert.equal(without.body.length, 0);
+		const wrong = await request(server.relay, '/relay/locked/x', { headers: { Authorization: 'Bearer a.b.c' } });
+		assert.equal(wrong.status, 401);
+		assert.equal(lockedHub.received.length, 0);
+		const token = lockedHub.token;
+		const good = await request(server.relay, '/relay/locked/x', { headers: { Authorization: `Bearer ${token}` } });
+		assert.equal(good.status, 200);
+		assert.deepEqual(lockedHub.received[0].httpHeaders.Authorization, [`Bearer ${token}`]);
+	} finally {
+		await lockedHub.stop();
+	}
+});
+
+check('check 33: forwarded headers are added, also where the client sent some', async () => {
+	seen.length = 0;
+	await request(server.relay, '/relay/T1/x', { headers: { Host: 'relay.example:8080' } });
+	const first = seen[0].httpHeaders;
+	assert.deepEqual(first['X-Forwarded-For'], ['127.0.0.1']);
+	assert.deepEqual(first['X-Forwarded-Host'], ['relay.example']);
+	assert.deepEqual(first['X-Forwarded-Proto'], ['http']);
+	assert.match(first.Forwarded[0], /for="?127\.0\.0\.1"?/);
+	assert.match(first.Forwarded[0], /proto=http/);
+	assert.match(first.Forwarded[0], /host="?relay\.example/);
+
+	const spoofed = await request(server.relay, '/relay/T1/x', {
+		headers: { 'X-Forwarded-For': '203.0.113.9', 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'evil.example' },
+	});
+	assert.equal(spoofed.status, 200);
+	const second = seen[1].httpHeaders;
+	const chain = second['X-Forwarded-For'].join(', ').split(/\s*,\s*/);
+	assert.equal(chain.at(-1), '127.0.0.1');
+	assert.deepEqual(second['X-Forwarded-Proto'], ['http'], 'an untrusted client does not set the scheme');
+});
+
+check('interceptor rules: headers, rewriting and a direct answer', async () => {
+	seen.length = 0;
+	const reply = await request(server.relay, '/relay/T1/x/old/page?q=1', { headers: { 'X-Secret': 'no' } });
+	assert.equal(reply.headers['x-answer'], 'by rule');
+	assert.equal(reply.headers['x-powered-by'], undefined);
+	assert.deepEqual(seen[0].httpHeaders['X-Set'], ['by rule']);
+	assert.equal(seen[0].httpHeaders['X-Secret'], undefined);
+	assert.equal(seen[0].url, 'new/page?q=1');
+	const direct = await request(server.relay, '/relay/T1/x/static/logo');
+	assert.equal(direct.status, 410);
+	assert.equal(direct.text, 'gone for good');
+	assert.equal(seen.length, 1);
+});

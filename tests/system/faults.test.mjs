@@ -1,0 +1,259 @@
+/* What breaks: processes that are killed, peers that stall, a full disk, wrong clocks. */
+import assert from 'node:assert/strict';
+import { after } from 'node:test';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { check, SANITIZED, until } from './lib/check.mjs';
+import { request, timed } from './lib/client.mjs';
+import { Connector } from './lib/connector.mjs';
+import { Hub, negotiate } from './lib/hub.mjs';
+import { execute } from './lib/process.mjs';
+import { Recorder } from './lib/recorder.mjs';
+import { Server } from './lib/server.mjs';
+import { SignalrConnector } from './lib/signalr.mjs';
+import { pattern, Target } from './lib/target.mjs';
+
+const things = [];
+after(async () => {
+	for (const thing of things.reverse()) {
+		await thing.close();
+	}
+});
+
+/* A server with a target and a connector, all closed at the end of the file. */
+async function chain({ relay = {}, env = {}, connect = {} } = {}) {
+	const server = await Server.start({ relay, env });
+	const target = await Target.start();
+	things.push(server, target);
+	const secret = await server.addTenant('T1');
+	const connector = await Connector.start(server, {
+		tenant: 'T1', secret, targets: { web: target.url }, ...connect,
+	});
+	things.push(connector);
+	return { server, target, secret, connector };
+}
+
+check('kill -9 of the server: the connector is back, no body file of before stays', async () => {
+	const { server, target, connector } = await chain();
+	const pending = request(server.relay, '/relay/T1/web/gate', { method: 'POST', body: pattern(100_000) })
+		.then(() => 'answered', () => 'cut');
+	await target.hits.take();
+	const from = connector.seenLines;
+	await server.kill();
+	assert.equal(await pending, 'cut');
+	target.open();
+	await server.restart();
+	await connector.connected({ from });
+	assert.equal((await request(server.relay, '/relay/T1/web/bytes/5')).status, 200);
+	await server.noBodyFiles();
+	const open = await until(async () => {
+		const page = await server.stats('/statistics/connections?tenant=T1&active=true');
+		return page.totalCount === 1 && page;
+	}, 'only the live connection counts as active');
+	assert.equal(open.results.length, 1);
+});
+
+check('kill -9 of the connector in mid-request: the client gets an answer in time', async () => {
+	const { server, target, secret, connector } = await chain({ relay: { request_expiration: '2s' } });
+	const { value } = await timed((async () => {
+		const pending = request(server.relay, '/relay/T1/web/gate', { method: 'POST', body: pattern(100_000) });
+		await target.hits.take();
+		await connector.kill();
+		return await pending;
+	})());
+	assert.ok([408, 502, 503].includes(value.status), `${value.status}`);
+	assert.equal(value.body.length, 0);
+	await server.connections(0);
+	await server.noBodyFiles();
+	things.push(await Connector.start(server, { tenant: 'T1', secret, targets: { web: target.url } }));
+	assert.equal((await request(server.relay, '/relay/T1/web/bytes/5')).status, 200);
+});
+
+check('a target that dies, and is back: 502, then 200', async () => {
+	const { server, target } = await chain();
+	const pending = request(server.relay, '/relay/T1/web/gate');
+	await target.hits.take();
+	target.cut();
+	assert.equal((await pending).status, 502);
+	assert.equal((await request(server.relay, '/relay/T1/web/bytes/5')).status, 200);
+	/* A kept connection that the target closed in the meantime must not cost a request. */
+	for (let i = 0; i < 10; i++) {
+		target.cut();
+		assert.equal((await request(server.relay, '/relay/T1/web/bytes/5')).status, 200);
+	}
+});
+
+check('a connector that stops reading is dropped, its memory is bounded, others go on', { timeout: 90_000 }, async () => {
+	const { server, secret, connector } = await chain({
+		relay: { request_expiration: '3s', keep_alive_interval: '1s' },
+	});
+	await server.addTenant('other').then(async (theirs) => things.push(await Connector.start(server, {
+		tenant: 'other', secret: theirs,
+	})));
+	connector.child.freeze();
+	const before = (await server.footprint()).rss;
+	/* 32 MiB of inline bodies: far beyond what the socket buffers take. */
+	const body = pattern(16384);
+	const stuck = Array.from({ length: 2000 }, () =>
+		request(server.relay, '/relay/T1/web/sink', { method: 'POST', body }).then((r) => r.status, () => 0));
+	assert.equal((await request(server.relay, '/relay/other/$ping')).text, 'PONG');
+	const statuses = new Set(await Promise.all(stuck));
+	assert.ok([...statuses].every((s) => [0, 408, 429, 502, 503].includes(s)), [...statuses].join());
+	await server.connections(1);
+	if (!SANITIZED) {
+		const grown = (await server.footprint()).rss - before;
+		assert.ok(grown < 160 << 20, `grown by ${grown >> 20} MiB`);
+	}
+	assert.equal((await request(server.relay, '/relay/other/$ping')).text, 'PONG');
+	const from = connector.seenLines;
+	connector.child.thaw();
+	await connector.connected({ from });
+	assert.equal((await request(server.relay, '/relay/T1/$ping')).text, 'PONG');
+	assert.ok(secret);
+});
+
+check('a connection that looks alive but carries nothing is dropped by both sides', async () => {
+	const server = await Server.start({ relay: { keep_alive_interval: '1s' } });
+	const recorder = await Recorder.start(server.relay);
+	things.push(server, recorder);
+	const connector = await Connector.start(server, {
+		tenant: 'T1', secret: await server.addTenant('T1'), url: recorder.url,
+	});
+	things.push(connector);
+	recorder.freeze();
+	await server.connections(0);
+	recorder.cut();
+	recorder.thaw();
+	await server.connections(1);
+	assert.equal((await request(server.relay, '/relay/T1/$ping')).text, 'PONG');
+});
+
+check('our connector notices a server that fell silent', async () => {
+	const server = await Server.start({ relay: { keep_alive_interval: '1s' } });
+	const recorder = await Recorder.start(server.relay);
+	things.push(server, recorder);
+	const connector = await Connector.start(server, {
+		tenant: 'T1', secret: await server.addTenant('T1'), url: recorder.url,
+	});
+	things.push(connector);
+	const old = [...recorder.connections];
+	for (const pair of old) {
+		pair.server.pause();
+		pair.client.pause();
+	}
+	await until(() => [...recorder.connections].some((pair) => !old.includes(pair)), 'a new connection is made');
+	for (const pair of old) {
+		pair.client.destroy();
+	}
+	await until(async () => (await request(server.relay, '/relay/T1/$ping')).text === 'PONG', 'it serves again');
+});
+
+check('a full disk in the body store: refused, nothing left, small requests go on', async (t) => {
+	const server = await Server.start();
+	things.push(server);
+	await server.stop();
+	try {
+		await execute('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', server.bodies]);
+	} catch (error) {
+		t.skip(`cannot mount a small disk: ${error.stderr}`);
+		return;
+	}
+	try {
+		await server.restart();
+		const hub = await SignalrConnector.start(server, { tenant: 'T1', secret: await server.addTenant('T1') });
+		const full = await request(server.relay, '/relay/T1/x', { method: 'POST', body: pattern(2 << 20) });
+		assert.ok([503, 507].includes(full.status), `${full.status}`);
+		await server.noBodyFiles();
+
+		const pending = request(server.relay, '/relay/T1/x', { method: 'POST', body: pattern(20_000) });
+		const record = await hub.requests.take();
+		assert.ok((await hub.body(record)).equals(pattern(20_000)));
+		const stored = await hub.storeBody(record, pattern(2 << 20));
+		assert.ok([500, 503, 507].includes(stored.status), `${stored.status}`);
+		await hub.deliver(record, { status: 502 });
+		assert.equal((await pending).status, 502);
+		await server.noBodyFiles();
+		await hub.stop();
+	} finally {
+		await server.stop();
+		await execute('umount', [server.bodies]);
+	}
+});
+
+check('clock: a token from before is refused, the connector gets a new one', async () => {
+	const server = await Server.start({ identity: { token_lifetime: '1h' } });
+	things.push(server);
+	const secret = await server.addTenant('T1');
+	const old = await server.token('T1', secret);
+	assert.equal((await negotiate(server, { token: old })).status, 200);
+	server.env = { POSTHOUSE_CLOCK_OFFSET: '2h' };
+	await server.restart();
+	const refused = await negotiate(server, { token: old });
+	assert.equal(refused.status, 401);
+	assert.match(refused.headers.get('www-authenticate'), /invalid_token/);
+	assert.equal((await negotiate(server, { token: await server.token('T1', secret) })).status, 200);
+});
+
+check('clock: a connector whose clock is wrong by hours still works', async () => {
+	for (const offset of ['-3h', '3h']) {
+		const { server, connector } = await chain({ connect: { env: { POSTHOUSE_CLOCK_OFFSET: offset } } });
+		const reply = await request(server.relay, '/relay/T1/web/sink', { method: 'POST', body: pattern(50_000) });
+		assert.equal(reply.status, 200);
+		await connector.stop();
+	}
+});
+
+check('a token that expires does not end a connection, and bodies get a new one', async () => {
+	const { server, connector } = await chain({ relay: { keep_alive_interval: '1s' } });
+	await server.restart({ identity: { token_lifetime: '1s' } });
+	await server.connections(1);
+	const reply = await request(server.relay, '/relay/T1/web/chunked/50000', { method: 'POST', body: pattern(50_000) });
+	assert.equal(reply.status, 200);
+	assert.equal(reply.body.length, 50_000);
+	await connector.stop();
+});
+
+check('SIGTERM drains: a request in flight is answered, new connections are refused', async () => {
+	const { server, target } = await chain({ relay: { request_expiration: '20s' } });
+	const pending = request(server.relay, '/relay/T1/web/gate');
+	await target.hits.take();
+	const ended = server.stop();
+	await until(async () => {
+		const reply = await request(server.status, '/health/ready').catch(() => ({ status: 0 }));
+		return reply.status !== 200;
+	}, 'the server is no longer ready');
+	target.open();
+	assert.equal((await pending).text, 'through the gate');
+	await ended;
+});
+
+check('SIGHUP reloads the configuration without dropping a connection', async () => {
+	const { server } = await chain();
+	const hub = await Hub.open(server, { token: await server.token('T1', await server.newSecret('T1')) });
+	await server.configure({ management: { api_keys: [{ key: 'new-key', may: 'read' }] } });
+	process.kill(server.child.pid, 'SIGHUP');
+	await until(async () => (await server.manage('GET', '/management/tenants', undefined, 'new-key')).status === 200,
+		'the new key is known');
+	assert.equal((await server.manage('GET', '/management/tenants', undefined, 'read-key')).status, 401);
+	assert.equal(hub.socket.readyState, 1);
+	hub.close();
+});
+
+check('a configuration that is wrong names its key, and the exit code is 2', async () => {
+	const server = await Server.start();
+	things.push(server);
+	await server.stop();
+	await server.configure({ relay: { request_expiration: 'soon' } });
+	await assert.rejects(server.launch(), /request_expiration/);
+	await server.child.exited;
+	assert.equal(server.child.code, 2);
+});
+
+check('a body folder that cannot be written to fails the start', async () => {
+	const server = await Server.start();
+	things.push(server);
+	await server.stop();
+	await mkdir(join(server.dir, 'file'), { recursive: true });
+	await server.configure({ relay: { bodies: 'file:/proc/nowhere' } });
+	await assert.rejects(server.launch(), /bodies|\/proc\/nowhere/);
+});

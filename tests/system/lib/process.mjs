@@ -1,0 +1,129 @@
+/*
+ * process - a child process whose lines are events
+ */
+import { spawn, execFile } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { track, untrack, within } from './check.mjs';
+
+export const BIN = resolve(process.env.POSTHOUSE_BIN ?? 'build/posthouse');
+
+export class Child extends EventEmitter {
+	constructor(name, args, { env = {}, cwd } = {}) {
+		super();
+		this.name = name;
+		this.lines = [];
+		this.process = spawn(BIN, args, {
+			cwd,
+			env: { ...cleanEnvironment(), ...env },
+			stdio: ['ignore', 'pipe', 'pipe'],
+		});
+		this.pid = this.process.pid;
+		this.exited = once(this.process, 'exit').then(([code, signal]) => {
+			this.code = code;
+			this.signal = signal;
+			untrack(this);
+			this.emit('exit');
+			return { code, signal };
+		});
+		for (const stream of [this.process.stdout, this.process.stderr]) {
+			createInterface({ input: stream }).on('line', (line) => {
+				this.lines.push(line);
+				this.emit('line', line);
+			});
+		}
+		track(this);
+	}
+
+	get isRunning() {
+		return this.process.exitCode === null && this.process.signalCode === null;
+	}
+
+	/* The first line that matches, already seen or to come; fails when the process ends first. */
+	async line(pattern, { from = 0, ms } = {}) {
+		const seen = this.lines.slice(from).find((l) => pattern.test(l));
+		if (seen !== undefined) {
+			return seen;
+		}
+		let onLine;
+		let onExit;
+		const found = new Promise((yes, no) => {
+			onLine = (l) => pattern.test(l) && yes(l);
+			onExit = () => no(new Error(`${this.name} ended before ${pattern}\n${this.story()}`));
+			this.on('line', onLine);
+			this.on('exit', onExit);
+		});
+		try {
+			return await within(found, `${this.name} says ${pattern}`, ms);
+		} finally {
+			this.off('line', onLine);
+			this.off('exit', onExit);
+		}
+	}
+
+	signal_(name) {
+		if (this.isRunning) {
+			process.kill(this.pid, name);
+		}
+	}
+
+	/* SIGTERM, and the orderly end that must follow it. */
+	async stop() {
+		this.signal_('SIGTERM');
+		try {
+			return await within(this.exited, `${this.name} ends after SIGTERM`);
+		} catch (error) {
+			this.signal_('SIGKILL');
+			await this.exited;
+			throw error;
+		}
+	}
+
+	async kill() {
+		this.signal_('SIGKILL');
+		await within(this.exited, `${this.name} ends after SIGKILL`);
+	}
+
+	freeze() {
+		this.signal_('SIGSTOP');
+	}
+
+	thaw() {
+		this.signal_('SIGCONT');
+	}
+
+	story() {
+		const state = this.isRunning ? 'runs' : `ended ${this.code ?? this.signal}`;
+		return `--- ${this.name} (${state})\n${this.lines.slice(-40).join('\n')}`;
+	}
+}
+
+/* A command that ends by itself. Never throws for an exit code: the test judges it. */
+export async function run(args, { env = {}, cwd, input } = {}) {
+	const child = execFile(BIN, args, {
+		cwd,
+		env: { ...cleanEnvironment(), ...env },
+		maxBuffer: 16 << 20,
+	});
+	child.stdin.on('error', () => {});
+	child.stdin.end(input ?? '');
+	const chunks = { stdout: '', stderr: '' };
+	for (const name of ['stdout', 'stderr']) {
+		child[name].on('data', (data) => {
+			chunks[name] += data;
+		});
+	}
+	const [code, signal] = await within(once(child, 'close'), `posthouse ${args.join(' ')}`);
+	return { code, signal, ...chunks };
+}
+
+export const execute = promisify(execFile);
+
+/* No configuration or proxy of the caller reaches the processes under test. */
+function cleanEnvironment() {
+	return Object.fromEntries(Object.entries(process.env).filter(([key]) =>
+		!/^POSTHOUSE_/.test(key) && !/^(https?|all|no)_proxy$/i.test(key) &&
+		key !== 'NODE_TEST_CONTEXT'));
+}
