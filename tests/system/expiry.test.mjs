@@ -19,10 +19,14 @@ before(async () => {
 		relay: {
 			request_expiration: '1s', forwarded_headers: 'both',
 			interceptors: [
-				{ when: { path: '^static/' }, answer: { status: 410, body: 'gone for good' } },
-				{ set_request_header: { 'X-Set': 'by rule' }, remove_request_header: ['X-Secret'] },
-				{ when: { path: '^old/' }, rewrite: { from: '^old/', to: 'new/' } },
-				{ set_response_header: { 'X-Answer': 'by rule' }, remove_response_header: ['X-Powered-By'] },
+				{ set_request_headers: { 'X-Set': 'by rule' }, remove_request_headers: ['X-Secret'] },
+				{ set_response_headers: { 'X-Answer': 'by rule' }, remove_response_headers: ['X-Powered-By'] },
+				{ when: { path: 'old/' }, rewrite: { from: 'old/', to: 'new/' } },
+				{ when: { method: ['POST'], target: 'x', header: 'X-Note: *' }, strip_authorization: true },
+				{
+					when: { path: 'static/' },
+					answer: { status: 410, headers: { 'Retry-After': '60' }, body: 'gone for good' },
+				},
 			],
 		},
 	});
@@ -142,8 +146,14 @@ check('interceptor rules: headers, rewriting and a direct answer', async () => {
 	assert.deepEqual(seen[0].httpHeaders['X-Set'], ['by rule']);
 	assert.equal(seen[0].httpHeaders['X-Secret'], undefined);
 	assert.equal(seen[0].url, 'new/page?q=1');
+	const headers = { Authorization: 'Bearer x', 'X-Note': 'private' };
+	await request(server.relay, '/relay/T1/x/a', { method: 'POST', headers });
+	await request(server.relay, '/relay/T1/x/a', { headers });
+	assert.equal(seen[1].httpHeaders.Authorization, undefined);
+	assert.deepEqual(seen[2].httpHeaders.Authorization, ['Bearer x']);
 	const direct = await request(server.relay, '/relay/T1/x/static/logo');
 	assert.equal(direct.status, 410);
 	assert.equal(direct.text, 'gone for good');
-	assert.equal(seen.length, 1);
+	assert.equal(direct.headers['retry-after'], '60');
+	assert.equal(seen.length, 3);
 });
