@@ -5,8 +5,6 @@
 #include "base/mem.h"
 #include "base/rand.h"
 
-#include <time.h>
-
 enum { DEFAULT_SIZE = 4, RETRY_FIRST_MS = 100, RETRY_MAX_MS = 5000 };
 #define DEFAULT_TIMEOUT_MS 5000
 #define DEFAULT_STATEMENT_MS 60000
@@ -98,18 +96,11 @@ const char *db_pool_engine(const struct db_pool *pool)
 	return pool->engine->name;
 }
 
-static struct timespec mono_after(int64_t ms)
+struct timespec db_mono_after(int64_t ms)
 {
-	struct timespec ts;
+	uint64_t ns = clock_mono_ns() + (uint64_t)ms * 1000000;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	ts.tv_sec += ms / 1000;
-	ts.tv_nsec += ms % 1000 * 1000000;
-	if (ts.tv_nsec >= 1000000000) {
-		ts.tv_sec++;
-		ts.tv_nsec -= 1000000000;
-	}
-	return ts;
+	return (struct timespec){(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
 }
 
 /* NULL when all stayed in use until `until`. Called with the mutex held. */
@@ -133,7 +124,7 @@ static struct db *take_session(struct db_pool *pool, const struct timespec *unti
 
 enum err db_get(struct db_pool *pool, int64_t wait_ms, struct db **out, struct fault *f)
 {
-	struct timespec until = mono_after(wait_ms);
+	struct timespec until = db_mono_after(wait_ms);
 
 	pthread_mutex_lock(&pool->mtx);
 	struct db *db = take_session(pool, &until);

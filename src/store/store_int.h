@@ -6,6 +6,7 @@
 #include "store/store.h"
 
 #include <pthread.h>
+#include <time.h>
 
 enum tx_kind { TX_NONE, TX_READ, TX_WRITE, TX_MIGRATE };
 
@@ -141,7 +142,8 @@ enum err db_tx_begin_kind(struct db *db, enum tx_kind kind) MUST_USE;
 /* In pool.c: one back-off for all sessions of a pool. */
 enum err db_outage_gate(struct db_pool *pool, struct fault *f) MUST_USE;
 void db_outage_note(struct db_pool *pool, enum err e, const struct fault *f);
-void db_init(struct db *db, struct db_pool *pool);
+/* For pthread_cond_timedwait on the monotonic clock. */
+struct timespec db_mono_after(int64_t ms);
 
 /* A failure with the statement's name in front; `e` is returned. */
 enum err db_fail(struct db *db, enum err e, const struct stmt *st, const char *text);

@@ -103,19 +103,6 @@ static int on_busy(void *arg, int count)
 	return 1;
 }
 
-static struct timespec slice_end(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	ts.tv_nsec += TURN_SLICE_MS * 1000000L;
-	if (ts.tv_nsec >= 1000000000) {
-		ts.tv_sec++;
-		ts.tv_nsec -= 1000000000;
-	}
-	return ts;
-}
-
 enum err sqlite_turn_begin(struct db *db)
 {
 	struct sqlite_source *src = db->pool->source;
@@ -125,7 +112,7 @@ enum err sqlite_turn_begin(struct db *db)
 	ASSERT(!c->has_turn);
 	pthread_mutex_lock(&src->mtx);
 	while (src->writing && e == ERR_OK) {
-		struct timespec until = slice_end();
+		struct timespec until = db_mono_after(TURN_SLICE_MS);
 
 		pthread_cond_timedwait(&src->turn_over, &src->mtx, &until);
 		e = src->writing ? db_should_stop(db) : ERR_OK;
