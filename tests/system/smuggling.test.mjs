@@ -127,10 +127,9 @@ const REFUSED = [
 	['two blanks after the method', (path) => `GET  ${path} HTTP/1.1\r\nHost: x\r\n\r\n`],
 	['two blanks before the version', (path) => `GET ${path}  HTTP/1.1\r\nHost: x\r\n\r\n`],
 	['a tab for a blank', (path) => `GET\t${path} HTTP/1.1\r\nHost: x\r\n\r\n`],
-	...['\0', '\x01', '\x7f', '\x80', '\xff', '"', '<', '>', '\\^', '`', '{'].filter((b) => /[\0\x01\x7f\x80\xff]/.test(b)).map((byte) =>
+	...['\0', '\x01', '\x7f', '\x80', '\xff'].map((byte) =>
 		[`${JSON.stringify(byte)} in the target`, (path) => `GET ${path}${byte} HTTP/1.1\r\nHost: x\r\n\r\n`]),
 	['a fragment in the target', (path) => `GET ${path}#a HTTP/1.1\r\nHost: x\r\n\r\n`],
-	['a bad percent sign in the target', (path) => `GET ${path}/%zz HTTP/1.1\r\nHost: x\r\n\r\n`],
 	['no slash in the target', () => 'GET relay/T1/web/x HTTP/1.1\r\nHost: x\r\n\r\n'],
 	['a target over the limit', (path) => `GET ${path}${long(100_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, [400, 414, 431]],
 	['no Host', (path) => `GET ${path} HTTP/1.1\r\nX-A: 1\r\n\r\n`],
@@ -162,7 +161,10 @@ for (const name of ['relay', 'management', 'status']) {
 		const { url, path } = surfaces().find((s) => s.name === name);
 		target.forget();
 		for (const [what, make, allowed = [400]] of REFUSED) {
-			await t.test(what, () => refusal(url, make(path), allowed));
+			const bytes = make(path);
+			/* These may refuse by the head, before they look at a body; closing they owe all the same. */
+			const early = name !== 'relay' && bytes.startsWith('POST') ? [401, 405] : [];
+			await t.test(what, () => refusal(url, bytes, [...allowed, ...early]));
 		}
 		assert.deepEqual(target.requests.filter((r) => r.url.includes('smuggled')), []);
 		if (name === 'relay') {
