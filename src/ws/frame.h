@@ -60,7 +60,8 @@ void ws_frame_write_head(struct buf *out, enum ws_opcode op, uint64_t n);
 /*
  * For payloads built in place: reserves WS_HEAD_MAX bytes at the end of `out`,
  * returns a mark; ws_frame_finish writes the head right-aligned before the
- * payload appended since (and masks it for a client), closing the gap.
+ * payload appended since (and masks it for a client), closing the gap. Nothing
+ * is consumed from `out` in between.
  */
 size_t ws_frame_begin(struct buf *out);
 void ws_frame_finish(struct buf *out, size_t mark, enum ws_role role, enum ws_opcode op);
