@@ -1,0 +1,421 @@
+/* The server on a real socket: a test thread talks raw bytes to a loop. */
+#include "base/mem.h"
+#include "http/server.h"
+#include "unit.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct fixture {
+	struct loops loops;
+	struct http_server *server;
+	uint16_t port;
+	pthread_mutex_t mtx;
+	pthread_cond_t cond;
+	int aborts; /* guarded by mtx */
+	int last_abort_status;
+};
+
+static struct fixture fx;
+
+static void note_abort(struct exchange *x, int status)
+{
+	(void)x;
+	(void)pthread_mutex_lock(&fx.mtx);
+	fx.aborts++;
+	fx.last_abort_status = status;
+	(void)pthread_cond_broadcast(&fx.cond);
+	(void)pthread_mutex_unlock(&fx.mtx);
+}
+
+static void wait_for_aborts(int n)
+{
+	struct timespec until;
+
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 10;
+	(void)pthread_mutex_lock(&fx.mtx);
+	while (fx.aborts < n) {
+		assert_int_equal(pthread_cond_timedwait(&fx.cond, &fx.mtx, &until), 0);
+	}
+	(void)pthread_mutex_unlock(&fx.mtx);
+}
+
+static void echo_end(struct exchange *x)
+{
+	exchange_reply(x, &(struct exchange_answer){.status = 200, .body = exchange_body(x)});
+}
+
+static const struct exchange_handler echo = {.on_end = echo_end, .on_abort = note_abort};
+
+static void stream_data(struct exchange *x, struct str data)
+{
+	exchange_write(x, data);
+}
+
+static void stream_end(struct exchange *x)
+{
+	exchange_finish(x);
+}
+
+static const struct exchange_handler stream_echo = {
+	.on_data = stream_data, .on_end = stream_end, .on_abort = note_abort};
+
+static const struct exchange_handler hang = {.on_abort = note_abort};
+
+static void hijack(struct exchange *x)
+{
+	struct str early;
+	struct stream *s = exchange_hijack(x, &early);
+
+	stream_write(s, STR("raw:"));
+	stream_write(s, early);
+	stream_close(s);
+	exchange_release(x);
+}
+
+static void dispatch(struct exchange *x, void *role)
+{
+	struct str path = exchange_request(x)->path;
+
+	assert_ptr_equal(role, &fx);
+	if (str_eq(path, STR("/echo"))) {
+		exchange_collect(x, 1000, &echo);
+	} else if (str_eq(path, STR("/stream"))) {
+		exchange_start(x, 200, NULL, 0, -1);
+		exchange_stream(x, UINT64_MAX, &stream_echo);
+	} else if (str_eq(path, STR("/early"))) {
+		exchange_reply_status(x, 403);
+	} else if (str_eq(path, STR("/hang"))) {
+		exchange_collect(x, 1000, &hang);
+	} else if (str_eq(path, STR("/hijack"))) {
+		hijack(x);
+	} else if (str_eq(path, STR("/head"))) {
+		exchange_reply(x, &(struct exchange_answer){
+					  .status = 200, .has_length = true, .length = 12345});
+	} else {
+		exchange_reply_text(x, 200, STR("text/plain"), STR("hello"));
+	}
+}
+
+static int setup(void **state)
+{
+	struct http_limits lim = http_limits_default;
+	struct fault f = {0};
+
+	(void)state;
+	lim.head_timeout_ms = 200;
+	lim.body_timeout_ms = 200;
+	(void)pthread_mutex_init(&fx.mtx, NULL);
+	(void)pthread_cond_init(&fx.cond, NULL);
+	assert_ok(loops_start(&fx.loops, 2, &f));
+	fx.server = http_server_new(&lim, dispatch, &fx);
+	assert_ok(http_server_listen(fx.server, &fx.loops, STR("127.0.0.1:0"), &f));
+	fx.port = addr_port(http_server_addr(fx.server, 0));
+	return 0;
+}
+
+static void fini_loop(struct loop *l, void *arg)
+{
+	(void)arg;
+	http_server_loop_fini(l);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	http_server_free(&fx.server);
+	for (unsigned i = 0; i < fx.loops.n; i++) {
+		loop_call(fx.loops.v[i], fini_loop, NULL);
+	}
+	loops_join(&fx.loops);
+	loops_free(&fx.loops);
+	return 0;
+}
+
+static int dial(void)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(fx.port)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	return fd;
+}
+
+static void say(int fd, struct str s)
+{
+	assert_int_equal(send(fd, s.p, s.n, MSG_NOSIGNAL), s.n);
+}
+
+/* Until the server closes. */
+static struct str hear_all(int fd)
+{
+	static char text[1 << 20];
+	size_t n = 0;
+
+	for (;;) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		ssize_t got;
+
+		assert_int_equal(poll(&p, 1, 10000), 1);
+		got = recv(fd, text + n, sizeof(text) - n, 0);
+		assert_true(got >= 0);
+		if (got == 0) {
+			(void)close(fd);
+			return str_of(text, n);
+		}
+		n += (size_t)got;
+	}
+}
+
+static struct str talk(struct str request)
+{
+	int fd = dial();
+
+	say(fd, request);
+	return hear_all(fd);
+}
+
+static void assert_has(struct str text, const char *part)
+{
+	if (str_find(text, str_c(part)) < 0) {
+		fail_msg("\"%s\" is not in:\n%.*s", part, STR_ARG(text));
+	}
+}
+
+static int count(struct str text, const char *part)
+{
+	int n = 0;
+	ptrdiff_t at;
+
+	while ((at = str_find(text, str_c(part))) >= 0) {
+		n++;
+		text = str_skip(text, (size_t)at + 1);
+	}
+	return n;
+}
+
+#define CLOSE "Host: a\r\nConnection: close\r\n"
+
+static void test_simple(void **state)
+{
+	struct str got = talk(STR("GET / HTTP/1.1\r\n" CLOSE "\r\n"));
+
+	(void)state;
+	assert_true(str_starts(got, STR("HTTP/1.1 200 OK\r\n")));
+	assert_has(got, "Content-Length: 5\r\n");
+	assert_has(got, "Connection: close\r\n");
+	assert_has(got, "Date: ");
+	assert_true(str_ends(got, STR("\r\n\r\nhello")));
+}
+
+static void test_pipelining(void **state)
+{
+	struct str got = talk(STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+				  "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+				  "GET / HTTP/1.1\r\n" CLOSE "\r\n"));
+
+	(void)state;
+	assert_int_equal(count(got, "HTTP/1.1 200"), 3);
+	assert_has(got, "\r\n\r\nabcHTTP/1.1 200");
+}
+
+static void test_every_split(void **state)
+{
+	static const char request[] =
+		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+		"GET / HTTP/1.1\r\n" CLOSE "\r\n";
+
+	(void)state;
+	for (size_t i = 1; i + 1 < sizeof(request); i++) {
+		int fd = dial();
+		int one = 1;
+		struct str got;
+
+		(void)setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &one, sizeof(one));
+		say(fd, str_of(request, i));
+		sched_yield();
+		say(fd, str_of(request + i, sizeof(request) - 1 - i));
+		got = hear_all(fd);
+		assert_has(got, "\r\n\r\nabcdeHTTP/1.1 200");
+		assert_true(str_ends(got, STR("hello")));
+	}
+}
+
+static void test_head_and_no_content(void **state)
+{
+	struct str got = talk(STR("HEAD /head HTTP/1.1\r\n" CLOSE "\r\n"));
+
+	(void)state;
+	assert_has(got, "Content-Length: 12345\r\n");
+	assert_true(str_ends(got, STR("\r\n\r\n")));
+	got = talk(STR("HEAD / HTTP/1.1\r\n" CLOSE "\r\n"));
+	assert_has(got, "Content-Length: 5\r\n");
+	assert_true(str_ends(got, STR("\r\n\r\n")));
+}
+
+static void test_continue(void **state)
+{
+	int fd = dial();
+	char line[64];
+	struct str got;
+
+	(void)state;
+	say(fd, STR("POST /echo HTTP/1.1\r\n" CLOSE
+		    "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n"));
+	assert_int_equal(recv(fd, line, 25, MSG_WAITALL), 25);
+	assert_memory_equal(line, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+	say(fd, STR("xyz"));
+	got = hear_all(fd);
+	assert_true(str_ends(got, STR("xyz")));
+	/* Refused before the body: no 100, and the connection ends. */
+	got = talk(STR("POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: "
+		       "5000\r\n\r\n"));
+	assert_true(str_starts(got, STR("HTTP/1.1 413 ")));
+	got = talk(STR("POST /early HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: "
+		       "5\r\n\r\n"));
+	assert_true(str_starts(got, STR("HTTP/1.1 403 ")));
+	assert_has(got, "Connection: close");
+}
+
+static void test_too_large(void **state)
+{
+	static char big[4096];
+	int fd = dial();
+	struct str got;
+
+	(void)state;
+	memset(big, 'x', sizeof(big));
+	say(fd,
+	    STR("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n"));
+	say(fd, str_of(big, sizeof(big)));
+	got = hear_all(fd);
+	assert_true(str_starts(got, STR("HTTP/1.1 413 ")));
+}
+
+static void test_bad_requests(void **state)
+{
+	(void)state;
+	assert_true(str_starts(talk(STR("GET / HTTP/1.1\nHost: a\n\n")), STR("HTTP/1.1 400 ")));
+	assert_true(str_starts(talk(STR("GET / HTTP/1.1\r\n\r\n")), STR("HTTP/1.1 400 ")));
+	assert_true(str_starts(talk(STR("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+					"chunked\r\n\r\nzz\r\n")),
+			       STR("HTTP/1.1 400 ")));
+}
+
+static void test_timeouts(void **state)
+{
+	struct str got = talk(STR("GET / HT"));
+
+	(void)state;
+	assert_true(str_starts(got, STR("HTTP/1.1 408 ")));
+	got = talk(STR("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab"));
+	assert_true(str_starts(got, STR("HTTP/1.1 408 ")));
+}
+
+static void test_early_answer_keeps_connection(void **state)
+{
+	struct str got =
+		talk(STR("POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde"
+			 "GET / HTTP/1.1\r\n" CLOSE "\r\n"));
+
+	(void)state;
+	assert_true(str_starts(got, STR("HTTP/1.1 403 ")));
+	assert_has(got, "HTTP/1.1 200 OK");
+}
+
+static void test_streamed(void **state)
+{
+	struct str got =
+		talk(STR("POST /stream HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd"
+			 "GET / HTTP/1.1\r\n" CLOSE "\r\n"));
+
+	(void)state;
+	assert_has(got, "Transfer-Encoding: chunked\r\n");
+	assert_has(got, "\r\n0\r\n\r\nHTTP/1.1 200");
+	/* HTTP/1.0 knows no chunks: until the connection ends. */
+	got = talk(STR("POST /stream HTTP/1.0\r\nContent-Length: 4\r\n\r\nabcd"));
+	assert_int_equal(count(got, "Transfer-Encoding"), 0);
+	assert_true(str_ends(got, STR("\r\n\r\nabcd")));
+}
+
+static void test_hijack(void **state)
+{
+	struct str got = talk(STR("GET /hijack HTTP/1.1\r\nHost: a\r\n\r\nbehind"));
+
+	(void)state;
+	assert_str(got, STR("raw:behind"));
+}
+
+static void test_client_gone(void **state)
+{
+	int before = fx.aborts;
+	int fd = dial();
+
+	(void)state;
+	say(fd, STR("POST /hang HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"));
+	(void)close(fd);
+	wait_for_aborts(before + 1);
+	fd = dial();
+	say(fd, STR("POST /hang HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx"));
+	(void)close(fd);
+	wait_for_aborts(before + 2);
+}
+
+static void test_drain(void **state)
+{
+	int idle = dial();
+	int busy = dial();
+	struct str got;
+
+	(void)state;
+	say(idle, STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+	say(busy, STR("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na"));
+	while (http_server_active(fx.server) < 2) {
+		sched_yield();
+	}
+	{
+		char c;
+
+		assert_int_equal(recv(idle, &c, 1, 0), 1); /* answered: idle now */
+	}
+	http_server_drain(fx.server);
+	got = hear_all(idle);
+	assert_true(str_ends(got, STR("hello")));
+	say(busy, STR("b"));
+	got = hear_all(busy);
+	assert_has(got, "Connection: close");
+	assert_true(str_ends(got, STR("ab")));
+	while (http_server_active(fx.server) > 0) {
+		sched_yield();
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_simple),
+		cmocka_unit_test(test_pipelining),
+		cmocka_unit_test(test_every_split),
+		cmocka_unit_test(test_head_and_no_content),
+		cmocka_unit_test(test_continue),
+		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_bad_requests),
+		cmocka_unit_test(test_timeouts),
+		cmocka_unit_test(test_early_answer_keeps_connection),
+		cmocka_unit_test(test_streamed),
+		cmocka_unit_test(test_hijack),
+		cmocka_unit_test(test_client_gone),
+		cmocka_unit_test(test_drain), /* last: nothing is accepted after it */
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
