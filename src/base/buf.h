@@ -48,4 +48,5 @@ static inline void buf_putc(struct buf *b, char c)
 	buf_commit(b, 1);
 }
 
-#define buf_puts(b, lit) buf_append((b), (lit), sizeof(lit) - 1)
+/* The empty string makes sure that it is a literal. */
+#define buf_puts(b, lit) buf_append((b), "" lit, sizeof(lit) - 1)

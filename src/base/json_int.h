@@ -13,6 +13,29 @@ static inline bool json_is_special(char c)
 	return (unsigned char)c < 0x20 || c == '"' || c == '\\';
 }
 
+#ifdef __SSE2__
+/* One bit for each special byte of the block. */
+static inline unsigned json_special_bits(__m128i v)
+{
+	__m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
+	__m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
+	__m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v);
+
+	return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), control));
+}
+
+/* Moves `*p` over a block of `len` bytes, or to its first special byte: then true. */
+static inline bool json_scan_block(const char **p, __m128i v, unsigned len, bool *high)
+{
+	unsigned hit = json_special_bits(v) & ((1u << len) - 1);
+	unsigned passed = hit ? (unsigned)__builtin_ctz(hit) : len;
+
+	*high |= ((unsigned)_mm_movemask_epi8(v) & ((1u << passed) - 1)) != 0;
+	*p += passed;
+	return hit != 0;
+}
+#endif
+
 /*
  * The first quote, backslash or control character in [p, end), or end. Sets
  * `*high` when a byte from 0x80 on lies before it, so that UTF-8 is only
@@ -21,26 +44,15 @@ static inline bool json_is_special(char c)
 static inline const char *json_scan(const char *p, const char *end, bool *high)
 {
 #ifdef __SSE2__
-	const __m128i quote = _mm_set1_epi8('"');
-	const __m128i slash = _mm_set1_epi8('\\');
-	const __m128i control = _mm_set1_epi8(0x1f);
-
 	while (end - p >= 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-		__m128i hits = _mm_or_si128(
-			_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
-			_mm_cmpeq_epi8(_mm_min_epu8(v, control), v));
-		unsigned hit = (unsigned)_mm_movemask_epi8(hits);
-		unsigned highs = (unsigned)_mm_movemask_epi8(v);
-
-		if (hit) {
-			unsigned at = (unsigned)__builtin_ctz(hit);
-
-			*high |= (highs & ((1u << at) - 1)) != 0;
-			return p + at;
+		if (json_scan_block(&p, _mm_loadu_si128((const __m128i *)(const void *)p), 16,
+				    high)) {
+			return p;
 		}
-		*high |= highs != 0;
-		p += 16;
+	}
+	if (end - p >= 8 &&
+	    json_scan_block(&p, _mm_loadl_epi64((const __m128i *)(const void *)p), 8, high)) {
+		return p;
 	}
 #endif
 	for (; p < end && !json_is_special(*p); p++) {

@@ -2,20 +2,36 @@
 #include "base/json_int.h"
 #include "base/utf8.h"
 
-/* The state is one bit: what follows an opening bracket or a key needs no comma. */
-static void separate(struct json_writer *w)
+/*
+ * Every token is written as: begin, fill, end. One reservation a token, as there
+ * are a hundred in a relay record. The state is one bit: what follows an opening
+ * bracket or a key needs no comma.
+ */
+
+/* Room for `n` bytes, behind the comma if one is due. */
+static inline char *begin(struct json_writer *w, size_t n)
 {
+	char *to = buf_reserve(w->out, n + 1);
+
 	if (w->comma) {
-		buf_putc(w->out, ',');
+		*to++ = ',';
 	}
-	w->comma = true;
+	return to;
+}
+
+/* `to` is where writing stopped. */
+static inline void end(struct json_writer *w, const char *to, bool comma)
+{
+	buf_commit(w->out, (size_t)(to - buf_head(w->out)) - w->out->n);
+	w->comma = comma;
 }
 
 static void open_with(struct json_writer *w, char bracket)
 {
-	separate(w);
-	buf_putc(w->out, bracket);
-	w->comma = false;
+	char *to = begin(w, 1);
+
+	*to++ = bracket;
+	end(w, to, false);
 }
 
 static void close_with(struct json_writer *w, char bracket)
@@ -95,38 +111,54 @@ static void put_run(struct buf *out, struct str run, bool high)
 	buf_put(out, run);
 }
 
-static void put_quoted(struct buf *out, struct str s)
+static void put_slowly(struct json_writer *w, const char *p, const char *stop)
+{
+	char *to = begin(w, 1);
+
+	*to++ = '"';
+	end(w, to, true);
+	while (p < stop) {
+		bool high = false;
+		const char *at = json_scan(p, stop, &high);
+
+		put_run(w->out, str_of(p, (size_t)(at - p)), high);
+		if (at < stop) {
+			put_escape(w->out, (unsigned char)*at++);
+		}
+		p = at;
+	}
+	buf_putc(w->out, '"');
+}
+
+/* Almost every string is plain ASCII: one scan, one copy. */
+static void put_quoted(struct json_writer *w, struct str s)
 {
 	const char *p = s.p ? s.p : "";
-	const char *end = p + s.n;
+	bool high = false;
 
-	(void)buf_reserve(out, s.n + 2);
-	buf_putc(out, '"');
-	while (p < end) {
-		bool high = false;
-		const char *stop = json_scan(p, end, &high);
-
-		put_run(out, str_of(p, (size_t)(stop - p)), high);
-		if (stop < end) {
-			put_escape(out, (unsigned char)*stop++);
-		}
-		p = stop;
+	if (json_scan(p, p + s.n, &high) < p + s.n || high) {
+		put_slowly(w, p, p + s.n);
+		return;
 	}
-	buf_putc(out, '"');
+	char *to = begin(w, s.n + 2);
+
+	*to++ = '"';
+	memcpy(to, p, s.n);
+	to += s.n;
+	*to++ = '"';
+	end(w, to, true);
 }
 
 void json_key(struct json_writer *w, struct str key)
 {
-	separate(w);
-	put_quoted(w->out, key);
+	put_quoted(w, key);
 	buf_putc(w->out, ':');
 	w->comma = false;
 }
 
 void json_put_str(struct json_writer *w, struct str s)
 {
-	separate(w);
-	put_quoted(w->out, s);
+	put_quoted(w, s);
 }
 
 void json_put_str_or_null(struct json_writer *w, struct str s)
@@ -144,7 +176,6 @@ void json_put_int(struct json_writer *w, int64_t v)
 	char *p = text + sizeof(text);
 	uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
 
-	separate(w);
 	do {
 		*--p = (char)('0' + u % 10);
 		u /= 10;
@@ -152,7 +183,7 @@ void json_put_int(struct json_writer *w, int64_t v)
 	if (v < 0) {
 		*--p = '-';
 	}
-	buf_append(w->out, p, (size_t)(text + sizeof(text) - p));
+	json_put_raw(w, str_of(p, (size_t)(text + sizeof(text) - p)));
 }
 
 void json_put_bool(struct json_writer *w, bool v)
@@ -167,8 +198,12 @@ void json_put_null(struct json_writer *w)
 
 void json_put_raw(struct json_writer *w, struct str json)
 {
-	separate(w);
-	buf_put(w->out, json);
+	char *to = begin(w, json.n);
+
+	if (json.n > 0) {
+		memcpy(to, json.p, json.n);
+	}
+	end(w, to + json.n, true);
 }
 
 static void put_children(struct json_writer *w, const struct json *v)
