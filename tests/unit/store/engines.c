@@ -3,9 +3,12 @@
 #include "base/mem.h"
 #include "store/engines.h"
 
+#include <fcntl.h>
 #include <libpq-fe.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct {
@@ -13,12 +16,22 @@ static struct {
 	char dir[128];
 } server;
 
-/* Runs a command and takes PG_URL= and PG_DIR= from its output. */
-static void run_start(const char *command)
+/* Runs a tool to its end; takes PG_URL= and PG_DIR= from its output. False when it failed. */
+static bool run(const char *tool, const char *arg1, const char *arg2, const char *arg3)
 {
+	char *argv[] = {(char *)tool, (char *)arg1, (char *)arg2, (char *)arg3, NULL};
+	posix_spawn_file_actions_t actions;
+	int ends[2], status = -1;
 	char line[512];
-	FILE *out = popen(command, "r");
+	pid_t pid;
 
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+	assert_int_equal(posix_spawn(&pid, tool, &actions, NULL, argv, environ), 0);
+	posix_spawn_file_actions_destroy(&actions);
+	close(ends[1]);
+	FILE *out = fdopen(ends[0], "r");
 	assert_non_null(out);
 	while (fgets(line, sizeof(line), out)) {
 		struct str s = str_trim(str_c(line));
@@ -29,32 +42,21 @@ static void run_start(const char *command)
 			snprintf(server.dir, sizeof(server.dir), "%.*s", STR_ARG(str_skip(s, 7)));
 		}
 	}
-	assert_int_equal(pclose(out), 0);
-}
-
-static void run(const char *command)
-{
-	FILE *out = popen(command, "r");
-
-	assert_non_null(out);
-	assert_int_equal(pclose(out), 0);
+	fclose(out);
+	return waitpid(pid, &status, 0) == pid && status == 0;
 }
 
 static void stop_at_exit(void)
 {
-	char command[256];
-
-	snprintf(command, sizeof(command), "tools/pg-stop --kill %s", server.dir);
-	FILE *out = popen(command, "r");
-	if (out) {
-		pclose(out);
+	if (!run("tools/pg-stop", "--kill", server.dir, NULL)) {
+		print_error("tools/pg-stop failed\n");
 	}
 }
 
 const char *test_pg_url(void)
 {
 	const char *given = getenv("POSTHOUSE_TEST_PG");
-	char command[128];
+	char pid[16];
 
 	if (server.url[0]) {
 		return server.url;
@@ -63,28 +65,27 @@ const char *test_pg_url(void)
 		snprintf(server.url, sizeof(server.url), "%s", given);
 		return server.url;
 	}
-	snprintf(command, sizeof(command), "tools/pg-start --for %d", (int)getpid());
-	run_start(command);
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	assert_true(run("tools/pg-start", "--for", pid, NULL));
 	atexit(stop_at_exit);
 	return server.url;
 }
 
+void test_pg_own(void)
+{
+	unsetenv("POSTHOUSE_TEST_PG");
+}
+
 void test_pg_kill(void)
 {
-	char command[256];
-
 	assert_true(server.dir[0]);
-	snprintf(command, sizeof(command), "tools/pg-stop --keep --kill %s", server.dir);
-	run(command);
+	assert_true(run("tools/pg-stop", "--keep", "--kill", server.dir));
 }
 
 void test_pg_restart(void)
 {
-	char command[256];
-
 	assert_true(server.dir[0]);
-	snprintf(command, sizeof(command), "tools/pg-start %s", server.dir);
-	run_start(command);
+	assert_true(run("tools/pg-start", server.dir, NULL, NULL));
 }
 
 static void admin(const char *sql)

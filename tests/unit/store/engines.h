@@ -36,8 +36,10 @@ struct db *test_db_session(struct test_db *t);
 int test_db_setup(void **state);
 int test_db_teardown(void **state);
 
-/* The server that this process started; both wait until done. */
 const char *test_pg_url(void);
+/* Before any test: this process starts its own server, whatever the environment says. */
+void test_pg_own(void);
+/* The own server; both wait until done. */
 void test_pg_kill(void);
 void test_pg_restart(void);
 
