@@ -195,6 +195,9 @@ static void one_line(const char *text, char out[TEXT_MAX])
 			out[n++] = is_blank ? ' ' : *text;
 		}
 	}
+	while (n && out[n - 1] == ' ') {
+		n--;
+	}
 	out[n] = '\0';
 }
 
@@ -443,14 +446,19 @@ void pgsql_disconnect(struct db *db)
 	db->conn = NULL;
 }
 
-/* An idle server speaks only to say good-bye. */
+/*
+ * An idle server speaks only to say good-bye. Its last words come first, the end of the stream
+ * is what PQconsumeInput tells after them.
+ */
 bool pgsql_is_alive(struct db *db)
 {
 	struct pgsql_conn *c = db->conn;
 	struct pollfd p = {.fd = PQsocket(c->h), .events = POLLIN};
 
-	if (poll(&p, 1, 0) <= 0) {
-		return PQstatus(c->h) == CONNECTION_OK;
+	while (poll(&p, 1, 0) > 0) {
+		if (!PQconsumeInput(c->h)) {
+			return false;
+		}
 	}
-	return PQconsumeInput(c->h) && PQstatus(c->h) == CONNECTION_OK;
+	return PQstatus(c->h) == CONNECTION_OK;
 }

@@ -1,5 +1,6 @@
 #include "store/sqlite/sqlite_int.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/rand.h"
 
@@ -91,11 +92,15 @@ static int on_progress(void *arg)
 static int on_busy(void *arg, int count)
 {
 	struct db *db = arg;
+	struct sqlite_conn *c = db->conn;
+	uint64_t now = clock_mono_ms();
 	uint32_t ms = 1 + rand_below((uint32_t)MIN(count + 1, BUSY_PAUSE_MAX_MS));
 	struct timespec ts = {.tv_nsec = ms * 1000000L};
 
-	/* The mean pause is half the maximum: enough to bound the wait without a clock. */
-	bool is_over = (int64_t)count * BUSY_PAUSE_MAX_MS / 2 > db->pool->busy_timeout_ms;
+	if (count == 0) {
+		c->busy_since_ms = now;
+	}
+	bool is_over = now - c->busy_since_ms > (uint64_t)db->pool->busy_timeout_ms;
 	if (db_should_stop(db) != ERR_OK || (is_over && !db->patient)) {
 		return 0;
 	}

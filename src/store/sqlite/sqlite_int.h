@@ -21,6 +21,7 @@ struct sqlite_conn {
 	sqlite3 *h;
 	struct map stmts; /* struct sqlite_prepared by address of the struct stmt */
 	sqlite3_stmt *begin, *begin_write, *commit, *rollback;
+	uint64_t busy_since_ms; /* of the lock waited for */
 	bool has_turn;
 };
 
