@@ -314,8 +314,7 @@ size_t conf_type_size(enum conf_type type)
 	case CONF_NODE:
 		return sizeof(const struct conf_node *);
 	}
-	ASSERT(!"known type");
-	return 0;
+	assert_failed("known type", __FILE__, __LINE__);
 }
 
 /* -- sections --------------------------------------------------------------- */

@@ -36,8 +36,7 @@ static size_t field_size(enum json_field_type type)
 	case JSON_F_TREE:
 		return sizeof(const struct json *);
 	}
-	ASSERT(!"known field type");
-	return 0;
+	assert_failed("known field type", __FILE__, __LINE__);
 }
 
 static void *field_of(const struct json_field *field, void *out)
