@@ -32,7 +32,8 @@ int signals_wait(int timeout_ms)
 	struct timespec ts = {timeout_ms / 1000, (long)(timeout_ms % 1000) * 1000000};
 
 	for (;;) {
-		int signo = timeout_ms < 0 ? sigwaitinfo(&set, NULL) : sigtimedwait(&set, NULL, &ts);
+		int signo =
+			timeout_ms < 0 ? sigwaitinfo(&set, NULL) : sigtimedwait(&set, NULL, &ts);
 
 		if (signo > 0) {
 			return signo;
