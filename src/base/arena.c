@@ -71,23 +71,51 @@ void arena_init(struct arena *a, size_t limit_bytes)
 	*a = (struct arena){.limit_bytes = limit_bytes};
 }
 
-void arena_reset(struct arena *a)
+/* A clean-up may register another one. */
+static void run_cleanups(struct arena *a)
 {
-	struct arena_chunk *c;
-
-	/* A clean-up may register another one. */
 	while (a->cleanups) {
 		struct arena_cleanup *u = a->cleanups;
 
 		a->cleanups = u->older;
 		u->fn(u->obj);
 	}
-	while ((c = a->chunks)) {
-		a->chunks = c->older;
+}
+
+static void free_chunks(struct arena_chunk *c)
+{
+	while (c) {
+		struct arena_chunk *older = c->older;
+
 		UNPOISON(c, c->size);
 		mem_free(c);
+		c = older;
 	}
+}
+
+void arena_reset(struct arena *a)
+{
+	run_cleanups(a);
+	free_chunks(a->chunks);
 	arena_init(a, a->limit_bytes);
+}
+
+void arena_rewind(struct arena *a, size_t keep_bytes)
+{
+	struct arena_chunk *c;
+
+	run_cleanups(a);
+	c = a->chunks;
+	/* A chunk for a single object is not one that `next` points into. */
+	if (!c || a->end != (char *)c + c->size || c->size > keep_bytes) {
+		arena_reset(a);
+		return;
+	}
+	free_chunks(c->older);
+	c->older = NULL;
+	a->next = c->data;
+	a->used_bytes = 0;
+	POISON(a->next, (size_t)(a->end - a->next));
 }
 
 void arena_fini(struct arena *a)

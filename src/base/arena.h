@@ -30,6 +30,8 @@ struct arena {
 void arena_init(struct arena *a, size_t limit_bytes);
 /* Runs clean-ups, frees all; the arena is as after arena_init. */
 void arena_reset(struct arena *a);
+/* The same, but keeps a chunk of up to `keep_bytes` for the next use: no heap in a hot path. */
+void arena_rewind(struct arena *a, size_t keep_bytes);
 void arena_fini(struct arena *a);
 
 /* 16-byte aligned, never NULL. */

@@ -161,6 +161,34 @@ static void unused_memory_is_poisoned(void **state)
 	arena_fini(&a);
 }
 
+static void count_up(void *obj)
+{
+	++*(int *)obj;
+}
+
+static void rewind_keeps_one_chunk(void **state)
+{
+	struct arena a;
+	int cleaned = 0;
+	void *first;
+
+	(void)state;
+	arena_init(&a, 0);
+	arena_rewind(&a, 4096); /* nothing to keep */
+	first = arena_alloc(&a, 100);
+	arena_defer(&a, count_up, &cleaned);
+	arena_rewind(&a, 4096);
+	assert_int_equal(cleaned, 1);
+	assert_int_equal(a.used_bytes, 0);
+	if (a.chunks) { /* not with one heap block an object */
+		assert_ptr_equal(arena_alloc(&a, 100), first);
+	}
+	memset(arena_alloc(&a, 5000), 1, 5000);
+	arena_rewind(&a, 1024); /* what is left is too big to keep */
+	assert_null(a.chunks);
+	arena_fini(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +198,7 @@ int main(void)
 		cmocka_unit_test(clean_ups_run_last_first),
 		cmocka_unit_test(a_clean_up_may_defer),
 		cmocka_unit_test(reset_makes_it_new),
+		cmocka_unit_test(rewind_keeps_one_chunk),
 		cmocka_unit_test(passing_the_limit_aborts),
 		cmocka_unit_test(unused_memory_is_poisoned),
 	};
