@@ -4,7 +4,12 @@
  * One client a loop. A call looks up a pooled connection to its origin (or
  * opens one: DNS, proxy, TLS later), sends the request and hands the answer over
  * piece by piece. A request on a reused connection that dies before the first byte of
- * an answer is sent again once if it can be (no body, or a body in memory).
+ * an answer is sent again once if it may be (idempotent method, RFC 9110 9.2.2) and can
+ * be (no body, or a body in memory).
+ *
+ * An answer with bytes behind it, cut short, or ambiguous in its framing is ERR_PROTO,
+ * and its connection is closed. Callbacks may start, cancel and free anything,
+ * the client included; none comes before http_call_start has returned.
  *
  * Life       http_call returns a call owned by the client; it ends with exactly one of
  *            on_end or on_fail, or by http_call_cancel (no more callbacks).
@@ -23,26 +28,29 @@ struct http_call;
 
 struct http_client_options {
 	struct h1_limits head;
-	uint32_t connect_timeout_ms;  /* DNS and TCP; 10 s */
-	uint32_t idle_timeout_ms;     /* a pooled connection; 60 s */
-	uint32_t pool_per_origin;     /* idle ones kept; 64 */
-	uint32_t connections_max;     /* per origin; further calls wait; 0 = no limit */
-	bool proxy_from_env;          /* HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY */
+	uint32_t connect_timeout_ms; /* DNS and TCP; 10 s */
+	uint32_t idle_timeout_ms;    /* a pooled connection; 60 s */
+	uint32_t pool_per_origin;    /* idle ones kept; 64 */
+	uint32_t connections_max;    /* per origin; further calls wait; 0 = no limit */
+	bool proxy_from_env;	     /* HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY */
 };
 extern const struct http_client_options http_client_options_default;
 
 struct http_client *http_client_new(struct loop *l, const struct http_client_options *o);
 /* Cancels what runs. */
 void http_client_free(struct http_client **c);
+struct loop *http_client_loop(const struct http_client *c);
 
 struct http_call_handler {
-	/* The final head; 1xx are dropped (but 101, see upgrade). Strings live until the call ends. */
+	/* The final head; 1xx are dropped (but 101, see upgrade). Strings live until the call ends.
+	 */
 	void (*on_head)(struct http_call *c, const struct http_response *r);
 	/* A piece of body; pause with http_call_pause. */
 	void (*on_data)(struct http_call *c, struct str data);
 	/* Complete. Last call. */
 	void (*on_end)(struct http_call *c);
-	/* ERR_UNAVAILABLE (cannot connect), ERR_TIMEOUT, ERR_PROTO, ERR_IO (broke), ERR_LIMIT. Last call. */
+	/* ERR_UNAVAILABLE (cannot connect), ERR_TIMEOUT, ERR_PROTO, ERR_IO (broke), ERR_LIMIT. Last
+	 * call. */
 	void (*on_fail)(struct http_call *c, enum err why);
 	/* Streamed request body: room for more. May be NULL. */
 	void (*on_writable)(struct http_call *c);
@@ -56,27 +64,27 @@ struct http_call_handler {
 
 enum http_call_body {
 	HTTP_CALL_NO_BODY,
-	HTTP_CALL_MEM,     /* `body` */
-	HTTP_CALL_FILE,    /* `fd` (taken), `length` bytes from 0 */
+	HTTP_CALL_MEM,	   /* `body` */
+	HTTP_CALL_FILE,	   /* `fd` (taken), `length` bytes from 0 */
 	HTTP_CALL_LENGTH,  /* streamed, exactly `length` bytes by http_call_write */
 	HTTP_CALL_CHUNKED, /* streamed, until http_call_finish */
 };
 
 struct http_call_spec {
-	struct uri uri;            /* where to connect, and Host unless a header says it */
+	struct uri uri; /* where to connect, and Host unless a header says it */
 	struct str method;
-	struct str path_query;     /* request target; p NULL = of uri */
+	struct str path_query;		   /* request target; p NULL = of uri */
 	const struct http_header *headers; /* no framing headers; checked */
 	size_t n_headers;
 	enum http_call_body body_kind;
 	struct str body;
 	int fd;
 	uint64_t length;
-	uint32_t timeout_ms;       /* from the start to the head of the answer; 0 = none */
-	uint32_t idle_timeout_ms;  /* longest silence in the body of the answer; 0 = none */
-	bool close;                /* no keep-alive: Connection: close */
-	bool upgrade;              /* expect 101 */
-	bool direct;               /* never through a proxy */
+	uint32_t timeout_ms;	  /* from the start to the head of the answer; 0 = none */
+	uint32_t idle_timeout_ms; /* longest silence in the body of the answer; 0 = none */
+	bool close;		  /* no keep-alive: Connection: close */
+	bool upgrade; /* expect 101; adds Connection: Upgrade, the Upgrade header is yours */
+	bool direct;  /* never through a proxy */
 };
 
 struct http_call *http_call_start(struct http_client *c, const struct http_call_spec *spec,

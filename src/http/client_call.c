@@ -1,0 +1,517 @@
+/*
+ * One call.
+ *
+ *   WAITING -> CONNECTING -> HEAD -> BODY -> DONE      HEAD -> WAITING: sent again
+ *      \________________________^                      each -> DONE: failed, canceled
+ *
+ * The request head is written once, at the start, and kept until the end, so that
+ * it can be sent again. A finished call is buried and then kept for the next one,
+ * with its buffers and its place in the timer heap: a call on a kept connection
+ * allocates nothing.
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/client_int.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define FREE_CALLS_MAX 64
+#define KEEP_BYTES ((size_t)8 << 10)
+
+static const uint8_t call_next[CALL_STATES] = {
+	[CALL_WAITING] = 1u << CALL_CONNECTING | 1u << CALL_HEAD | 1u << CALL_DONE,
+	[CALL_CONNECTING] = 1u << CALL_HEAD | 1u << CALL_DONE,
+	[CALL_HEAD] = 1u << CALL_BODY | 1u << CALL_WAITING | 1u << CALL_DONE,
+	[CALL_BODY] = 1u << CALL_DONE,
+};
+
+void http_call_enter(struct http_call *c, enum call_state to)
+{
+	ASSERT(call_next[c->state] & 1u << to);
+	c->state = (uint8_t)to;
+}
+
+/* ---- memory ---- */
+
+static struct http_call *call_new(struct http_client *client)
+{
+	struct list_node *n = list_pop(&client->free_calls);
+	struct http_call *c;
+
+	if (n) {
+		client->n_free_calls--;
+		c = container_of(n, struct http_call, node);
+	} else {
+		c = MEM_NEW(struct http_call);
+		arena_init(&c->arena, 0);
+	}
+	/* Kept: what arena, head buffer and timer hold. */
+	struct arena arena = c->arena;
+	struct buf head = c->head;
+	struct timer timer = c->timer;
+
+	*c = (struct http_call){.arena = arena, .head = head, .client = client, .fd = -1};
+	c->timer = timer;
+	return c;
+}
+
+void http_call_free(struct http_call *c)
+{
+	timer_stop(c->client->loop, &c->timer);
+	buf_free(&c->head);
+	arena_fini(&c->arena);
+	mem_free(c);
+}
+
+static void on_buried(struct grave *g)
+{
+	struct http_call *c = container_of(g, struct http_call, grave);
+	struct http_client *client = c->client;
+
+	if (client->closed || client->n_free_calls >= FREE_CALLS_MAX || c->head.cap > KEEP_BYTES) {
+		http_call_free(c);
+	} else {
+		arena_rewind(&c->arena, KEEP_BYTES);
+		buf_clear(&c->head);
+		list_push_front(&client->free_calls, &c->node);
+		client->n_free_calls++;
+	}
+	http_client_unref(client);
+}
+
+/* ---- the request head ---- */
+
+static void put_authority(struct buf *b, const struct uri *u)
+{
+	if (u->host_is_ipv6) {
+		buf_putc(b, '[');
+	}
+	buf_put(b, u->host);
+	if (u->host_is_ipv6) {
+		buf_putc(b, ']');
+	}
+	if (u->port != (u->tls ? 443 : 80)) {
+		buf_printf(b, ":%u", u->port);
+	}
+}
+
+/* "http://host" before the target when it goes to a proxy (RFC 9112 3.2.2). */
+static struct str request_target(struct http_call *c, const struct http_call_spec *s,
+				 enum route_kind kind)
+{
+	struct str path = s->path_query.p ? s->path_query : s->uri.path;
+	struct buf b = {0};
+	struct str target;
+
+	if (kind != ROUTE_PROXY && (s->path_query.p || !s->uri.query.p)) {
+		return path;
+	}
+	if (kind == ROUTE_PROXY) {
+		buf_puts(&b, "http://");
+		put_authority(&b, &s->uri);
+	}
+	buf_put(&b, path);
+	if (!s->path_query.p && s->uri.query.p) {
+		buf_putc(&b, '?');
+		buf_put(&b, s->uri.query);
+	}
+	target = str_dup(&c->arena, buf_str(&b));
+	buf_free(&b);
+	return target;
+}
+
+static void put_headers(struct buf *b, const struct http_call_spec *s)
+{
+	bool has_host = false;
+
+	for (size_t i = 0; i < s->n_headers && !has_host; i++) {
+		has_host = str_eq_nocase(s->headers[i].name, STR("host"));
+	}
+	if (!has_host) {
+		buf_puts(b, "Host: ");
+		put_authority(b, &s->uri);
+		buf_puts(b, "\r\n");
+	}
+	for (size_t i = 0; i < s->n_headers; i++) {
+		h1_write_header(b, s->headers[i].name, s->headers[i].value);
+	}
+}
+
+static void put_framing(struct buf *b, const struct http_call_spec *s, enum http_method method)
+{
+	switch (s->body_kind) {
+	case HTTP_CALL_NO_BODY:
+		/* Where a body is usual, say that there is none (RFC 9110 8.6). */
+		if (method == HTTP_POST || method == HTTP_PUT || method == HTTP_PATCH) {
+			h1_write_header_u64(b, STR("Content-Length"), 0);
+		}
+		break;
+	case HTTP_CALL_MEM:
+		h1_write_header_u64(b, STR("Content-Length"), s->body.n);
+		break;
+	case HTTP_CALL_FILE:
+	case HTTP_CALL_LENGTH:
+		h1_write_header_u64(b, STR("Content-Length"), s->length);
+		break;
+	case HTTP_CALL_CHUNKED:
+		h1_write_header(b, STR("Transfer-Encoding"), STR("chunked"));
+		break;
+	}
+}
+
+static void write_head(struct http_call *c, const struct http_call_spec *s,
+		       const struct client_route *r)
+{
+	struct buf *b = &c->head;
+
+	h1_write_request_line(b, s->method, request_target(c, s, r->kind));
+	put_headers(b, s);
+	put_framing(b, s, c->method);
+	if (r->kind == ROUTE_PROXY && r->proxy->authorization.n > 0) {
+		h1_write_header(b, STR("Proxy-Authorization"), r->proxy->authorization);
+	}
+	if (s->upgrade) {
+		h1_write_header(b, STR("Connection"), STR("Upgrade"));
+	} else if (s->close) {
+		h1_write_header(b, STR("Connection"), STR("close"));
+	}
+	h1_write_end(b);
+}
+
+/* ---- start ---- */
+
+/* CONNECT always names the port. */
+static struct str tunnel_target(struct http_call *c, const struct uri *u)
+{
+	return str_fmt(&c->arena, u->host_is_ipv6 ? "[%.*s]:%u" : "%.*s:%u", STR_ARG(u->host),
+		       u->port);
+}
+
+static enum err choose_route(struct http_call *c, const struct http_call_spec *s,
+			     struct client_route *out)
+{
+	const struct http_proxy *proxy =
+		s->direct ? NULL : http_proxy_for(c->client->proxies, &s->uri);
+
+	*out = (struct client_route){.host = s->uri.host, .port = s->uri.port};
+	if (!proxy) {
+		return ERR_OK;
+	}
+	if (!proxy->usable) {
+		return ERR_UNAVAILABLE;
+	}
+	*out = (struct client_route){.kind = s->upgrade ? ROUTE_TUNNEL : ROUTE_PROXY,
+				     .proxy = proxy,
+				     .host = proxy->host,
+				     .port = proxy->port};
+	if (s->upgrade) {
+		out->tunnel = tunnel_target(c, &s->uri);
+	}
+	return ERR_OK;
+}
+
+static void on_timeout(struct timer *t)
+{
+	http_call_fail(container_of(t, struct http_call, timer), ERR_TIMEOUT);
+}
+
+static void tell_no_tls(void)
+{
+	static atomic_flag told = ATOMIC_FLAG_INIT;
+
+	if (!atomic_flag_test_and_set(&told)) {
+		log_error("http", "TLS is not in this build: https calls fail");
+	}
+}
+
+static enum err prepare(struct http_call *c, const struct http_call_spec *s)
+{
+	struct client_route route;
+
+	if (s->uri.tls) {
+		tell_no_tls();
+		return ERR_UNAVAILABLE;
+	}
+	TRY(choose_route(c, s, &route));
+	write_head(c, s, &route);
+	c->origin = client_origin_get(c->client, &route);
+	return c->origin ? ERR_OK : ERR_UNAVAILABLE;
+}
+
+static void copy_spec(struct http_call *c, const struct http_call_spec *s)
+{
+	c->method = http_method_parse(s->method);
+	c->body_kind = s->body_kind;
+	c->body = s->body_kind == HTTP_CALL_MEM ? s->body : STR_NULL;
+	c->fd = s->body_kind == HTTP_CALL_FILE ? s->fd : -1;
+	c->length = s->length;
+	c->idle_timeout_ms = s->idle_timeout_ms;
+	c->close = s->close;
+	c->upgrade = s->upgrade;
+}
+
+struct http_call *http_call_start(struct http_client *client, const struct http_call_spec *s,
+				  const struct http_call_handler *h, void *user)
+{
+	struct http_call *c = call_new(client);
+	enum err e;
+
+	c->handler = h;
+	c->user = user;
+	c->starting = true;
+	http_client_ref(client);
+	client->stats.calls_total++;
+	list_push(&client->calls, &c->node);
+	copy_spec(c, s);
+	e = prepare(c, s);
+	if (e != ERR_OK) {
+		http_call_fail(c, e);
+	} else {
+		if (s->timeout_ms > 0) {
+			timer_start(client->loop, &c->timer, s->timeout_ms, on_timeout);
+		}
+		client_pool_dispatch(c);
+	}
+	c->starting = false;
+	return c;
+}
+
+void *http_call_user(const struct http_call *c)
+{
+	return c->user;
+}
+
+/* ---- the end ---- */
+
+/* Gives up the connection or the place in the queue for one. */
+static void let_go(struct http_call *c)
+{
+	if (c->conn) {
+		client_conn_close(c->conn);
+		c->conn = NULL;
+	}
+	if (list_is_linked(&c->wait)) {
+		list_remove(&c->wait);
+		c->client->stats.waiting--;
+		client_origin_kick(c->origin);
+	}
+}
+
+void http_call_bury(struct http_call *c)
+{
+	http_call_enter(c, CALL_DONE);
+	timer_pause(&c->timer);
+	later_cancel(&c->failing);
+	list_remove(&c->node);
+	buf_free(&c->early);
+	if (c->fd >= 0) {
+		(void)close(c->fd);
+		c->fd = -1;
+	}
+	loop_bury(c->client->loop, &c->grave, on_buried);
+}
+
+static void on_failed_at_start(struct later *w)
+{
+	struct http_call *c = container_of(w, struct http_call, failing);
+
+	http_call_fail(c, (enum err)c->fail_with);
+}
+
+void http_call_fail(struct http_call *c, enum err why)
+{
+	let_go(c);
+	if (c->starting) {
+		c->fail_with = (uint8_t)why;
+		timer_pause(&c->timer);
+		loop_next_turn(c->client->loop, &c->failing, on_failed_at_start);
+		return;
+	}
+	c->client->stats.failed_total++;
+	http_call_bury(c);
+	c->handler->on_fail(c, why);
+}
+
+static bool may_keep(const struct http_call *c)
+{
+	return c->response.keep_alive && c->response.framing != HTTP_BODY_CLOSE && !c->close &&
+	       c->body_given;
+}
+
+void http_call_complete(struct http_call *c)
+{
+	struct client_conn *k = c->conn;
+
+	c->conn = NULL;
+	if (k) {
+		client_pool_release(k, may_keep(c));
+	}
+	http_call_bury(c);
+	c->handler->on_end(c);
+}
+
+void http_call_cancel(struct http_call *c)
+{
+	if (c->state != CALL_DONE) {
+		let_go(c);
+		http_call_bury(c);
+	}
+}
+
+/*
+ * A proxy must not repeat a request that is not idempotent (RFC 9110 9.2.2): the
+ * peer may have acted on it before it closed.
+ */
+static bool is_replayable(const struct http_call *c)
+{
+	switch (c->method) {
+	case HTTP_GET:
+	case HTTP_HEAD:
+	case HTTP_PUT:
+	case HTTP_DELETE:
+	case HTTP_OPTIONS:
+	case HTTP_TRACE:
+		return c->body_kind == HTTP_CALL_NO_BODY || c->body_kind == HTTP_CALL_MEM;
+	case HTTP_POST:
+	case HTTP_PATCH:
+	case HTTP_CONNECT:
+	case HTTP_OTHER:
+		break;
+	}
+	return false;
+}
+
+void http_call_on_gone(struct http_call *c, enum err why, bool unanswered)
+{
+	if (c->state == CALL_BODY && c->response.framing == HTTP_BODY_CLOSE && why == ERR_CLOSED) {
+		http_call_complete(c);
+		return;
+	}
+	if (c->state == CALL_HEAD && unanswered && !c->retried && why != ERR_TIMEOUT &&
+	    is_replayable(c)) {
+		c->retried = true;
+		http_call_enter(c, CALL_WAITING);
+		client_pool_dispatch(c);
+		return;
+	}
+	/* An end in the middle of an answer: it is cut, not broken. */
+	http_call_fail(c, why == ERR_CLOSED ? ERR_PROTO : why);
+}
+
+/* ---- sending ---- */
+
+void http_call_send(struct http_call *c)
+{
+	struct stream *s = c->conn->stream;
+
+	http_call_enter(c, CALL_HEAD);
+	c->conn->got_bytes = false;
+	c->scan = (struct h1_scan){0};
+	buf_put(stream_out(s), buf_str(&c->head));
+	switch (c->body_kind) {
+	case HTTP_CALL_NO_BODY:
+		c->body_given = true;
+		break;
+	case HTTP_CALL_MEM:
+		stream_write_mem(s, c->body, NULL, NULL);
+		c->body_given = true;
+		break;
+	case HTTP_CALL_FILE:
+		stream_write_file(s, c->fd, 0, c->length);
+		c->fd = -1;
+		c->body_given = true;
+		break;
+	case HTTP_CALL_LENGTH:
+	case HTTP_CALL_CHUNKED:
+		stream_write(s, buf_str(&c->early));
+		buf_free(&c->early);
+		break;
+	}
+	stream_flush(s);
+}
+
+static bool is_streamed(const struct http_call *c)
+{
+	return c->body_kind == HTTP_CALL_LENGTH || c->body_kind == HTTP_CALL_CHUNKED;
+}
+
+/* Where body bytes go: the stream, or memory until there is one. */
+static struct buf *body_out(struct http_call *c)
+{
+	return c->state >= CALL_HEAD ? stream_out(c->conn->stream) : &c->early;
+}
+
+static void body_flush(struct http_call *c)
+{
+	if (c->state >= CALL_HEAD) {
+		stream_flush(c->conn->stream);
+	}
+}
+
+void http_call_write(struct http_call *c, struct str data)
+{
+	if (c->state == CALL_DONE || data.n == 0) {
+		return;
+	}
+	ASSERT(is_streamed(c) && !c->body_given);
+	struct buf *out = body_out(c);
+
+	if (c->body_kind == HTTP_CALL_CHUNKED) {
+		h1_write_chunk_head(out, data.n);
+		buf_put(out, data);
+		buf_puts(out, "\r\n");
+	} else {
+		ASSERT(data.n <= c->length);
+		c->length -= data.n;
+		buf_put(out, data);
+	}
+	body_flush(c);
+}
+
+void http_call_finish(struct http_call *c)
+{
+	if (c->state == CALL_DONE || c->body_given) {
+		return;
+	}
+	ASSERT(is_streamed(c) && (c->body_kind == HTTP_CALL_CHUNKED || c->length == 0));
+	if (c->body_kind == HTTP_CALL_CHUNKED) {
+		buf_puts(body_out(c), "0\r\n\r\n");
+		body_flush(c);
+	}
+	c->body_given = true;
+}
+
+size_t http_call_pending(const struct http_call *c)
+{
+	return c->conn && c->conn->stream && c->state >= CALL_HEAD ? stream_pending(c->conn->stream)
+								   : c->early.n;
+}
+
+/* ---- reading ---- */
+
+void http_call_pause(struct http_call *c)
+{
+	if (c->state == CALL_DONE || c->paused) {
+		return;
+	}
+	c->paused = true;
+	if (c->state == CALL_BODY) {
+		stream_pause_read(c->conn->stream);
+		timer_pause(&c->timer); /* the silence is ours */
+	}
+}
+
+void http_call_resume(struct http_call *c)
+{
+	if (c->state == CALL_DONE || !c->paused) {
+		return;
+	}
+	c->paused = false;
+	if (c->state == CALL_BODY) {
+		if (c->idle_timeout_ms > 0) {
+			timer_start(c->client->loop, &c->timer, c->idle_timeout_ms, on_timeout);
+		}
+		stream_resume_read(c->conn->stream);
+	}
+}

@@ -1,0 +1,297 @@
+/*
+ * One connection of the client.
+ *
+ *   RESOLVING -> CONNECTING -> TUNNELING -> BUSY <-> IDLE
+ *                     \__________________^
+ *   and from each to DEAD, which buries it.
+ *
+ * Until BUSY it works for the call that opened it, and a failure is that call's.
+ * The addresses of a name are tried one after the other, each with its share of
+ * what is left of the connect timeout.
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/client_int.h"
+
+#define WRITE_TIMEOUT_MS 60000
+#define ADDR_TIMEOUT_MIN_MS 250
+
+static const uint8_t conn_next[CONN_STATES] = {
+	[CONN_RESOLVING] = 1u << CONN_CONNECTING | 1u << CONN_DEAD,
+	[CONN_CONNECTING] = 1u << CONN_TUNNELING | 1u << CONN_BUSY | 1u << CONN_DEAD,
+	[CONN_TUNNELING] = 1u << CONN_BUSY | 1u << CONN_DEAD,
+	[CONN_BUSY] = 1u << CONN_IDLE | 1u << CONN_DEAD,
+	[CONN_IDLE] = 1u << CONN_BUSY | 1u << CONN_DEAD,
+};
+
+static void connect_next(struct client_conn *k);
+
+void client_conn_enter(struct client_conn *k, enum conn_state to)
+{
+	ASSERT(conn_next[k->state] & 1u << to);
+	k->state = (uint8_t)to;
+}
+
+/* ---- the end ---- */
+
+static void on_buried(struct grave *g)
+{
+	struct client_conn *k = container_of(g, struct client_conn, grave);
+
+	http_client_unref(k->client);
+	mem_free(k);
+}
+
+void client_conn_close(struct client_conn *k)
+{
+	struct client_origin *o = k->origin;
+	struct http_client_stats *stats = &k->client->stats;
+
+	if (k->state == CONN_DEAD) {
+		return;
+	}
+	if (k->state == CONN_IDLE) {
+		o->n_idle--;
+		stats->idle--;
+	}
+	client_conn_enter(k, CONN_DEAD);
+	o->n_conns--;
+	stats->connections--;
+	list_remove(&k->node);
+	timer_stop(k->loop, &k->timer);
+	dns_cancel(k->query);
+	if (k->stream) {
+		stream_abort(k->stream);
+		k->stream = NULL;
+	}
+	mem_free(k->addrs);
+	k->addrs = NULL;
+	k->call = NULL;
+	k->origin = NULL;
+	loop_bury(k->loop, &k->grave, on_buried);
+	client_origin_kick(o);
+}
+
+static void conn_failed(struct client_conn *k, enum err why)
+{
+	struct http_call *c = k->call;
+
+	client_conn_close(k);
+	c->conn = NULL;
+	http_call_fail(c, why);
+}
+
+struct stream *client_conn_take_stream(struct client_conn *k)
+{
+	struct stream *s = k->stream;
+
+	ASSERT(k->state == CONN_BUSY);
+	k->stream = NULL;
+	client_conn_close(k);
+	return s;
+}
+
+/* ---- carrying calls ---- */
+
+static size_t tunnel_on_data(struct client_conn *k, char *p, size_t n);
+
+static size_t on_data(struct stream *s, char *p, size_t n)
+{
+	struct client_conn *k = s->user;
+
+	switch ((enum conn_state)k->state) {
+	case CONN_BUSY:
+		k->got_bytes = true;
+		return http_call_on_data(k->call, p, n);
+	case CONN_TUNNELING:
+		return tunnel_on_data(k, p, n);
+	case CONN_IDLE:
+	case CONN_RESOLVING:
+	case CONN_CONNECTING:
+	case CONN_DEAD:
+	case CONN_STATES:
+		break;
+	}
+	/* An answer that nobody asked for: it must not meet the next call. */
+	client_conn_close(k);
+	return n;
+}
+
+static void on_drained(struct stream *s)
+{
+	struct client_conn *k = s->user;
+	struct http_call *c = k->call;
+
+	if (c && k->state == CONN_BUSY && c->handler->on_writable) {
+		c->handler->on_writable(c);
+	}
+}
+
+static void on_close(struct stream *s, enum err why)
+{
+	struct client_conn *k = s->user;
+	struct http_call *c = k->call;
+	bool unanswered = k->reused && !k->got_bytes;
+
+	k->stream = NULL; /* frees itself */
+	if (k->state == CONN_IDLE) {
+		client_conn_close(k);
+	} else if (k->state == CONN_TUNNELING) {
+		conn_failed(k, ERR_UNAVAILABLE);
+	} else {
+		client_conn_close(k);
+		c->conn = NULL;
+		http_call_on_gone(c, why, unanswered);
+	}
+}
+
+static const struct stream_handler stream_events = {
+	.on_data = on_data,
+	.on_drained = on_drained,
+	.on_close = on_close,
+};
+
+static void on_idle_too_long(struct timer *t)
+{
+	client_conn_close(container_of(t, struct client_conn, timer));
+}
+
+void client_conn_idle(struct client_conn *k, uint32_t ms)
+{
+	client_conn_enter(k, CONN_IDLE);
+	stream_resume_read(k->stream); /* so that its end is seen */
+	timer_start(k->loop, &k->timer, ms, on_idle_too_long);
+}
+
+static void ready(struct client_conn *k)
+{
+	timer_pause(&k->timer);
+	client_conn_enter(k, CONN_BUSY);
+	http_call_send(k->call);
+}
+
+/* ---- through a proxy ---- */
+
+static void start_tunnel(struct client_conn *k)
+{
+	const struct client_route *r = &k->origin->route;
+	struct buf *out = stream_out(k->stream);
+
+	client_conn_enter(k, CONN_TUNNELING);
+	h1_write_request_line(out, STR("CONNECT"), r->tunnel);
+	h1_write_header(out, STR("Host"), r->tunnel);
+	if (r->proxy->authorization.n > 0) {
+		h1_write_header(out, STR("Proxy-Authorization"), r->proxy->authorization);
+	}
+	h1_write_end(out);
+	stream_flush(k->stream);
+}
+
+/* The proxy's answer: any 2xx without a byte behind it opens the tunnel. */
+static size_t tunnel_on_data(struct client_conn *k, char *p, size_t n)
+{
+	struct http_call *c = k->call;
+	struct http_response r;
+	size_t len;
+	enum err e = h1_parse_response(&c->arena, str_of(p, n), &k->client->options.head,
+				       HTTP_CONNECT, &c->scan, &r, &len);
+
+	if (e == ERR_AGAIN) {
+		return 0;
+	}
+	c->scan = (struct h1_scan){0};
+	if (e == ERR_OK && (r.status < 200 || r.status > 299)) {
+		log_warn("http", "the proxy refused a tunnel", LOG_INT("status", r.status));
+		e = ERR_UNAVAILABLE;
+	} else if (e == ERR_OK && len != n) {
+		e = ERR_PROTO;
+	}
+	if (e != ERR_OK) {
+		conn_failed(k, e);
+		return n;
+	}
+	ready(k);
+	return n;
+}
+
+/* ---- connecting ---- */
+
+static void on_connect(struct stream *s, void *user, enum err result)
+{
+	struct client_conn *k = user;
+
+	if (result != ERR_OK) {
+		k->stream = NULL;
+		if (k->next_addr < k->addrs->n) {
+			connect_next(k);
+		} else {
+			conn_failed(k, result);
+		}
+		return;
+	}
+	s->write_timeout_ms = WRITE_TIMEOUT_MS;
+	mem_free(k->addrs);
+	k->addrs = NULL;
+	if (k->origin->route.kind == ROUTE_TUNNEL) {
+		start_tunnel(k);
+	} else {
+		ready(k);
+	}
+}
+
+static void connect_next(struct client_conn *k)
+{
+	uint64_t now = loop_now_ms(k->loop);
+	uint64_t left = k->connect_by_ms > now ? k->connect_by_ms - now : 1;
+	size_t addrs_left = k->addrs->n - k->next_addr;
+	uint64_t share = MAX(left / addrs_left, ADDR_TIMEOUT_MIN_MS);
+
+	k->client->stats.connects_total++;
+	k->stream = stream_connect(k->loop, &k->addrs->addrs[k->next_addr++], (uint32_t)share,
+				   on_connect, &stream_events, k);
+}
+
+static void on_resolved(void *arg, const struct dns_answer *answer)
+{
+	struct client_conn *k = arg;
+
+	k->query = NULL;
+	if (answer->result != ERR_OK) {
+		conn_failed(k, answer->result == ERR_TIMEOUT ? ERR_TIMEOUT : ERR_UNAVAILABLE);
+		return;
+	}
+	client_conn_enter(k, CONN_CONNECTING);
+	k->addrs = MEM_NEW(struct dns_answer);
+	*k->addrs = *answer;
+	connect_next(k);
+}
+
+static void on_connect_timeout(struct timer *t)
+{
+	conn_failed(container_of(t, struct client_conn, timer), ERR_TIMEOUT);
+}
+
+void client_conn_open(struct client_origin *o, struct http_call *c)
+{
+	struct http_client *client = o->client;
+	struct client_conn *k = MEM_NEW(struct client_conn);
+	uint32_t timeout_ms = client->options.connect_timeout_ms;
+	struct dns_query *q;
+
+	k->client = client;
+	k->origin = o;
+	k->loop = client->loop;
+	k->call = c;
+	c->conn = k;
+	http_client_ref(client);
+	list_push(&o->busy, &k->node);
+	o->n_conns++;
+	client->stats.connections++;
+	http_call_enter(c, CALL_CONNECTING);
+	k->connect_by_ms = loop_now_ms(k->loop) + timeout_ms;
+	timer_start(k->loop, &k->timer, timeout_ms, on_connect_timeout);
+	q = dns_lookup(k->loop, o->route.host, o->route.port, on_resolved, k);
+	if (q) {
+		k->query = q; /* otherwise on_resolved has been called */
+	}
+}

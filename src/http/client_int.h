@@ -1,0 +1,201 @@
+/*
+ * client_int - what the files of the HTTP client share
+ *
+ * Who holds whom: the client has origins (one for each place to connect to) and
+ * all calls. An origin has its connections, busy and idle, and the calls that wait
+ * for one. A busy connection and its call point at each other, nobody else does.
+ *
+ *   client.c        the client: options, statistics, end
+ *   client_proxy.c  proxies named in the environment
+ *   client_pool.c   origins: which connection a call gets
+ *   client_conn.c   one connection: resolve, connect, tunnel, carry calls
+ *   client_call.c   one call: start, request, timers, end
+ *   client_recv.c   the answer of a call
+ *
+ * Anything a callback of a call may do, it may do at any time: calls, connections
+ * and the client are buried, so code that called back only has to ask for the state.
+ */
+#pragma once
+#include "base/map.h"
+#include "http/client.h"
+#include "net/dns.h"
+
+/* ---- proxies ---- */
+
+struct http_proxy {
+	struct str host;
+	uint16_t port;
+	struct str authorization; /* "Basic …" or empty */
+	bool usable;		  /* an http:// proxy; calls through any other fail */
+};
+
+/* As in the environment; empty = not set. */
+struct http_proxy_vars {
+	struct str http, https, all, none;
+};
+
+struct http_proxy_env;
+
+struct http_proxy_env *http_proxy_env_new(const struct http_proxy_vars *vars);
+/* http_proxy, HTTP_PROXY, ...: the lower-case name comes first, as with curl. */
+struct http_proxy_env *http_proxy_env_read(void);
+void http_proxy_env_free(struct http_proxy_env **e);
+/* NULL = connect directly. Loopback addresses and what NO_PROXY names are direct. */
+const struct http_proxy *http_proxy_for(const struct http_proxy_env *e, const struct uri *u);
+
+/* ---- origins ---- */
+
+enum route_kind {
+	ROUTE_DIRECT,
+	ROUTE_PROXY,  /* absolute-form requests to the proxy */
+	ROUTE_TUNNEL, /* CONNECT through the proxy */
+};
+
+struct client_route {
+	enum route_kind kind;
+	const struct http_proxy *proxy; /* NULL when direct */
+	struct str host;		/* where to connect: the proxy or the target */
+	uint16_t port;
+	struct str tunnel; /* "host:port" for CONNECT */
+};
+
+struct client_origin {
+	struct http_client *client;
+	struct client_route route; /* strings behind this struct */
+	struct str key;
+	struct list idle;    /* connections, the latest used first */
+	struct list busy;    /* connections */
+	struct list waiting; /* calls */
+	struct later work;   /* serve those who wait; free when unused */
+	struct grave grave;
+	uint32_t n_conns, n_idle;
+	char text[];
+};
+
+/* ---- connections ---- */
+
+enum conn_state {
+	CONN_RESOLVING,
+	CONN_CONNECTING,
+	CONN_TUNNELING,
+	CONN_BUSY,
+	CONN_IDLE,
+	CONN_DEAD,
+	CONN_STATES,
+};
+
+struct client_conn {
+	struct list_node node; /* of the origin */
+	struct client_origin *origin;
+	struct loop *loop;
+	struct stream *stream;
+	struct http_call *call; /* until idle or dead */
+	struct dns_query *query;
+	struct dns_answer *addrs; /* until connected */
+	size_t next_addr;
+	uint64_t connect_by_ms;
+	struct timer timer; /* connecting, or idle */
+	struct grave grave;
+	struct http_client *client;
+	uint32_t keep_ms; /* how long the peer lets it idle; 0 = did not say */
+	uint8_t state;	  /* enum conn_state */
+	bool reused;	  /* carried a call before this one */
+	bool got_bytes;	  /* of the answer to this call */
+};
+
+/* ---- calls ---- */
+
+enum call_state { CALL_WAITING, CALL_CONNECTING, CALL_HEAD, CALL_BODY, CALL_DONE, CALL_STATES };
+
+struct http_call {
+	struct list_node node; /* client->calls or client->free_calls */
+	struct list_node wait; /* origin->waiting */
+	struct http_client *client;
+	struct client_origin *origin;
+	struct client_conn *conn;
+	const struct http_call_handler *handler;
+	void *user;
+	struct arena arena;
+	struct timer timer;   /* to the head; then silence in the body */
+	struct later failing; /* a failure found before http_call_start returned */
+	struct grave grave;
+	/* the request */
+	struct buf head;
+	struct buf early; /* streamed body, before there is a connection */
+	struct str body;  /* HTTP_CALL_MEM */
+	uint64_t length;  /* FILE: all; LENGTH: still to be written */
+	int fd;		  /* FILE, until queued */
+	enum http_method method;
+	enum http_call_body body_kind;
+	uint32_t idle_timeout_ms;
+	/* the answer */
+	struct h1_scan scan;
+	struct h1_chunked chunked;
+	struct http_response response;
+	uint64_t left; /* HTTP_BODY_LENGTH */
+	uint8_t informational;
+	uint8_t state;	   /* enum call_state */
+	uint8_t fail_with; /* enum err, for `failing` */
+	bool close;
+	bool upgrade;
+	bool starting; /* http_call_start has not returned: no callbacks yet */
+	bool retried;
+	bool body_given; /* the whole request body is with the stream */
+	bool paused;
+};
+
+struct http_client {
+	struct loop *loop;
+	struct http_client_options options;
+	struct http_proxy_env *proxies; /* NULL = never through one */
+	struct map origins;
+	struct list calls;
+	struct list free_calls;
+	unsigned n_free_calls;
+	unsigned refs; /* the owner, and objects not yet out of their graves */
+	bool closed;
+	struct grave grave;
+	struct http_client_stats stats;
+};
+
+void http_client_ref(struct http_client *c);
+void http_client_unref(struct http_client *c);
+
+/* client_pool.c */
+struct client_origin *client_origin_get(struct http_client *c, const struct client_route *r);
+/* Later in this turn: serves who waits, or frees the origin when nobody uses it. */
+void client_origin_kick(struct client_origin *o);
+/* Closes its connections and frees it. No calls are left. */
+void client_origin_free(struct client_origin *o);
+/* Gives a call a connection, new or kept, or lets it wait for one. */
+void client_pool_dispatch(struct http_call *c);
+/* The call on it is over; keeps or closes it. */
+void client_pool_release(struct client_conn *k, bool reusable);
+
+/* client_conn.c */
+void client_conn_enter(struct client_conn *k, enum conn_state to);
+void client_conn_open(struct client_origin *o, struct http_call *c);
+/* At once; accepts one that is dead. */
+void client_conn_close(struct client_conn *k);
+/* Takes the stream out of a busy connection, which ends. */
+struct stream *client_conn_take_stream(struct client_conn *k);
+/* Waits idle for at most `ms`. */
+void client_conn_idle(struct client_conn *k, uint32_t ms);
+
+/* client_call.c */
+void http_call_enter(struct http_call *c, enum call_state to);
+/* Its connection can carry it now: sends the request. */
+void http_call_send(struct http_call *c);
+/* Ends it with on_fail; closes its connection. */
+void http_call_fail(struct http_call *c, enum err why);
+/* Ends it with on_end; its connection may be kept. */
+void http_call_complete(struct http_call *c);
+/* Ends it without a callback; connection and waiting place must be gone. */
+void http_call_bury(struct http_call *c);
+/* Its connection ended before the answer did. `unanswered`: kept, and died without a byte. */
+void http_call_on_gone(struct http_call *c, enum err why, bool unanswered);
+void http_call_free(struct http_call *c);
+
+/* client_recv.c */
+/* As stream_handler.on_data. */
+size_t http_call_on_data(struct http_call *c, char *p, size_t n);

@@ -1,0 +1,222 @@
+/*
+ * Which connection a call gets. An origin is one place to connect to: a target, a
+ * proxy, or a target through a proxy's tunnel. It exists while it has a connection
+ * or a call, so there are never more origins than connections and calls.
+ *
+ * Of the idle connections the latest used is taken: the others may reach their
+ * timeout, and it is the least likely to have been given up by the peer.
+ */
+#include "base/mem.h"
+#include "http/client_int.h"
+
+#include <stdio.h>
+
+#define KEY_MAX 600
+
+/* ---- origins ---- */
+
+/* Host names fold case, so one target has one pool. Returns 0 when too long. */
+static size_t make_key(const struct client_route *r, char out[KEY_MAX])
+{
+	char *p = out;
+	char port[8];
+	int n = snprintf(port, sizeof(port), ":%u", r->port);
+
+	if (r->host.n + r->tunnel.n + 16 > KEY_MAX) {
+		return 0;
+	}
+	*p++ = (char)('0' + r->kind);
+	for (size_t i = 0; i < r->host.n; i++) {
+		*p++ = ascii_lower(r->host.p[i]);
+	}
+	memcpy(p, port, (size_t)n);
+	p += n;
+	for (size_t i = 0; i < r->tunnel.n; i++) {
+		*p++ = ascii_lower(r->tunnel.p[i]);
+	}
+	return (size_t)(p - out);
+}
+
+static struct str append(char **at, struct str s)
+{
+	char *p = *at;
+
+	if (s.n > 0) {
+		memcpy(p, s.p, s.n);
+	}
+	*at += s.n;
+	return str_of(p, s.n);
+}
+
+static struct client_origin *origin_new(struct http_client *c, const struct client_route *r,
+					struct str key)
+{
+	struct client_origin *o = mem_zalloc(sizeof(*o) + key.n + r->host.n + r->tunnel.n);
+	char *at = o->text;
+
+	o->client = c;
+	o->route = *r;
+	o->key = append(&at, key);
+	o->route.host = append(&at, r->host);
+	o->route.tunnel = append(&at, r->tunnel);
+	list_init(&o->idle);
+	list_init(&o->busy);
+	list_init(&o->waiting);
+	(void)map_set(&c->origins, o->key, o);
+	return o;
+}
+
+struct client_origin *client_origin_get(struct http_client *c, const struct client_route *r)
+{
+	char text[KEY_MAX];
+	struct str key = str_of(text, make_key(r, text));
+	struct client_origin *o;
+
+	if (key.n == 0) {
+		return NULL;
+	}
+	o = map_get(&c->origins, key);
+	return o ? o : origin_new(c, r, key);
+}
+
+static void close_all(struct list *conns)
+{
+	struct list_node *n;
+
+	while ((n = list_first(conns))) {
+		client_conn_close(container_of(n, struct client_conn, node));
+	}
+}
+
+static void on_buried(struct grave *g)
+{
+	mem_free(container_of(g, struct client_origin, grave));
+}
+
+void client_origin_free(struct client_origin *o)
+{
+	close_all(&o->idle);
+	close_all(&o->busy);
+	later_cancel(&o->work);
+	(void)map_remove(&o->client->origins, o->key);
+	loop_bury(o->client->loop, &o->grave, on_buried);
+}
+
+/* ---- dispatch ---- */
+
+static bool has_room(const struct client_origin *o)
+{
+	uint32_t max = o->client->options.connections_max;
+
+	return max == 0 || o->n_conns < max;
+}
+
+static void use_idle(struct client_conn *k, struct http_call *c)
+{
+	struct client_origin *o = k->origin;
+
+	list_remove(&k->node);
+	list_push(&o->busy, &k->node);
+	o->n_idle--;
+	o->client->stats.idle--;
+	o->client->stats.reused_total++;
+	timer_pause(&k->timer);
+	k->reused = true;
+	k->call = c;
+	c->conn = k;
+	client_conn_enter(k, CONN_BUSY);
+	http_call_send(c);
+}
+
+static bool serve(struct http_call *c)
+{
+	struct client_origin *o = c->origin;
+	/* Sent again, it must not meet another connection that is dying. */
+	struct list_node *idle = c->retried ? NULL : list_first(&o->idle);
+
+	if (idle) {
+		use_idle(container_of(idle, struct client_conn, node), c);
+		return true;
+	}
+	if (!has_room(o) && c->retried && (idle = list_first(&o->idle))) {
+		client_conn_close(container_of(idle, struct client_conn, node));
+	}
+	if (has_room(o)) {
+		client_conn_open(o, c);
+		return true;
+	}
+	return false;
+}
+
+void client_pool_dispatch(struct http_call *c)
+{
+	struct client_origin *o = c->origin;
+
+	/* Who came first is served first. */
+	if (list_is_empty(&o->waiting) && serve(c)) {
+		return;
+	}
+	list_push(&o->waiting, &c->wait);
+	o->client->stats.waiting++;
+	client_origin_kick(o);
+}
+
+static void on_work(struct later *w)
+{
+	struct client_origin *o = container_of(w, struct client_origin, work);
+
+	while (!list_is_empty(&o->waiting) && (o->n_idle > 0 || has_room(o))) {
+		struct list_node *n = list_pop(&o->waiting);
+
+		o->client->stats.waiting--;
+		(void)serve(container_of(n, struct http_call, wait));
+		if (o->client->closed || list_is_linked(&o->work.node)) {
+			return; /* over, or asked for again: something ended under our hands */
+		}
+	}
+	if (o->n_conns == 0 && list_is_empty(&o->waiting)) {
+		client_origin_free(o);
+	}
+}
+
+void client_origin_kick(struct client_origin *o)
+{
+	if (!o->client->closed) {
+		loop_later(o->client->loop, &o->work, on_work);
+	}
+}
+
+/* ---- release ---- */
+
+/* Nothing unread (it would become the answer to the next call), nothing unsent. */
+static bool is_clean(const struct client_conn *k)
+{
+	return k->stream && !k->stream->readable && stream_pending(k->stream) == 0;
+}
+
+static uint32_t keep_ms(const struct client_conn *k)
+{
+	uint32_t ours = k->client->options.idle_timeout_ms;
+
+	return k->keep_ms > 0 ? MIN(k->keep_ms, ours) : ours;
+}
+
+void client_pool_release(struct client_conn *k, bool reusable)
+{
+	struct client_origin *o = k->origin;
+	struct http_client *c = k->client;
+
+	k->call = NULL;
+	if (!reusable || c->closed || !is_clean(k) || o->n_idle >= c->options.pool_per_origin) {
+		client_conn_close(k);
+		return;
+	}
+	list_remove(&k->node);
+	list_push_front(&o->idle, &k->node);
+	o->n_idle++;
+	c->stats.idle++;
+	client_conn_idle(k, keep_ms(k));
+	if (!list_is_empty(&o->waiting)) {
+		client_origin_kick(o);
+	}
+}
