@@ -4,6 +4,8 @@
 #include "unit.h"
 
 #include "base/clock.h"
+#include "base/death.h"
+#include "loop/loop.h"
 #include "store/engines.h"
 
 #include <pthread.h>
@@ -582,6 +584,56 @@ static void check_finds_wrong_declarations(void **state)
 	}
 }
 
+/* ---- misuse ---- */
+
+static void misuse_stops_the_process(void **state)
+{
+	static const struct db_shape short_shape = {"thing", thing_cols, 2, sizeof(struct thing)};
+	struct test_db *t = *state;
+	struct thing row;
+
+	make_things(t);
+	assert_dies((void)!db_exec(t->db, &set_i, DB_ARGS(DB_INT(1))));
+	assert_dies((void)!db_exec(t->db, &set_i, DB_ARGS(DB_NULL, DB_INT(1))));
+	assert_dies((void)!db_exec(t->db, &set_i, DB_ARGS(DB_TEXT(STR("1")), DB_INT(1))));
+	assert_dies((void)!db_one(t->db, &get, DB_ARGS(DB_INT(1)), &short_shape, &row));
+	assert_dies((void)!tx_commit(t->db));
+	assert_ok(tx_begin(t->db));
+	assert_dies((void)!tx_begin(t->db));
+	tx_abort(t->db);
+	assert_dies(db_pool_close(&t->pool));
+	db_end_task(t->db);
+	assert_dies((void)!db_ping(t->db));
+}
+
+struct on_loop {
+	struct msg msg;
+	struct db *db;
+};
+
+static void use_on_loop(struct msg *m, struct loop *l)
+{
+	(void)!db_ping(container_of(m, struct on_loop, msg)->db);
+	loop_stop(l);
+}
+
+static void run_on_loop(struct db *db)
+{
+	struct loop *l = loop_new(0);
+	struct on_loop m = {.msg = {.run = use_on_loop}, .db = db};
+
+	loop_post(l, &m.msg);
+	loop_run(l);
+	loop_free(&l);
+}
+
+static void a_loop_must_not_block(void **state)
+{
+	struct test_db *t = *state;
+
+	assert_dies(run_on_loop(t->db));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -608,6 +660,8 @@ int main(void)
 		BOTH_ENGINES(sessions_are_bounded),
 		BOTH_ENGINES(failures_can_be_injected),
 		BOTH_ENGINES(check_finds_wrong_declarations),
+		ON_SQLITE(misuse_stops_the_process),
+		ON_SQLITE(a_loop_must_not_block),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
