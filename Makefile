@@ -50,6 +50,7 @@ fuzz: deps build-fuzz/build.ninja ## every fuzz target for FUZZ_SECONDS (60)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) tools/fuzz build-fuzz
 
 bench: build ## the relay beside nginx and OpenSSH; see docs/benchmarks.md
+	@tools/deps tools/bench-packages.txt
 	POSTHOUSE_BIN=$(BUILD)/posthouse bench/relay
 
 clean: ## remove all builds
