@@ -81,7 +81,7 @@ static const struct {
 	int status;
 	struct str text;
 } refused[] = {
-	/* 8.1.1: two framings, or one that is not exactly ours */
+	/* two framings, or one that is not exactly ours */
 	{400, POST("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")},
 	{400, POST("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n")},
 	{400, POST("Content-Length: 5\r\nContent-Length: 6\r\n")},
@@ -114,7 +114,7 @@ static const struct {
 	{400, STR_INIT("POST / HTTP/1.0\r\n" HOST "Transfer-Encoding: gzip\r\n\r\n")},
 	{400, POST("Transfer_Encoding: chunked\r\n")},
 	{400, POST("Content_Length: 5\r\n")},
-	/* 8.1.2: lengths that somebody reads otherwise */
+	/* lengths that somebody reads otherwise */
 	{400, POST("Content-Length:\r\n")},
 	{400, POST("Content-Length: \r\n")},
 	{400, POST("Content-Length: +10\r\n")},
@@ -138,7 +138,7 @@ static const struct {
 	{400, POST("Content-Length: 18446744073709551616\r\n")},
 	{400, POST("Content-Length: 18446744073709551621\r\n")},
 	{400, POST("Content-Length: 99999999999999999999999999999999\r\n")},
-	/* 8.1.4: names */
+	/* names */
 	{400, GET(": x\r\n")},
 	{400, GET(":\r\nX: y\r\n")},
 	{400, GET("X : y\r\n")},
@@ -158,7 +158,7 @@ static const struct {
 	{400, GET("no colon\r\n")},
 	{400, GET("nocolon\r\n")},
 	{400, GET("Content-Length\r\n")},
-	/* 8.1.5: values and line ends */
+	/* values and line ends */
 	{400, GET("X: a\0b\r\n")},
 	{400, GET("X: a\rb\r\n")},
 	{400, GET("X: a\r\r\n")},
@@ -174,7 +174,7 @@ static const struct {
 	{400, STR_INIT("GET / HTTP/1.1\nHost: a\n\n")},
 	{400, STR_INIT("GET / HTTP/1.1\r\nHost: a\r\n\n")},
 	{400, STR_INIT("GET / HTTP/1.1\rHost: a\r\r")},
-	/* 8.1.6: request line and Host */
+	/* request line and Host */
 	{400, STR_INIT("GET / HTTP/1.32\r\n" HOST "\r\n")},
 	{400, STR_INIT("GET / HTTP/\r1.1\r\n" HOST "\r\n")},
 	{400, STR_INIT("GET / HTTP/1,1\r\n" HOST "\r\n")},

@@ -27,7 +27,7 @@ static struct verdict parse_cut(struct arena *a, struct str in, enum http_method
 }
 
 static const struct str refused[] = {
-	/* 8.1.1 */
+	/* two framings, or one that is not ours */
 	HEAD("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"),
 	HEAD("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"),
 	HEAD("Content-Length: 5\r\nContent-Length: 5\r\n"),
@@ -50,7 +50,7 @@ static const struct str refused[] = {
 	STR_INIT("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n"),
 	STR_INIT("HTTP/1.1 100 Continue\r\nContent-Length: 5\r\n\r\n"),
 	STR_INIT("HTTP/1.1 101 Switching\r\nTransfer-Encoding: chunked\r\n\r\n"),
-	/* 8.1.2 */
+	/* lengths that somebody reads otherwise */
 	HEAD("Content-Length:\r\n"),
 	HEAD("Content-Length: +10\r\n"),
 	HEAD("Content-Length: -48\r\n"),
@@ -61,7 +61,7 @@ static const struct str refused[] = {
 	HEAD("Content-Length: 5, 5\r\n"),
 	HEAD("Content-Length: 18446744073709551616\r\n"),
 	HEAD("Content-Length: 9223372036854775808\r\n"),
-	/* 8.1.4 */
+	/* names */
 	HEAD(": x\r\n"),
 	HEAD("X : y\r\n"),
 	HEAD(" X: y\r\n"),
@@ -72,13 +72,13 @@ static const struct str refused[] = {
 	HEAD("X\xe4: y\r\n"),
 	HEAD("X\r\n: y\r\n"),
 	HEAD("nocolon\r\n"),
-	/* 8.1.5 */
+	/* values and line ends */
 	HEAD("X: a\0b\r\n"),
 	HEAD("X: a\rb\r\n"),
 	HEAD("X: a\nSet-Cookie: b\r\n"),
 	HEAD("X: a\r\n b\r\n"),
 	STR_INIT("HTTP/1.1 200 OK\nX: y\n\n"),
-	/* 8.1.6 */
+	/* status line */
 	STR_INIT("HTTP/1.32 200 OK\r\n\r\n"),
 	STR_INIT("HTTP/\r1.1 200 OK\r\n\r\n"),
 	STR_INIT("HTTP/2.0 200 OK\r\n\r\n"),

@@ -1,0 +1,92 @@
+#include "unit.h"
+
+#include "base/death.h"
+#include "http/h1.h"
+
+static void a_request_is_written(void **state)
+{
+	struct buf b = {0};
+
+	(void)state;
+	h1_write_request_line(&b, STR("GET"), STR("/a?b"));
+	h1_write_header(&b, STR("Host"), STR("a"));
+	h1_write_header(&b, STR("Empty"), STR_NULL);
+	h1_write_end(&b);
+	assert_str(buf_str(&b), STR("GET /a?b HTTP/1.1\r\nHost: a\r\nEmpty: \r\n\r\n"));
+	buf_free(&b);
+}
+
+static void a_response_is_written(void **state)
+{
+	struct buf b = {0};
+
+	(void)state;
+	h1_write_status_line(&b, 404);
+	h1_write_status_line(&b, 799);
+	h1_write_header_u64(&b, STR("Content-Length"), 0);
+	h1_write_header_u64(&b, STR("Age"), UINT64_MAX);
+	assert_str(buf_str(&b),
+		   STR("HTTP/1.1 404 Not Found\r\nHTTP/1.1 799 Unknown\r\nContent-Length: 0\r\n"
+		       "Age: 18446744073709551615\r\n"));
+	buf_free(&b);
+}
+
+static void chunk_heads_read_back(void **state)
+{
+	static const size_t sizes[] = {1, 9, 10, 15, 16, 255, 65536, 0xabcdef, 0xfffffffffffffff};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		struct h1_chunked d = {0};
+		struct buf b = {0};
+		struct str data;
+		size_t used;
+
+		h1_write_chunk_head(&b, sizes[i]);
+		assert_ok(h1_chunked_next(&d, buf_str(&b), &used, &data));
+		assert_int_equal(used, b.n);
+		assert_true(d.left == sizes[i]);
+		buf_free(&b);
+	}
+}
+
+static void write_split_value(void)
+{
+	struct buf b = {0};
+
+	h1_write_header(&b, STR("X"), STR("a\r\nSet-Cookie: b"));
+}
+
+static void write_bad_name(void)
+{
+	struct buf b = {0};
+
+	h1_write_header(&b, STR("X: y\r\nZ"), STR("a"));
+}
+
+static void write_bad_target(void)
+{
+	struct buf b = {0};
+
+	h1_write_request_line(&b, STR("GET"), STR("/ HTTP/1.1\r\nX: y"));
+}
+
+static void splitting_is_a_bug(void **state)
+{
+	(void)state;
+	assert_dies(write_split_value());
+	assert_dies(write_bad_name());
+	assert_dies(write_bad_target());
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_request_is_written),
+		cmocka_unit_test(a_response_is_written),
+		cmocka_unit_test(chunk_heads_read_back),
+		cmocka_unit_test(splitting_is_a_bug),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
