@@ -85,6 +85,7 @@ static enum err named(struct db *db, enum err e, const char *role, const struct 
 {
 	struct fault *f = db->task.fault;
 
+	ASSERT(m);
 	if (f) {
 		struct fault inner = *f;
 

@@ -158,5 +158,5 @@ struct db_prepared {
 
 static inline struct str db_prepared_key(const struct stmt *const *st)
 {
-	return str_of(st, sizeof(*st));
+	return str_of(st, sizeof(void *));
 }

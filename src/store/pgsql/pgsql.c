@@ -354,7 +354,7 @@ static enum err pgsql_begin(struct db *db, enum tx_kind kind)
 	case TX_NONE:
 		break;
 	}
-	ASSERT(!"a transaction has a kind");
+	ASSERT(kind != TX_NONE);
 	return ERR_INTERNAL;
 }
 
