@@ -16,7 +16,7 @@ struct tenant_info {
 	struct str name; /* as in the database */
 	bool require_authentication;
 	uint32_t max_concurrent; /* unacknowledged requests per connection; 0 = no limit */
-	bool has_config;         /* a row of configuration exists */
+	bool has_config;	 /* a row of configuration exists */
 	struct opt_i64 keep_alive_interval_ms;
 	struct opt_bool enable_tracing;
 	struct opt_i64 reconnect_minimum_delay_ms;
@@ -25,8 +25,8 @@ struct tenant_info {
 
 /* A connector that comes to a tenant; for automatic creation and update. */
 struct tenant_visit {
-	struct str name;        /* client_id */
-	struct str display;     /* client_name; p NULL = no such claim */
+	struct str name;	/* client_id */
+	struct str display;	/* client_name; p NULL = no such claim */
 	struct str description; /* client_description; p NULL = no such claim */
 };
 
@@ -34,7 +34,8 @@ struct tenant_store_ops {
 	/*
 	 * Looks a tenant up by its normalized name. With `visit` (NULL = only look) a
 	 * missing tenant is created, and display name and description of an existing one follow the
-	 * claims that are present. An unknown tenant is ERR_OK with found = false. Strings in the arena.
+	 * claims that are present. An unknown tenant is ERR_OK with found = false. Strings in the
+	 * arena.
 	 */
 	enum err (*load)(void *worker, struct str normalized, const struct tenant_visit *visit,
 			 struct arena *a, struct tenant_info *out);

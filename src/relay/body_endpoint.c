@@ -1,0 +1,259 @@
+/*
+ * GET /body/request/{id} and POST /body/response/{id}: large bodies, moved by connectors
+ *
+ * A request belongs to a tenant, and so do its bodies: the home loop is asked first
+ * whether it exists and is of the token's tenant; else 404. The body of an upload is not read
+ * before that.
+ */
+#include "base/enc.h"
+#include "relay/endpoint.h"
+
+static struct relay_request *find_own(struct errand *e)
+{
+	struct relay_request *r = e->rl->stopped ? NULL : request_find(e->rl, &e->id);
+
+	return r && str_eq(r->tenant_key, e->visitor.tenant_key) ? r : NULL;
+}
+
+/* False: answered. */
+static bool begin(struct relay_loop *rl, struct exchange *x, enum http_method method,
+		  const struct guid *id, struct relay_loop **out_home, struct hub_visitor *out)
+{
+	if (exchange_request(x)->method != method) {
+		exchange_reply_status(x, 405);
+		return false;
+	}
+	if (!endpoint_visitor(rl, x, TOKEN_IN_HEADER, out)) {
+		return false;
+	}
+	*out_home = relay_request_home(rl->relay, id);
+	if (!*out_home) {
+		exchange_reply_status(x, 404);
+		return false;
+	}
+	return true;
+}
+
+/* -- download ------------------------------------------------------------------- */
+
+struct download {
+	struct body_send *send;
+};
+
+static void on_download_drained(struct exchange *x)
+{
+	struct download *d = exchange_user(x);
+
+	if (d->send) {
+		(void)body_send_more(d->send);
+	}
+}
+
+static void on_download_abort(struct exchange *x, int status)
+{
+	struct download *d = exchange_user(x);
+
+	(void)status;
+	if (d->send) {
+		body_send_stop(d->send);
+	}
+}
+
+static const struct exchange_handler download_handler = {
+	.on_drained = on_download_drained,
+	.on_abort = on_download_abort,
+};
+
+static void on_taken(struct errand *e)
+{
+	struct relay_request *r = find_own(e);
+
+	if (r) {
+		request_body_taken(r);
+	}
+	errand_free(e);
+}
+
+static void on_download_found(struct errand *e)
+{
+	static const struct http_header type = {STR_INIT("Content-Type"),
+						STR_INIT("application/octet-stream")};
+	struct exchange *x = errand_exchange(e);
+	struct blob_reader *reader;
+
+	if (!x) {
+		errand_free(e);
+		return;
+	}
+	if (blob_open(e->relay->deps.bodies, (struct blob_key){BLOB_REQUEST, e->id}, &reader) !=
+	    ERR_OK) {
+		exchange_reply_status(x, 404);
+		errand_free(e);
+		return;
+	}
+	struct download *d = exchange_user(x);
+	struct body_send *send = body_send_start(x, 200, &type, 1, &reader);
+
+	if (send) {
+		d->send = send;
+	}
+	if (e->flag) {
+		errand_go(e, relay_request_home(e->relay, &e->id), on_taken);
+	} else {
+		errand_free(e);
+	}
+}
+
+static void on_download_home(struct errand *e)
+{
+	struct relay_request *r = find_own(e);
+
+	if (r && r->is_stored) {
+		errand_go_back(e, on_download_found);
+	} else {
+		errand_reply_text(e, 404, STR(""));
+	}
+}
+
+static bool wants_delete(const struct exchange *x, struct arena *a)
+{
+	struct str v;
+
+	return form_get_nocase(a, exchange_request(x)->query, STR("delete"), &v) == ERR_OK &&
+	       str_eq_nocase(v, STR("true"));
+}
+
+void endpoint_body_request(struct relay_loop *rl, struct exchange *x, const struct guid *id)
+{
+	struct relay_loop *home;
+	struct hub_visitor v;
+
+	if (!begin(rl, x, HTTP_GET, id, &home, &v)) {
+		return;
+	}
+	struct errand *e = errand_new(rl, x);
+
+	e->id = *id;
+	e->flag = wants_delete(x, exchange_arena(x));
+	errand_set_visitor(e, &v);
+	exchange_set_user(x, ARENA_NEW(exchange_arena(x), struct download));
+	exchange_collect(x, 0, &download_handler);
+	errand_go(e, home, on_download_home);
+}
+
+/* -- upload ----------------------------------------------------------------------- */
+
+struct upload {
+	struct relay_loop *rl;
+	struct guid id;
+	struct blob_writer *writer;
+	struct hub_visitor visitor;
+};
+
+static void on_stored(struct errand *e)
+{
+	struct relay_request *r = find_own(e);
+	struct blob_key key = {BLOB_RESPONSE, e->id};
+
+	if (r) {
+		r->has_response = true;
+		relay_count(e->rl, COUNT_BODIES, 1);
+	} else {
+		(void)!blob_remove(e->relay->deps.bodies, key);
+	}
+	buf_printf(&e->data, "%llu", (unsigned long long)e->number);
+	errand_reply(e, 200, STR("text/plain"));
+}
+
+static void on_upload_data(struct exchange *x, struct str data)
+{
+	struct upload *u = exchange_user(x);
+
+	if (blob_append(u->writer, data) != ERR_OK) {
+		blob_abort(&u->writer);
+		exchange_reply_status(x, 503);
+	}
+}
+
+static void finish_upload(struct exchange *x, struct upload *u)
+{
+	struct relay_loop *home = relay_request_home(u->rl->relay, &u->id);
+	struct errand *e = errand_new(u->rl, x);
+
+	e->id = u->id;
+	e->number = blob_written(u->writer);
+	errand_set_visitor(e, &u->visitor);
+	if (blob_commit(&u->writer) != ERR_OK) {
+		errand_reply_text(e, 503, STR(""));
+		return;
+	}
+	errand_go(e, home, on_stored);
+}
+
+static void on_upload_end(struct exchange *x)
+{
+	finish_upload(x, exchange_user(x));
+}
+
+static void on_upload_abort(struct exchange *x, int status)
+{
+	struct upload *u = exchange_user(x);
+
+	(void)status;
+	blob_abort(&u->writer);
+}
+
+static const struct exchange_handler upload_handler = {
+	.on_data = on_upload_data,
+	.on_end = on_upload_end,
+	.on_abort = on_upload_abort,
+};
+
+static void on_upload_allowed(struct errand *e)
+{
+	struct exchange *x = errand_exchange(e);
+	struct relay *relay = e->relay;
+
+	errand_free(e);
+	if (!x) {
+		return;
+	}
+	struct upload *u = exchange_user(x);
+	struct blob_key key = {BLOB_RESPONSE, u->id};
+
+	if (blob_create(relay->deps.bodies, key, 0, &u->writer) != ERR_OK) {
+		exchange_reply_status(x, 503);
+		return;
+	}
+	exchange_stream(x, (uint64_t)u->rl->epoch->config->max_response_body_size, &upload_handler);
+}
+
+static void on_upload_home(struct errand *e)
+{
+	struct relay_request *r = find_own(e);
+
+	if (r &&
+	    (r->state == REQUEST_SENT || r->state == REQUEST_QUEUED || r->state == REQUEST_ACKED)) {
+		errand_go_back(e, on_upload_allowed);
+	} else {
+		errand_reply_text(e, 404, STR(""));
+	}
+}
+
+void endpoint_body_response(struct relay_loop *rl, struct exchange *x, const struct guid *id)
+{
+	struct relay_loop *home;
+	struct hub_visitor v;
+
+	if (!begin(rl, x, HTTP_POST, id, &home, &v)) {
+		return;
+	}
+	struct upload *u = ARENA_NEW(exchange_arena(x), struct upload);
+	struct errand *e = errand_new(rl, x);
+
+	*u = (struct upload){.rl = rl, .id = *id, .visitor = v};
+	e->id = *id;
+	errand_set_visitor(e, &v);
+	exchange_set_user(x, u);
+	errand_go(e, home, on_upload_home);
+}

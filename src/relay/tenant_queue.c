@@ -1,0 +1,107 @@
+/* The rings of a tenant's connections and its waiting requests. */
+#include "relay/hub.h"
+#include "relay/tenant.h"
+
+void tenant_add_conn(struct tenant *t, struct hub_conn *c)
+{
+	t->n_conns++;
+	c->is_ready = false;
+	list_push(&t->busy, &c->node);
+	relay_count(t->rl, COUNT_CONNECTIONS, 1);
+	tenant_settle_conn(t, c);
+}
+
+void tenant_remove_conn(struct tenant *t, struct hub_conn *c)
+{
+	t->n_conns--;
+	list_remove(&c->node);
+	c->is_ready = false;
+	relay_count(t->rl, COUNT_CONNECTIONS, -1);
+}
+
+static void place(struct tenant *t, struct hub_conn *c, bool ready)
+{
+	list_remove(&c->node);
+	list_push(ready ? &t->ready : &t->busy, &c->node);
+	c->is_ready = ready;
+}
+
+void tenant_settle_conn(struct tenant *t, struct hub_conn *c)
+{
+	bool ready = hub_can_take(c);
+
+	if (ready == c->is_ready) {
+		return;
+	}
+	place(t, c, ready);
+	if (ready) {
+		tenant_pump(t);
+	}
+}
+
+/* False: no connection takes it. A connection that refuses is busy until it says otherwise. */
+static bool send_now(struct tenant *t, struct relay_request *r)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&t->ready))) {
+		struct hub_conn *c = container_of(n, struct hub_conn, node);
+
+		if (hub_send_request(c, r) != ERR_OK) {
+			place(t, c, false);
+			continue;
+		}
+		place(t, c, true);
+		request_sent(r, c);
+		tenant_settle_conn(t, c);
+		return true;
+	}
+	return false;
+}
+
+static void queue_put(struct tenant *t, struct relay_request *r)
+{
+	t->n_queued++;
+	relay_count(t->rl, COUNT_QUEUED, 1);
+	ASSERT(r->state == REQUEST_QUEUED);
+}
+
+void tenant_dequeue(struct tenant *t, struct relay_request *r)
+{
+	list_remove(&r->node);
+	t->n_queued--;
+	relay_count(t->rl, COUNT_QUEUED, -1);
+}
+
+enum err tenant_enqueue(struct tenant *t, struct relay_request *r)
+{
+	if (list_is_empty(&t->queue) && send_now(t, r)) {
+		return ERR_OK;
+	}
+	if (t->n_queued >= (size_t)t->rl->epoch->config->tenant_queue_max) {
+		return ERR_LIMIT;
+	}
+	queue_put(t, r);
+	list_push(&t->queue, &r->node);
+	return ERR_OK;
+}
+
+void tenant_requeue(struct tenant *t, struct relay_request *r)
+{
+	queue_put(t, r);
+	list_push_front(&t->queue, &r->node);
+}
+
+void tenant_pump(struct tenant *t)
+{
+	while (!list_is_empty(&t->queue) && !list_is_empty(&t->ready)) {
+		struct relay_request *r =
+			container_of(list_first(&t->queue), struct relay_request, node);
+
+		tenant_dequeue(t, r);
+		if (!send_now(t, r)) {
+			tenant_requeue(t, r);
+			return;
+		}
+	}
+}
