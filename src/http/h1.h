@@ -4,12 +4,16 @@
  * Parsing a head is resumable at any byte: call again with a longer input that
  * starts at the same place. Every line must end in CR LF; anything that peers
  * have been seen to disagree about is refused, never guessed:
- *   Content-Length with Transfer-Encoding, more than one Content-Length, one that
- *   is not plain digits; Transfer-Encoding other than exactly "chunked", or in
- *   HTTP/1.0; blank before the colon or at the start of a line (obs-fold), an empty
- *   or invalid name, bare CR or LF, NUL; a missing, repeated or invalid Host; an
- *   absolute-form target whose authority differs from Host; another version.
- * Tolerated: one empty line (CR LF) before a request line (RFC 9112 2.2).
+ *   Content-Length with Transfer-Encoding, more than one of either, either spelt
+ *   with '_'; a length that is not plain digits or has a leading zero;
+ *   Transfer-Encoding other than exactly "chunked", or in HTTP/1.0; blank before
+ *   the colon or at the start of a line (obs-fold), an empty or invalid name, bare
+ *   CR or LF, NUL and other controls; a missing, repeated or invalid Host; an
+ *   absolute-form target whose authority differs from Host; bytes outside visible
+ *   ASCII or a '#' in the target; another version. docs/internals/http.md says why.
+ * Tolerated: one empty line (CR LF) before a request line (RFC 9112 2.2); no Host in
+ * HTTP/1.0 (`authority` is STR_NULL then, unless the target has one); a status line
+ * that ends after its code.
  *
  * Threads  pure functions.
  */

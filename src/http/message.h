@@ -49,7 +49,7 @@ struct http_request {
 	struct str path;      /* raw, still escaped; "*" for OPTIONS * */
 	struct str query;     /* raw, without '?' ; p NULL when there is no '?' */
 	struct str authority; /* Host, or of an absolute-form target */
-	uint8_t minor;        /* HTTP/1.x */
+	uint8_t minor;	      /* HTTP/1.x */
 	bool keep_alive;
 	bool expect_continue;
 	bool upgrade_websocket; /* Connection: upgrade and Upgrade: websocket */
@@ -90,7 +90,10 @@ bool http_list_has(struct str list, struct str token);
 
 /* Connection, Keep-Alive, Proxy-*, TE, Trailer, Transfer-Encoding, Upgrade. */
 bool http_is_hop_by_hop(struct str name);
-/* Removes the hop-by-hop headers and those that Connection lists (RFC 9110 7.6.1). */
+/*
+ * Removes the hop-by-hop headers and those that Connection lists, the first 64 of them
+ * (RFC 9110 7.6.1). Do this to what a peer sent before adding headers of our own.
+ */
 void http_strip_hop_by_hop(struct http_headers *h);
 /* "content-type" gives "Content-Type"; unknown names stay as received. */
 struct str http_canonical_name(struct str name);

@@ -8,21 +8,25 @@
 #include "base/str.h"
 
 struct uri {
-	bool tls;         /* https, wss */
-	struct str host;  /* without brackets */
+	bool tls;	 /* https, wss */
+	struct str host; /* without brackets */
 	bool host_is_ipv6;
-	uint16_t port;    /* default filled in */
-	bool has_port;    /* written in the text */
+	uint16_t port; /* default filled in */
+	bool has_port; /* written in the text */
 	struct str userinfo;
 	struct str path;  /* raw, at least "/" */
 	struct str query; /* raw, without '?'; p NULL = none */
 };
 
-/* http, https, ws, wss; strings point into `text`. A fragment is dropped. */
+/*
+ * http, https, ws, wss; strings point into `text`. A fragment is dropped. ERR_INVALID
+ * for anything but visible ASCII, a backslash, a broken escape in the path, a host of
+ * other than letters, digits and "-._~", or an IP address that is none.
+ */
 enum err uri_parse(struct str text, struct uri *out, struct fault *f) MUST_USE;
 /* "host:port" or, with the scheme's default port, "host". */
 struct str uri_authority(struct arena *a, const struct uri *u);
-/* scheme://authority, no path */
+/* scheme://authority, no path, no userinfo; ws gives http and wss https. */
 struct str uri_origin(struct arena *a, const struct uri *u);
 /* "localhost", "10.0.0.5:80", "[::1]:80": reg-name or IP, optional port; what Host may hold. */
 bool uri_is_authority(struct str s);
@@ -30,13 +34,15 @@ bool uri_is_authority(struct str s);
 /*
  * Whether appending `rest` (path and query, as a client sent them) to a base
  * path ending in '/' stays below it: refuses a scheme, a leading "/" or "\",
- * "//", and dot segments in every spelling (%2e, %2E, ..;, backslashes, %2f and %5c beside dots),
- * controls and broken escapes.
+ * "//", and dot segments in every spelling (%2e, %2E, ..;, backslashes, %2f and %5c beside dots,
+ * each also escaped twice or as overlong UTF-8), controls and broken escapes. In the query only
+ * controls, blanks, '#' and bytes outside ASCII are refused.
  */
 bool uri_rest_is_safe(struct str rest);
 /*
  * base path + rest. The base gets a "/" at its end unless rest is empty or only
- * a query. ERR_INVALID when uri_rest_is_safe says no.
+ * a query. The base's own query stays only when rest is empty (RFC 3986 5.2.2).
+ * ERR_INVALID when uri_rest_is_safe says no.
  */
 enum err uri_append(struct arena *a, const struct uri *base, struct str rest,
 		    struct str *out_path_query) MUST_USE;

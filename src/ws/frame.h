@@ -41,7 +41,7 @@ struct ws_frame {
 	bool fin;
 	bool masked;
 	uint8_t mask[4];
-	uint64_t n;      /* payload bytes */
+	uint64_t n;	 /* payload bytes */
 	size_t head_len; /* bytes before the payload */
 };
 
