@@ -1,0 +1,119 @@
+#include "loop/periodic.h"
+
+#include "base/mem.h"
+
+#include <pthread.h>
+
+struct periodic {
+	/* constant */
+	struct loop *loop;
+	struct pool *pool;
+	uint64_t interval_ms;
+	periodic_fn *fn;
+	void *arg;
+	/* the loop's, and the worker's while it runs */
+	struct timer timer;
+	struct job job;
+	/* guarded by mtx */
+	pthread_mutex_t mtx;
+	pthread_cond_t cond;
+	bool running, stopping;
+};
+
+static void on_due(struct timer *t);
+
+static void set_running(struct periodic *p, bool running)
+{
+	(void)pthread_mutex_lock(&p->mtx);
+	p->running = running;
+	(void)pthread_cond_broadcast(&p->cond);
+	(void)pthread_mutex_unlock(&p->mtx);
+}
+
+static bool is_stopping(struct periodic *p)
+{
+	bool stopping;
+
+	(void)pthread_mutex_lock(&p->mtx);
+	stopping = p->stopping;
+	(void)pthread_mutex_unlock(&p->mtx);
+	return stopping;
+}
+
+static void run(struct job *j, void *worker)
+{
+	struct periodic *p = container_of(j, struct periodic, job);
+
+	p->fn(p->arg, worker);
+}
+
+static void done(struct job *j)
+{
+	struct periodic *p = container_of(j, struct periodic, job);
+
+	if (!is_stopping(p)) {
+		timer_start(p->loop, &p->timer, p->interval_ms, on_due);
+	}
+	set_running(p, false); /* last: periodic_stop may free now */
+}
+
+static void on_due(struct timer *t)
+{
+	struct periodic *p = container_of(t, struct periodic, timer);
+
+	set_running(p, true);
+	p->job = (struct job){.run = run, .done = done, .home = p->loop};
+	if (pool_submit(p->pool, &p->job) != ERR_OK) {
+		done(&p->job);
+	}
+}
+
+static void start_on_loop(struct loop *l, void *arg)
+{
+	struct periodic *p = arg;
+
+	timer_start(l, &p->timer, 0, on_due);
+}
+
+static void stop_on_loop(struct loop *l, void *arg)
+{
+	struct periodic *p = arg;
+
+	timer_stop(l, &p->timer);
+}
+
+struct periodic *periodic_start(struct loop *l, struct pool *pool, uint64_t interval_ms,
+				periodic_fn *fn, void *arg)
+{
+	struct periodic *p = MEM_NEW(struct periodic);
+
+	p->loop = l;
+	p->pool = pool;
+	p->interval_ms = interval_ms;
+	p->fn = fn;
+	p->arg = arg;
+	(void)pthread_mutex_init(&p->mtx, NULL);
+	(void)pthread_cond_init(&p->cond, NULL);
+	loop_call(l, start_on_loop, p);
+	return p;
+}
+
+void periodic_stop(struct periodic **pp)
+{
+	struct periodic *p = *pp;
+
+	if (!p) {
+		return;
+	}
+	*pp = NULL;
+	(void)pthread_mutex_lock(&p->mtx);
+	p->stopping = true;
+	while (p->running) {
+		(void)pthread_cond_wait(&p->cond, &p->mtx);
+	}
+	(void)pthread_mutex_unlock(&p->mtx);
+	loop_call(p->loop, stop_on_loop, p);
+	(void)pthread_mutex_destroy(&p->mtx);
+	(void)pthread_cond_destroy(&p->cond);
+	mem_free(p);
+}
