@@ -1,0 +1,145 @@
+#include "app/command.h"
+#include "app/server.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "loop/signals.h"
+#include "net/notify.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define DRAIN_LOOK_MS 20
+
+struct serve_options {
+	struct str config, data;
+};
+
+static const struct option options[] = {
+	{"config", "FILE|URL", "Configuration in YAML or JSON (posthouse config reference).",
+	 offsetof(struct serve_options, config), false},
+	{"data", "DIR", "Directory for the database and stored bodies.",
+	 offsetof(struct serve_options, data), false},
+};
+
+static enum log_format log_format(const struct settings *s)
+{
+	static const enum log_format formats[] = {LOG_FORMAT_JSON, LOG_FORMAT_TEXT, LOG_FORMAT_JSON,
+						  LOG_FORMAT_CLEF};
+
+	if (s->top.log_format == 0 && isatty(STDERR_FILENO)) {
+		return LOG_FORMAT_TEXT;
+	}
+	return formats[s->top.log_format];
+}
+
+/* Each client and connector is a descriptor. */
+static void raise_file_limit(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < lim.rlim_max) {
+		lim.rlim_cur = lim.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &lim);
+	}
+}
+
+static void say_ready(const struct server *s)
+{
+	struct buf line = {0};
+
+	server_addresses(s, &line);
+	printf("ready %.*s\n", STR_ARG(buf_str(&line)));
+	(void)fflush(stdout);
+	buf_free(&line);
+	notify_service_manager(STR("READY=1"));
+}
+
+static void reload(struct server *s, const struct settings_source *source)
+{
+	struct settings *next = NULL;
+	struct fault f = {0};
+
+	if (settings_load(source, &next, &f) != ERR_OK || server_reload(s, next, &f) != ERR_OK) {
+		log_error("app", "configuration not reloaded: the old one stays", LOG_FAULT(&f));
+	} else {
+		log_info("app", "configuration reloaded");
+	}
+	settings_unref(&next);
+}
+
+static void drain(struct server *s, int64_t timeout_ms)
+{
+	uint64_t until = clock_mono_ms() + (uint64_t)timeout_ms;
+
+	log_info("app", "draining", LOG_INT("timeout_ms", timeout_ms));
+	notify_service_manager(STR("STOPPING=1"));
+	server_drain(s);
+	while (!server_is_drained(s) && clock_mono_ms() < until) {
+		int signo = signals_wait(DRAIN_LOOK_MS);
+
+		if (signo == SIGTERM || signo == SIGINT) {
+			return; /* asked twice: at once */
+		}
+	}
+}
+
+static int serve(const struct settings_source *source, struct settings *settings)
+{
+	struct server *server = NULL;
+	struct fault f = {0};
+	int signo;
+
+	if (server_start(settings, &server, &f) != ERR_OK) {
+		return command_fault(&f);
+	}
+	say_ready(server);
+	do {
+		signo = signals_wait(-1);
+		if (signo == SIGHUP) {
+			reload(server, source);
+		}
+	} while (signo != SIGTERM && signo != SIGINT);
+	drain(server, settings->top.drain_timeout_ms);
+	server_stop(&server);
+	return EXIT_DONE;
+}
+
+static int run(const struct command *c, void *opts, struct str *args, size_t n_args)
+{
+	struct serve_options *o = opts;
+	struct settings_source source = {o->config, o->data, args, n_args};
+	struct settings *settings = NULL;
+	struct fault f = {0};
+	int status;
+
+	(void)c;
+	signals_block();
+	if (settings_load(&source, &settings, &f) != ERR_OK) {
+		(void)command_fault(&f);
+		return EXIT_USAGE;
+	}
+	raise_file_limit();
+	log_start((enum log_level)settings->top.log_level, log_format(settings));
+	status = serve(&source, settings);
+	settings_unref(&settings);
+	log_stop();
+	return status;
+}
+
+const struct command serve_command = {
+	.name = "serve",
+	.usage = "[ROLE …]",
+	.doc = "Run the server: all roles, those of the configuration, or those named.",
+	.more = "Roles: relay, identity, management, statistics.\n"
+		"Prints one line \"ready\" with the address of each role when all of them listen.\n"
+		"SIGTERM ends running requests in peace, then stops; SIGHUP reads the "
+		"configuration\n"
+		"again. Without a configuration everything runs on SQLite below ./posthouse-data.",
+	.options = options,
+	.n_options = ARRAY_LEN(options),
+	.options_size = sizeof(struct serve_options),
+	.args_max = 16,
+	.run = run,
+};

@@ -1,0 +1,252 @@
+#include "app/roles.h"
+
+#include "app/sessions.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "identity/key_store.h"
+#include "relay/schema.h"
+#include "relay/tenant_store.h"
+
+#define WORKER_WAIT_MS 10000
+
+/* ---- schema ---- */
+
+static void on_migrated(const char *role, const struct migration *m, void *ctx)
+{
+	(void)ctx;
+	log_info("store", "schema changed", LOG_CSTR("role", role), LOG_INT("number", m->number),
+		 LOG_CSTR("name", m->name));
+}
+
+enum err roles_migrate(struct db_pool *database, struct fault *f)
+{
+	const struct migration_list lists[] = {relay_migrations, identity_migrations};
+	struct arena a;
+	struct db *db;
+	enum err e;
+
+	TRY(db_get(database, WORKER_WAIT_MS, &db, f));
+	arena_init(&a, 0);
+	db_begin_task(db, &(struct db_task){.arena = &a, .fault = f});
+	e = migrate(db, lists, ARRAY_LEN(lists), on_migrated, NULL);
+	db_put(&db);
+	arena_fini(&a);
+	return e;
+}
+
+/* ---- identity ---- */
+
+static enum err refresh_keys(struct roles *r, struct fault *f)
+{
+	struct arena a;
+	struct db *db;
+	enum err e;
+
+	TRY(db_get(r->deps.database, WORKER_WAIT_MS, &db, f));
+	arena_init(&a, 0);
+	db_begin_task(db, &(struct db_task){.arena = &a, .fault = f});
+	e = issuer_refresh(r->issuer, db, clock_wall_ms());
+	db_put(&db);
+	arena_fini(&a);
+	return e;
+}
+
+static void believe_issuer(struct roles *r)
+{
+	struct trust *t = issuer_trust(r->issuer);
+
+	if (r->relay && t && r->deps.settings->relay.authority.n == 0) {
+		relay_set_trust(r->relay, t);
+	}
+	trust_unref(&t);
+}
+
+static void on_keys_due(void *arg, void *worker)
+{
+	struct roles *r = arg;
+	struct fault f = {0};
+	struct arena a;
+
+	arena_init(&a, 0);
+	db_begin_task(worker, &(struct db_task){.arena = &a, .fault = &f});
+	if (issuer_refresh(r->issuer, worker, clock_wall_ms()) != ERR_OK) {
+		log_warn("identity", "signing keys not refreshed: those in hand stay",
+			 LOG_FAULT(&f));
+	}
+	db_end_task(worker);
+	arena_fini(&a);
+	believe_issuer(r);
+}
+
+static enum err start_identity(struct roles *r, struct fault *f)
+{
+	struct settings *s = r->deps.settings;
+
+	/* The relay without an outside authority needs keys, even where the endpoints do not run.
+	 */
+	if (!s->runs[ROLE_IDENTITY] && !(s->runs[ROLE_RELAY] && s->relay.authority.n == 0)) {
+		return ERR_OK;
+	}
+	TRY(issuer_new(&s->identity, &r->issuer, f));
+	TRY(refresh_keys(r, f));
+	believe_issuer(r);
+	r->key_upkeep = periodic_start(r->deps.loops->v[0], r->deps.pools[REST_DB],
+				       ISSUER_REFRESH_MS, on_keys_due, r);
+	return ERR_OK;
+}
+
+/* ---- relay ---- */
+
+static void release_settings(void *arg)
+{
+	struct settings *s = arg;
+
+	settings_unref(&s);
+}
+
+static struct relay_config_epoch relay_epoch_of(struct settings *s)
+{
+	return (struct relay_config_epoch){&s->relay, release_settings, settings_ref(s)};
+}
+
+static enum err start_relay(struct roles *r, struct fault *f)
+{
+	struct settings *s = r->deps.settings;
+	struct relay_config_epoch epoch;
+	struct relay_deps deps = {
+		.loops = r->deps.loops,
+		.db_pool = r->deps.pools[REST_DB],
+		.tenants = &tenant_store_ops,
+		.events = &stats_event_ops,
+		.bodies = r->deps.bodies,
+		.origin = guid_new(),
+	};
+
+	if (!s->runs[ROLE_RELAY]) {
+		return ERR_OK;
+	}
+	r->upkeep = upkeep_new(&(struct upkeep_deps){
+		.loop = r->deps.loops->v[0],
+		.pool = r->deps.pools[REST_DB],
+		.bodies = r->deps.bodies,
+		.origin = deps.origin,
+		.entry_max_age_ms = s->statistics.entry_max_age_ms,
+		.origin_last_seen_ms = s->statistics.origin_last_seen_ms,
+		.maintenance_interval_ms = s->statistics.maintenance_interval_ms,
+		.request_log_max_age_ms = s->statistics.request_log_max_age_ms,
+		.connection_cleanup = s->statistics.connection_cleanup,
+	});
+	epoch = relay_epoch_of(s);
+	return relay_new(&deps, &epoch, &r->relay, f);
+}
+
+/* ---- REST roles ---- */
+
+static void prepare_rest(struct roles *r, enum role which, const struct rest_table *table,
+			 void *role, const struct rest_settings *settings)
+{
+	r->rest[which] = (struct rest){
+		.table = table,
+		.role = role,
+		.pools = {r->deps.pools[REST_DB], r->deps.pools[REST_SLOW]},
+		.worker_ops = &sessions_rest_ops,
+		.keys = settings ? settings->keys : NULL,
+		.n_keys = settings ? settings->n_keys : 0,
+		.key_header = settings ? settings->api_key_header : STR_NULL,
+	};
+	if (settings && settings->n_keys == 0 && r->deps.settings->runs[which]) {
+		log_warn(role_names[which], "no api_keys are configured: every call is refused");
+	}
+}
+
+static void prepare_rests(struct roles *r)
+{
+	struct settings *s = r->deps.settings;
+
+	prepare_rest(r, ROLE_IDENTITY, &issuer_table, r->issuer, NULL);
+	prepare_rest(r, ROLE_MANAGEMENT, &management_table, &r->management, &s->management);
+	prepare_rest(r, ROLE_STATISTICS, &statistics_table, &r->statistics, &s->statistics.rest);
+	r->rest[ROLE_MANAGEMENT].on_error = management_error;
+	r->rest[ROLE_STATISTICS].on_error = management_error;
+}
+
+/* ---- dispatch ---- */
+
+/* The identity role's paths, so that connectors reach one address only. */
+static bool is_identity_path(struct str path)
+{
+	return str_eq_nocase(path, STR(ISSUER_TOKEN_PATH)) ||
+	       str_eq_nocase(path, STR("/.well-known/openid-configuration")) ||
+	       str_eq_nocase(path, STR("/.well-known/jwks.json"));
+}
+
+static void dispatch_relay(struct exchange *x, void *arg)
+{
+	struct roles *r = arg;
+
+	if (r->issuer && is_identity_path(exchange_request(x)->path)) {
+		rest_dispatch(x, &r->rest[ROLE_IDENTITY]);
+	} else {
+		relay_dispatch(x, r->relay);
+	}
+}
+
+dispatch_fn *roles_dispatch_fn(enum role which)
+{
+	return which == ROLE_RELAY ? dispatch_relay : rest_dispatch;
+}
+
+void *roles_dispatch_arg(struct roles *r, enum role which)
+{
+	return which == ROLE_RELAY ? (void *)r : (void *)&r->rest[which];
+}
+
+/* ---- life ---- */
+
+enum err roles_start(struct roles *r, const struct roles_deps *deps, struct fault *f)
+{
+	r->deps = *deps;
+	TRY(start_relay(r, f));
+	TRY(start_identity(r, f));
+	prepare_rests(r);
+	return ERR_OK;
+}
+
+enum err roles_reload(struct roles *r, struct settings *next, struct fault *f)
+{
+	struct relay_config_epoch epoch;
+
+	if (!r->relay) {
+		return ERR_OK;
+	}
+	epoch = relay_epoch_of(next);
+	return relay_reload(r->relay, &epoch, f);
+}
+
+void roles_drain(struct roles *r)
+{
+	if (r->relay) {
+		relay_drain(r->relay);
+	}
+}
+
+bool roles_are_drained(const struct roles *r)
+{
+	return !r->relay || relay_active(r->relay) == 0;
+}
+
+void roles_stop(struct roles *r)
+{
+	periodic_stop(&r->key_upkeep);
+	if (r->relay) {
+		relay_stop(r->relay);
+	}
+	upkeep_stop(&r->upkeep);
+}
+
+void roles_free(struct roles *r)
+{
+	relay_free(&r->relay);
+	issuer_free(&r->issuer);
+}

@@ -1,0 +1,50 @@
+/*
+ * roles - the roles of this process and what each needs of the others
+ *
+ * Roles never include each other; here they are joined: the relay believes the
+ * keys of the identity role, asks tenant_store about tenants, and reports to
+ * stats_store. The relay's listener also answers the identity role's paths, so that
+ * connectors need to reach one address only.
+ *
+ * Threads  the main thread, but for the dispatch functions.
+ */
+#pragma once
+#include "app/settings.h"
+#include "blob/blob.h"
+#include "http/rest.h"
+#include "identity/issuer.h"
+#include "loop/periodic.h"
+#include "relay/relay.h"
+#include "relay/upkeep.h"
+#include "store/store.h"
+
+struct roles_deps {
+	struct settings *settings;
+	struct loops *loops;
+	struct db_pool *database;
+	struct pool *pools[REST_POOLS];
+	struct blob_store *bodies;
+};
+
+struct roles {
+	struct roles_deps deps;
+	struct relay *relay;
+	struct issuer *issuer;
+	struct periodic *key_upkeep;
+	struct upkeep *upkeep;
+	struct rest rest[ROLES]; /* of the roles that are REST tables */
+};
+
+/* Brings the schema of all roles up to date. */
+enum err roles_migrate(struct db_pool *database, struct fault *f) MUST_USE;
+
+enum err roles_start(struct roles *r, const struct roles_deps *deps, struct fault *f) MUST_USE;
+dispatch_fn *roles_dispatch_fn(enum role which);
+void *roles_dispatch_arg(struct roles *r, enum role which);
+enum err roles_reload(struct roles *r, struct settings *next, struct fault *f) MUST_USE;
+void roles_drain(struct roles *r);
+bool roles_are_drained(const struct roles *r);
+/* While the loops run. */
+void roles_stop(struct roles *r);
+/* After they were joined. */
+void roles_free(struct roles *r);

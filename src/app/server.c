@@ -1,0 +1,245 @@
+/*
+ * What stands on what, and so the order of start; the end goes the other way.
+ *
+ *   database pool -> migrations -> loops -> worker pools -> bodies
+ *     -> identity -> relay -> management, statistics -> upkeep -> status -> listeners
+ */
+#include "app/server.h"
+
+#include "app/roles.h"
+#include "app/sessions.h"
+#include "app/status.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "blob/blob.h"
+#include "http/client.h"
+#include "net/dns.h"
+
+#include <unistd.h>
+
+#define SLOW_WORKERS 4
+#define JOBS_QUEUED_MAX 4096
+
+enum { LISTENER_STATUS = ROLES, LISTENERS };
+
+struct server {
+	struct settings *settings;
+	struct db_pool *database;
+	struct loops loops;
+	struct pool *pools[REST_POOLS];
+	struct blob_store *bodies;
+	struct roles roles;
+	struct status status;
+	struct http_server *http[LISTENERS];
+};
+
+/* ---- start ---- */
+
+static enum err open_database(struct server *s, struct fault *f)
+{
+	const struct top_settings *top = &s->settings->top;
+	struct db_config config = {.size = (unsigned)top->database_connections + SLOW_WORKERS + 1};
+
+	TRY(settings_database_url(s->settings, &s->settings->arena, &config.url, f));
+	TRY(db_pool_open(&config, &s->database, f));
+	return top->database_migrate ? roles_migrate(s->database, f) : ERR_OK;
+}
+
+static enum err start_loops(struct server *s, struct fault *f)
+{
+	const struct top_settings *top = &s->settings->top;
+	struct pool_ops ops = sessions_pool_ops(s->database);
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned n = top->loops > 0 ? (unsigned)top->loops : (unsigned)MAX(cores, 1);
+
+	TRY(loops_start(&s->loops, MIN(n, 64), f));
+	s->pools[REST_DB] =
+		pool_new("database", (unsigned)top->database_connections, JOBS_QUEUED_MAX, &ops);
+	s->pools[REST_SLOW] = pool_new("slow", SLOW_WORKERS, JOBS_QUEUED_MAX, &ops);
+	return ERR_OK;
+}
+
+static enum err open_bodies(struct server *s, struct fault *f)
+{
+	struct blob_config config = {.url = s->settings->relay.bodies};
+
+	return s->settings->runs[ROLE_RELAY] ? blob_store_open(&config, &s->bodies, f) : ERR_OK;
+}
+
+static enum err start_roles(struct server *s, struct fault *f)
+{
+	struct roles_deps deps = {
+		.settings = s->settings,
+		.loops = &s->loops,
+		.database = s->database,
+		.pools = {s->pools[REST_DB], s->pools[REST_SLOW]},
+		.bodies = s->bodies,
+	};
+
+	return roles_start(&s->roles, &deps, f);
+}
+
+static enum err listen_all(struct server *s, int which, const char *name,
+			   const struct conf_strs *addresses, dispatch_fn *fn, struct fault *f)
+{
+	void *role = which == LISTENER_STATUS ? (void *)&s->status
+					      : roles_dispatch_arg(&s->roles, (enum role)which);
+	struct http_limits lim = http_limits_default;
+
+	s->http[which] = http_server_new(&lim, fn, role);
+	for (size_t i = 0; i < addresses->n; i++) {
+		TRY(http_server_listen(s->http[which], &s->loops, addresses->v[i], f));
+	}
+	if (addresses->n > 0) {
+		s->status.servers[s->status.n_servers++] =
+			(struct status_server){name, s->http[which]};
+	}
+	return ERR_OK;
+}
+
+static const struct conf_strs *role_addresses(const struct settings *s, enum role r)
+{
+	switch (r) {
+	case ROLE_RELAY:
+		return &s->relay.listen;
+	case ROLE_IDENTITY:
+		return &s->identity.listen;
+	case ROLE_MANAGEMENT:
+		return &s->management.listen;
+	case ROLE_STATISTICS:
+		return &s->statistics.rest.listen;
+	case ROLES:
+		break;
+	}
+	return NULL;
+}
+
+static enum err start_listeners(struct server *s, struct fault *f)
+{
+	for (int r = 0; r < ROLES; r++) {
+		if (s->settings->runs[r]) {
+			TRY(listen_all(s, r, role_names[r],
+				       role_addresses(s->settings, (enum role)r),
+				       roles_dispatch_fn((enum role)r), f));
+		}
+	}
+	s->status.relay = s->roles.relay;
+	s->status.pools[REST_DB] = s->pools[REST_DB];
+	s->status.pools[REST_SLOW] = s->pools[REST_SLOW];
+	status_init(&s->status);
+	return listen_all(s, LISTENER_STATUS, "status", &s->settings->status.listen,
+			  status_dispatch, f);
+}
+
+static enum err start(struct server *s, struct fault *f)
+{
+	TRY(open_database(s, f));
+	TRY(start_loops(s, f));
+	TRY(open_bodies(s, f));
+	TRY(start_roles(s, f));
+	return start_listeners(s, f);
+}
+
+enum err server_start(struct settings *settings, struct server **out, struct fault *f)
+{
+	struct server *s = MEM_NEW(struct server);
+	enum err e;
+
+	s->settings = settings_ref(settings);
+	e = start(s, f);
+	if (e != ERR_OK) {
+		server_stop(&s);
+		return e;
+	}
+	*out = s;
+	return ERR_OK;
+}
+
+void server_addresses(const struct server *s, struct buf *out)
+{
+	for (size_t i = 0; i < s->status.n_servers; i++) {
+		const struct status_server *ss = &s->status.servers[i];
+		const struct addr *a;
+
+		buf_printf(out, "%s%s=", i > 0 ? " " : "", ss->name);
+		for (size_t k = 0; (a = http_server_addr(ss->server, k)); k++) {
+			char text[ADDR_TEXT_MAX];
+
+			(void)addr_format(a, text);
+			buf_printf(out, "%shttp://%s", k > 0 ? "," : "", text);
+		}
+	}
+}
+
+/* ---- while it runs ---- */
+
+enum err server_reload(struct server *s, struct settings *next, struct fault *f)
+{
+	struct settings *old = s->settings;
+
+	TRY(roles_reload(&s->roles, next, f));
+	log_set_level((enum log_level)next->top.log_level);
+	s->settings = settings_ref(next);
+	settings_unref(&old);
+	return ERR_OK;
+}
+
+void server_drain(struct server *s)
+{
+	atomic_store(&s->status.draining, true);
+	roles_drain(&s->roles);
+	for (int i = 0; i < LISTENERS; i++) {
+		/* Status answers to the last: others watch us leave. */
+		if (s->http[i] && i != LISTENER_STATUS) {
+			http_server_drain(s->http[i]);
+		}
+	}
+}
+
+bool server_is_drained(const struct server *s)
+{
+	for (int i = 0; i < LISTENERS; i++) {
+		if (s->http[i] && i != LISTENER_STATUS && http_server_active(s->http[i]) > 0) {
+			return false;
+		}
+	}
+	return roles_are_drained(&s->roles);
+}
+
+/* ---- the end ---- */
+
+static void fini_loop_locals(struct server *s)
+{
+	for (unsigned i = 0; i < s->loops.n; i++) {
+		struct loop *l = s->loops.v[i];
+
+		http_loop_fini(l);
+		http_server_loop_fini(l);
+		dns_loop_fini(l);
+	}
+}
+
+void server_stop(struct server **sp)
+{
+	struct server *s = *sp;
+
+	if (!s) {
+		return;
+	}
+	*sp = NULL;
+	roles_stop(&s->roles);
+	for (int i = 0; i < LISTENERS; i++) {
+		http_server_free(&s->http[i]);
+	}
+	pool_free(&s->pools[REST_SLOW]);
+	pool_free(&s->pools[REST_DB]);
+	loops_join(&s->loops);
+	roles_free(&s->roles);
+	fini_loop_locals(s);
+	loops_free(&s->loops);
+	blob_store_close(&s->bodies);
+	db_pool_close(&s->database);
+	settings_unref(&s->settings);
+	mem_free(s);
+}

@@ -1,0 +1,21 @@
+/*
+ * server - the roles in one process: wired at start, drained at the end
+ *
+ * Threads  the main thread; see the roles for theirs.
+ */
+#pragma once
+#include "app/settings.h"
+
+struct server;
+
+/* Takes a reference to the settings. On failure nothing is left running. */
+enum err server_start(struct settings *s, struct server **out, struct fault *f) MUST_USE;
+/* "relay=http://127.0.0.1:5000 identity=… status=…" */
+void server_addresses(const struct server *s, struct buf *out);
+/* New settings for what can change while running; the fault says what is wrong with them. */
+enum err server_reload(struct server *s, struct settings *next, struct fault *f) MUST_USE;
+/* No new work; true when nothing is under way any more. */
+void server_drain(struct server *s);
+bool server_is_drained(const struct server *s);
+/* Ends what is left. */
+void server_stop(struct server **s);

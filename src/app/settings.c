@@ -1,0 +1,238 @@
+#include "app/settings.h"
+
+#include "app/fetch.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+const char *const role_names[ROLES] = {"relay", "identity", "management", "statistics"};
+
+/* ---- the sections that belong to no role's folder ---- */
+
+static const char *const log_levels[] = {"trace", "debug", "info", "warn", "error", NULL};
+static const char *const log_formats[] = {"auto", "text", "json", "clef", NULL};
+
+#define AT(member) offsetof(struct top_settings, member)
+static const struct conf_key top_keys[] = {
+	{"data", CONF_STR, AT(data), "posthouse-data", 0, 0, NULL, 0,
+	 "Directory for the SQLite database and stored bodies."},
+	{"database", CONF_SECRET, AT(database), NULL, 0, 0, NULL, 0,
+	 "sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME. Default: sqlite:DATA/posthouse.db."},
+	{"database_connections", CONF_INT, AT(database_connections), "8", 1, 256, NULL, 0,
+	 "Database sessions; as many control-plane requests run at once."},
+	{"database_migrate", CONF_BOOL, AT(database_migrate), "true", 0, 0, NULL, 0,
+	 "Bring the schema up to date at start; otherwise run `posthouse migrate`."},
+	{"loops", CONF_INT, AT(loops), "0", 0, 256, NULL, 0,
+	 "Event loops (threads of the data plane); 0 = one for each core."},
+	{"log_level", CONF_ENUM, AT(log_level), "info", 0, 0, log_levels, CONF_RELOAD,
+	 "Least level that is written."},
+	{"log_format", CONF_ENUM, AT(log_format), "auto", 0, 0, log_formats, 0,
+	 "auto = text on a terminal, else json."},
+	{"drain_timeout", CONF_DURATION, AT(drain_timeout_ms), "30s", 0, 0, NULL, CONF_RELOAD,
+	 "How long running requests may take to end after SIGTERM."},
+};
+#undef AT
+
+static const struct conf_section top_conf = {"", "Keys of the whole server.", top_keys,
+					     ARRAY_LEN(top_keys)};
+
+#define AT(member) offsetof(struct rest_settings, member)
+static const struct conf_key management_keys[] = {
+	{"listen", CONF_STRS, AT(listen), "127.0.0.1:5004", 0, 0, NULL, 0, "Addresses."},
+	{"api_keys", CONF_NODE, AT(api_keys), NULL, 0, 0, NULL, 0,
+	 "List of {key: …, may: read|write|readwrite}. Without one every call is refused."},
+	{"api_key_header", CONF_STR, AT(api_key_header), "Api-Key", 0, 0, NULL, 0,
+	 "Request header that carries the key."},
+};
+#undef AT
+
+static const struct conf_section management_conf = {"management",
+						    "REST interface to tenants and their secrets.",
+						    management_keys, ARRAY_LEN(management_keys)};
+
+#define AT(member) offsetof(struct statistics_settings, member)
+static const struct conf_key statistics_keys[] = {
+	{"listen", CONF_STRS, AT(rest.listen), "127.0.0.1:5006", 0, 0, NULL, 0, "Addresses."},
+	{"api_keys", CONF_NODE, AT(rest.api_keys), NULL, 0, 0, NULL, 0,
+	 "List of {key: …, may: read}. Without one every call is refused."},
+	{"api_key_header", CONF_STR, AT(rest.api_key_header), "Api-Key", 0, 0, NULL, 0,
+	 "Request header that carries the key."},
+	{"entry_max_age", CONF_DURATION, AT(entry_max_age_ms), "15m", 1000, 0, NULL, 0,
+	 "Origins and, with connection_cleanup, connections last seen longer ago are deleted."},
+	{"origin_last_seen_update_interval", CONF_DURATION, AT(origin_last_seen_ms), "30s", 1000, 0,
+	 NULL, 0, "How often a server says that it lives."},
+	{"connection_last_seen_update_interval", CONF_DURATION, AT(connection_last_seen_ms), "1m",
+	 1000, 0, NULL, 0, "How often the last sign of life of connections is written."},
+	{"maintenance_interval", CONF_DURATION, AT(maintenance_interval_ms), "15m", 1000, 0, NULL,
+	 0, "How often old entries are deleted."},
+	{"request_log_max_age", CONF_DURATION, AT(request_log_max_age_ms), "30d", 0, 0, NULL, 0,
+	 "Logged requests older than this are deleted; 0 = never."},
+	{"connection_cleanup", CONF_BOOL, AT(connection_cleanup), "false", 0, 0, NULL, 0,
+	 "Delete entries of closed connections older than entry_max_age."},
+};
+#undef AT
+
+static const struct conf_section statistics_conf = {
+	"statistics", "REST interface to requests, connections and servers, and their upkeep.",
+	statistics_keys, ARRAY_LEN(statistics_keys)};
+
+static const struct conf_key status_keys[] = {
+	{"listen", CONF_STRS, offsetof(struct status_settings, listen), "127.0.0.1:9600", 0, 0,
+	 NULL, 0, "Addresses of /health/live, /health/ready and /metrics."},
+};
+static const struct conf_section status_conf = {"status", "Health and metrics.", status_keys,
+						ARRAY_LEN(status_keys)};
+
+static const struct conf_section *const sections[] = {
+	&top_conf, &relay_conf, &identity_conf, &management_conf, &statistics_conf, &status_conf,
+};
+
+struct config_tables settings_tables(void)
+{
+	return (struct config_tables){sections, ARRAY_LEN(sections)};
+}
+
+/* ---- API keys ---- */
+
+struct key_entry {
+	struct str key;
+	int may;
+};
+
+static const char *const may_names[] = {"read", "write", "readwrite", NULL};
+static const unsigned may_bits[] = {REST_MAY_READ, REST_MAY_WRITE, REST_MAY_READ | REST_MAY_WRITE};
+static const struct conf_key key_entry_keys[] = {
+	{"key", CONF_SECRET, offsetof(struct key_entry, key), NULL, 0, 0, NULL, CONF_REQUIRED,
+	 "The secret."},
+	{"may", CONF_ENUM, offsetof(struct key_entry, may), "read", 0, 0, may_names, 0,
+	 "What it allows."},
+};
+static const struct conf_section key_entry_conf = {"api_keys", "One API key.", key_entry_keys,
+						   ARRAY_LEN(key_entry_keys)};
+
+static size_t count_children(const struct conf_node *list)
+{
+	size_t n = 0;
+
+	for (const struct conf_node *c = list ? list->child : NULL; c; c = c->next) {
+		n++;
+	}
+	return n;
+}
+
+static enum err read_keys(struct arena *a, struct rest_settings *r, struct fault *f)
+{
+	if (r->api_keys && r->api_keys->kind != CONF_NODE_LIST) {
+		return fault_set(f, ERR_INVALID, "%.*s:%u: api_keys is a list of {key: …, may: …}",
+				 STR_ARG(r->api_keys->source), r->api_keys->line);
+	}
+	r->keys = ARENA_NEW_ARRAY(a, struct rest_key, count_children(r->api_keys) + 1);
+	for (const struct conf_node *c = r->api_keys ? r->api_keys->child : NULL; c; c = c->next) {
+		struct key_entry e;
+
+		TRY(conf_apply(a, &key_entry_conf, c, &e, f));
+		r->keys[r->n_keys++] = (struct rest_key){e.key, may_bits[e.may]};
+	}
+	return ERR_OK;
+}
+
+/* ---- loading ---- */
+
+static enum err choose_roles(struct settings *s, const struct settings_source *source,
+			     struct fault *f)
+{
+	static const struct conf_section *const by_role[ROLES] = {
+		&relay_conf, &identity_conf, &management_conf, &statistics_conf};
+	bool any = false;
+
+	for (size_t i = 0; i < source->n_roles; i++) {
+		size_t r = 0;
+
+		while (r < ROLES && !str_eq(str_c(role_names[r]), source->roles[i])) {
+			r++;
+		}
+		if (r == ROLES) {
+			return fault_set(f, ERR_INVALID,
+					 "there is no role \"%.*s\" (relay, identity, management, "
+					 "statistics)",
+					 STR_ARG(source->roles[i]));
+		}
+		s->runs[r] = any = true;
+	}
+	for (size_t r = 0; r < ROLES && source->n_roles == 0; r++) {
+		s->runs[r] = config_has(s->root, by_role[r]);
+		any = any || s->runs[r];
+	}
+	for (size_t r = 0; r < ROLES && !any; r++) {
+		s->runs[r] = true;
+	}
+	return ERR_OK;
+}
+
+static enum err load(struct settings *s, const struct settings_source *source, struct fault *f)
+{
+	struct config_source from = {.path_or_url = source->config, .fetch = fetch_text};
+	struct arena *a = &s->arena;
+
+	TRY(config_load(a, &from, settings_tables(), &s->root, f));
+	TRY(config_section(a, s->root, &top_conf, &s->top, f));
+	TRY(config_section(a, s->root, &relay_conf, &s->relay, f));
+	TRY(config_section(a, s->root, &identity_conf, &s->identity, f));
+	TRY(config_section(a, s->root, &management_conf, &s->management, f));
+	TRY(config_section(a, s->root, &statistics_conf, &s->statistics, f));
+	TRY(config_section(a, s->root, &status_conf, &s->status, f));
+	TRY(read_keys(a, &s->management, f));
+	TRY(read_keys(a, &s->statistics.rest, f));
+	if (source->data.n > 0) {
+		s->top.data = str_dup(a, source->data);
+	}
+	return choose_roles(s, source, f);
+}
+
+enum err settings_load(const struct settings_source *source, struct settings **out, struct fault *f)
+{
+	struct settings *s = MEM_NEW(struct settings);
+	enum err e;
+
+	atomic_init(&s->refs, 1);
+	arena_init(&s->arena, 0);
+	e = load(s, source, f);
+	if (e != ERR_OK) {
+		settings_unref(&s);
+		return e;
+	}
+	*out = s;
+	return ERR_OK;
+}
+
+struct settings *settings_ref(struct settings *s)
+{
+	atomic_fetch_add(&s->refs, 1);
+	return s;
+}
+
+void settings_unref(struct settings **sp)
+{
+	struct settings *s = *sp;
+
+	*sp = NULL;
+	if (s && atomic_fetch_sub(&s->refs, 1) == 1) {
+		arena_fini(&s->arena);
+		mem_free(s);
+	}
+}
+
+enum err settings_database_url(const struct settings *s, struct arena *a, struct str *out,
+			       struct fault *f)
+{
+	const char *dir = str_cstr(a, s->top.data);
+
+	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+		return fault_set(f, ERR_INVALID, "cannot create the data directory %s: %s", dir,
+				 strerrordesc_np(errno));
+	}
+	*out = s->top.database.n > 0 ? s->top.database : str_fmt(a, "sqlite:%s/posthouse.db", dir);
+	return ERR_OK;
+}

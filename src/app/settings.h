@@ -1,0 +1,84 @@
+/*
+ * settings - everything the server is told, from one file, checked at once
+ *
+ * Which roles run: those named on the command line; else those whose section is in
+ * the file; else all.
+ *
+ * Ownership  one epoch: all strings live in its arena. Counted, since the relay's
+ *            requests keep the epoch that they started with.
+ */
+#pragma once
+#include "app/config.h"
+#include "http/rest.h"
+#include "identity/config.h"
+#include "relay/config.h"
+
+enum role { ROLE_RELAY, ROLE_IDENTITY, ROLE_MANAGEMENT, ROLE_STATISTICS, ROLES };
+extern const char *const role_names[ROLES];
+
+/* Top level. */
+struct top_settings {
+	struct str data;
+	struct str database;
+	int64_t database_connections;
+	bool database_migrate;
+	int64_t loops;
+	int log_level, log_format;
+	int64_t drain_timeout_ms;
+};
+
+/* Sections management and statistics. */
+struct rest_settings {
+	struct conf_strs listen;
+	const struct conf_node *api_keys;
+	struct str api_key_header;
+	/* filled from api_keys */
+	struct rest_key *keys;
+	size_t n_keys;
+};
+
+struct statistics_settings {
+	struct rest_settings rest;
+	int64_t entry_max_age_ms;
+	int64_t origin_last_seen_ms;
+	int64_t connection_last_seen_ms;
+	int64_t maintenance_interval_ms;
+	int64_t request_log_max_age_ms;
+	bool connection_cleanup;
+};
+
+struct status_settings {
+	struct conf_strs listen;
+};
+
+struct settings {
+	atomic_uint refs;
+	struct arena arena;
+	struct conf_node *root;
+	bool runs[ROLES];
+	struct top_settings top;
+	struct relay_config relay;
+	struct identity_config identity;
+	struct rest_settings management;
+	struct statistics_settings statistics;
+	struct status_settings status;
+};
+
+struct settings_source {
+	struct str config;	 /* FILE or URL; empty = none */
+	struct str data;	 /* --data; empty = as configured */
+	const struct str *roles; /* named on the command line */
+	size_t n_roles;
+};
+
+/* `f` names file, line and key. Roles may be left out for commands that only need the database. */
+enum err settings_load(const struct settings_source *source, struct settings **out,
+		       struct fault *f) MUST_USE;
+struct settings *settings_ref(struct settings *s);
+void settings_unref(struct settings **s);
+
+/* `database`, with its default below the data directory (which is created, mode 0700). */
+enum err settings_database_url(const struct settings *s, struct arena *a, struct str *out,
+			       struct fault *f) MUST_USE;
+
+struct config_tables settings_tables(void);

@@ -1,0 +1,34 @@
+/*
+ * status - the status listener: liveness, readiness and metrics
+ *
+ *   GET /health/live    200 as long as the loops turn
+ *   GET /health/ready   200 when new work can be done, else 503 with the reason
+ *   GET /metrics        Prometheus text
+ *
+ * Threads  dispatch: loops.
+ */
+#pragma once
+#include "app/sessions.h"
+#include "http/server.h"
+#include "relay/relay.h"
+
+struct status_server {
+	const char *name; /* role */
+	const struct http_server *server;
+};
+
+struct status {
+	/* constant while it listens; filled by the owner */
+	struct relay *relay; /* NULL when the role does not run */
+	struct status_server servers[8];
+	size_t n_servers;
+	struct pool *pools[REST_POOLS];
+	uint64_t started_ms;
+	atomic_bool draining;
+	/* private */
+	struct rest rest;
+};
+
+void status_init(struct status *s);
+/* A dispatch_fn; its role is the struct status. */
+void status_dispatch(struct exchange *x, void *status);
