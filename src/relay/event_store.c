@@ -199,7 +199,9 @@ static void write_events(const struct relay_event_ops *ops, void *worker,
 	size_t lost = n;
 
 	_Static_assert(offsetof(struct event_writer, ops) == 0, "ops leads back to its writer");
-	if (db) {
+	if (!db) {
+		fault_set(&f, ERR_UNAVAILABLE, "the worker has no database session");
+	} else {
 		enum err e = write_batch(db, &b, &f);
 
 		lost = e == ERR_OK ? 0 : may_be_one_event(e) ? write_singly(db, &b, &f) : n;
