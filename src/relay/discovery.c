@@ -32,23 +32,29 @@ static void put_span(struct json_writer *w, const char *key, int64_t ms)
 	put(w, key, str_of(text, timespan_format(ms, text)));
 }
 
-static void put_authority(struct json_writer *w, struct relay_loop *rl, struct arena *a)
-{
-	struct str authority = rl->epoch->config->authority;
-
-	if (authority.n == 0) {
-		authority = trust_issuer(rl->trust);
-	}
-	struct str slash = str_ends(authority, STR("/")) ? STR("") : STR("/");
-
-	put(w, "authorizationServer", str_fmt(a, "%.*s%.*s", STR_ARG(authority), STR_ARG(slash)));
-	put(w, "authorizationTokenEndpoint", trust_token_endpoint(rl->trust));
-}
-
 static void put_endpoint(struct json_writer *w, struct arena *a, const char *key, struct str base,
 			 const char *path)
 {
 	put(w, key, str_fmt(a, "%.*s%s", STR_ARG(base), path));
+}
+
+/* An issuer in this process that was given no address answers on the relay's own. */
+static void put_authority(struct json_writer *w, struct relay_loop *rl, struct arena *a,
+			  struct str base)
+{
+	struct str authority = rl->epoch->config->authority;
+	struct str token_endpoint = trust_token_endpoint(rl->trust);
+
+	if (authority.n == 0) {
+		authority = token_endpoint.n > 0 ? trust_issuer(rl->trust) : base;
+	}
+	put_endpoint(w, a, "authorizationServer", authority,
+		     str_ends(authority, STR("/")) ? "" : "/");
+	if (token_endpoint.n > 0) {
+		put(w, "authorizationTokenEndpoint", token_endpoint);
+	} else {
+		put_endpoint(w, a, "authorizationTokenEndpoint", base, "/connect/token");
+	}
 }
 
 static void write_document(struct relay_loop *rl, struct exchange *x, struct buf *out)
@@ -60,7 +66,7 @@ static void write_document(struct relay_loop *rl, struct exchange *x, struct buf
 
 	json_begin_object(&w);
 	put(&w, "serverVersion", STR("3.1.0+posthouse." POSTHOUSE_VERSION));
-	put_authority(&w, rl, a);
+	put_authority(&w, rl, a, base);
 	put_endpoint(&w, a, "connectorEndpoint", base, "/connector");
 	put_endpoint(&w, a, "acknowledgeEndpoint", base, "/acknowledge");
 	put_endpoint(&w, a, "requestEndpoint", base, "/body/request");
