@@ -15,7 +15,7 @@
 static void on_migrated(const char *role, const struct migration *m, void *ctx)
 {
 	(void)ctx;
-	log_info("store", "schema changed", LOG_CSTR("role", role), LOG_INT("number", m->number),
+	log_info("store", "schema changed", LOG_CSTR("schema", role), LOG_INT("number", m->number),
 		 LOG_CSTR("name", m->name));
 }
 
