@@ -6,9 +6,12 @@
  * text checked for UTF-8, size limited), messages out, pings answered, the
  * closing handshake with a deadline of 5 s.
  *
- * Life     ends with exactly one on_close; the session frees itself after it. ws_close starts the closing
- *          handshake (on_close follows); ws_abort ends at once without on_close.
- * Threads  the loop of the stream. ws_detach / ws_attach move it between loops, outside callbacks.
+ * Life     ends with exactly one on_close; the session frees itself after it.
+ *          ws_close starts the closing handshake (on_close follows); ws_abort ends
+ *          at once without on_close.
+ * Threads  the loop of the stream. ws_detach / ws_attach move it between loops,
+ *          outside callbacks.
+ * Memory   less than 200 bytes beside its stream while no message is under way.
  */
 #pragma once
 #include "http/client.h"
@@ -24,12 +27,15 @@ struct ws_handler {
 	void (*on_alive)(struct ws *w);
 	/* Sent everything after having been above STREAM_HIGH_WATER. May be NULL. */
 	void (*on_drained)(struct ws *w);
-	/* `code` as received, or 1006 when the connection broke. */
+	/*
+	 * `code` as received (1005: without one), 1006 when the connection broke, or the one
+	 * that we sent when the peer broke a rule: 1002, 1007 or 1009.
+	 */
 	void (*on_close)(struct ws *w, unsigned code, struct str reason);
 };
 
 struct ws_options {
-	size_t message_max;       /* bytes; beyond: close 1009 */
+	size_t message_max; /* bytes; beyond: close 1009 */
 	uint32_t write_timeout_ms;
 };
 
@@ -40,7 +46,8 @@ struct ws_options {
 struct ws *ws_accept(struct exchange *x, const struct ws_options *o, const struct ws_handler *h,
 		     void *user);
 
-/* Called once: `w` on success; else NULL with the failure and, if there was an answer, its status. */
+/* Called once: `w` on success; else NULL with the failure and, if there was an answer, its status.
+ */
 typedef void ws_connect_fn(void *user, struct ws *w, enum err err, int status);
 struct ws_connect;
 struct ws_connect *ws_connect(struct http_client *c, const struct uri *uri,
