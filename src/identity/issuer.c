@@ -81,15 +81,15 @@ static void put_keys(struct issuer *i, struct issuer_keys *fresh)
 
 static enum jwt_alg signing_alg(const struct issuer *i)
 {
-	return i->config->algorithm == IDENTITY_ES256 ? JWT_ES256 : JWT_RS256;
+	return i->config.algorithm == IDENTITY_ES256 ? JWT_ES256 : JWT_RS256;
 }
 
 static struct signing_policy policy_of(const struct issuer *i)
 {
 	return (struct signing_policy){
-		.rotate_ms = i->config->key_rotation_ms,
-		.announce_ms = i->config->key_announcement_ms,
-		.hold_ms = i->config->token_lifetime_ms + HOLD_EXTRA_MS,
+		.rotate_ms = i->config.key_rotation_ms,
+		.announce_ms = i->config.key_announcement_ms,
+		.hold_ms = i->config.token_lifetime_ms + HOLD_EXTRA_MS,
 	};
 }
 
@@ -122,7 +122,7 @@ static enum err load_all(const struct issuer *i, const struct db_rows *rows, str
 	const struct signing_record *r = rows->v;
 
 	for (size_t k = 0; k < rows->n; k++) {
-		TRY(signing_load(&r[k], i->config->key_passphrase, &loaded[k], f));
+		TRY(signing_load(&r[k], i->config.key_passphrase, &loaded[k], f));
 	}
 	return ERR_OK;
 }
@@ -190,7 +190,7 @@ enum err issuer_refresh(struct issuer *i, struct db *db, int64_t now_ms)
 {
 	struct signing_policy policy = policy_of(i);
 	struct key_rotation rotation = {published_algs, ARRAY_LEN(published_algs), &policy,
-					i->config->key_passphrase, now_ms};
+					i->config.key_passphrase, now_ms};
 	struct signing_plan plan;
 	struct issuer_keys *k;
 	struct db_rows rows;
@@ -249,9 +249,12 @@ enum err issuer_new(const struct identity_config *config, struct issuer **out, s
 
 	TRY(check_config(config, f));
 	i = MEM_NEW(struct issuer);
-	i->config = config;
-	i->name = config->issuer.p ? config->issuer : ISSUER_DEFAULT_NAME;
-	i->base = config->issuer;
+	arena_init(&i->arena, 0);
+	i->config = *config;
+	i->config.issuer = str_dup(&i->arena, config->issuer);
+	i->config.key_passphrase = str_dup(&i->arena, config->key_passphrase);
+	i->name = config->issuer.p ? i->config.issuer : ISSUER_DEFAULT_NAME;
+	i->base = i->config.issuer;
 	while (str_ends(i->base, STR("/"))) {
 		i->base.n--;
 	}
@@ -272,6 +275,7 @@ void issuer_free(struct issuer **i)
 	*i = NULL;
 	issuer_keys_unref(&gone->keys);
 	attempts_free(&gone->attempts);
+	arena_fini(&gone->arena);
 	(void)pthread_mutex_destroy(&gone->mutex);
 	mem_free(gone);
 }

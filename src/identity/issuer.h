@@ -28,7 +28,7 @@
 struct issuer;
 struct db;
 
-/* The configuration is borrowed. ERR_INVALID names the key that is wrong. */
+/* The configuration is copied. ERR_INVALID names the key that is wrong. */
 enum err issuer_new(const struct identity_config *config, struct issuer **out,
 		    struct fault *f) MUST_USE;
 /* NULL-safe, sets *i to NULL. */

@@ -23,9 +23,10 @@ struct issuer_keys {
 
 struct issuer {
 	/* constant after init */
-	const struct identity_config *config;
+	struct arena arena; /* strings of the configuration */
+	struct identity_config config;
 	struct str name;
-	struct str base; /* config->issuer without trailing slash; p NULL = of the request */
+	struct str base; /* config.issuer without trailing slash; p NULL = of the request */
 	struct attempts *attempts;
 	pthread_mutex_t mutex;
 	/* guarded by mutex */

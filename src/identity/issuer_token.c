@@ -103,7 +103,7 @@ static void write_claims(struct task *t, const struct client *c, int64_t now_ms,
 	put_text(&w, "scope", ISSUER_SCOPE);
 	put_int(&w, "iat", now_ms / 1000);
 	put_int(&w, "nbf", now_ms / 1000);
-	put_int(&w, "exp", (now_ms + i->config->token_lifetime_ms) / 1000);
+	put_int(&w, "exp", (now_ms + i->config.token_lifetime_ms) / 1000);
 	put_text(&w, "jti", guid_d_str(&t->arena, &id));
 	json_end_object(&w);
 }
@@ -124,7 +124,7 @@ static enum err reply_token(struct task *t, const struct client *c, int64_t now_
 	json_begin_object(&w);
 	put_text(&w, "access_token", token);
 	put_text(&w, "token_type", STR("Bearer"));
-	put_int(&w, "expires_in", i->config->token_lifetime_ms / 1000);
+	put_int(&w, "expires_in", i->config.token_lifetime_ms / 1000);
 	put_text(&w, "scope", ISSUER_SCOPE);
 	json_end_object(&w);
 	forbid_caching(t);

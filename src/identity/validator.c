@@ -107,6 +107,9 @@ void validator_set_trust(struct validator *v, struct trust *t)
 {
 	struct trust *old = v->trust;
 
+	if (t == old) {
+		return;
+	}
 	v->trust = t ? trust_ref(t) : NULL;
 	trust_unref(&old);
 	forget_all(v);

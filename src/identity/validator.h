@@ -37,7 +37,7 @@ struct validator;
 struct validator *validator_new(struct str audience, int64_t skew_ms, size_t cache_max);
 /* NULL-safe, sets *v to NULL. */
 void validator_free(struct validator **v);
-/* Takes a reference of its own; NULL = believe nobody. */
+/* Takes a reference of its own; NULL = believe nobody. The one it has changes nothing. */
 void validator_set_trust(struct validator *v, struct trust *t);
 
 enum err validator_check(struct validator *v, struct str token, int64_t now_ms, struct arena *a,

@@ -393,23 +393,29 @@ static void test_before_the_first_refresh(void **state)
 	close_scene(&s);
 }
 
-static void test_wrong_passphrase(void **state)
+/* The issuer starts again with another passphrase. */
+static enum err restart(struct scene *s, struct str passphrase)
 {
-	struct test_db *t = *state;
+	issuer_free(&s->issuer);
+	s->config.key_passphrase = passphrase;
+	assert_ok(issuer_new(&s->config, &s->issuer, NULL));
+	test_db_new_task(s->db);
+	return issuer_refresh(s->issuer, s->db->db, clock_wall_ms());
+}
+
+static void test_passphrase(void **state)
+{
 	struct scene s;
 
-	open_scene(&s, t, NULL, IDENTITY_ES256);
-	s.config.key_passphrase = STR("12345678");
-	test_db_new_task(t);
-	/* Keys that are not encrypted are read all the same; new ones would be encrypted. */
-	assert_ok(issuer_refresh(s.issuer, t->db, clock_wall_ms()));
-	test_db_script(t, "DELETE FROM \"SigningKeys\"");
-	assert_ok(issuer_refresh(s.issuer, t->db, clock_wall_ms()));
-	s.config.key_passphrase = STR("87654321");
-	issuer_free(&s.issuer);
-	assert_ok(issuer_new(&s.config, &s.issuer, NULL));
-	assert_err(issuer_refresh(s.issuer, t->db, clock_wall_ms()), ERR_INVALID);
+	open_scene(&s, *state, NULL, IDENTITY_ES256);
+	/* Keys that stand there unencrypted are read all the same. */
+	assert_ok(restart(&s, STR("12345678")));
+	test_db_script(s.db, "DELETE FROM \"SigningKeys\"");
+	assert_ok(restart(&s, STR("12345678")));
+	assert_ok(restart(&s, STR("12345678")));
+	assert_err(restart(&s, STR("87654321")), ERR_INVALID);
 	assert_null(issuer_trust(s.issuer));
+	assert_err(restart(&s, STR_NULL), ERR_INVALID);
 	close_scene(&s);
 }
 
@@ -445,7 +451,7 @@ int main(void)
 		ON_SQLITE(test_documents_feed_a_key_source),
 		BOTH_ENGINES(test_rotation),
 		ON_SQLITE(test_before_the_first_refresh),
-		ON_SQLITE(test_wrong_passphrase),
+		ON_SQLITE(test_passphrase),
 		cmocka_unit_test(test_refused_config),
 	};
 

@@ -251,7 +251,10 @@ static void test_new_trust_empties_cache(void **state)
 
 	(void)state;
 	assert_ok(check_at(token, NOW_S, NULL));
+	validator_set_trust(validator, trust);
+	assert_int_equal(stats().cache_size, 1);
 	validator_set_trust(validator, other);
+	assert_int_equal(stats().cache_size, 0);
 	assert_err(check_at(token, NOW_S, NULL), ERR_AGAIN);
 	validator_set_trust(validator, other);
 	trust_unref(&other);
