@@ -172,7 +172,7 @@ static enum err check_access(const struct rest *rest, const struct rest_route *r
 
 /* ---- failures ---- */
 
-static void write_problem(struct task *t, int status)
+void rest_problem(struct task *t, int status)
 {
 	struct json_writer w = task_reply_writer(t, status);
 
@@ -205,7 +205,7 @@ static void fail(const struct rest *rest, struct task *t, enum err e)
 	if (rest->on_error) {
 		rest->on_error(t, status);
 	} else {
-		write_problem(t, status);
+		rest_problem(t, status);
 	}
 }
 

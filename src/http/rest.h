@@ -76,6 +76,9 @@ struct rest {
 /* dispatch_fn with a struct rest as its role. */
 void rest_dispatch(struct exchange *x, void *rest);
 
+/* The default: application/problem+json, with the fault as its detail below 500. */
+void rest_problem(struct task *t, int status);
+
 /* HTTP status for a failure: the one table of the project. */
 int rest_status(enum err e);
 
