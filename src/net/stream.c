@@ -101,6 +101,10 @@ static void tell_eof(struct stream *s)
 	if (s->dead || !s->eof || s->eof_told || s->read_paused) {
 		return;
 	}
+	if (s->closing && !s->lingering) {
+		return; /* it may still listen to what is being sent; stream_finish_closing ends it
+			 */
+	}
 	s->eof_told = true;
 	if (s->lingering || !s->handler || !s->handler->on_eof) {
 		stream_fail(s, ERR_CLOSED);
@@ -109,34 +113,52 @@ static void tell_eof(struct stream *s)
 	}
 }
 
-/* Shows what is unconsumed, with `n` new bytes at `fresh` when nothing was left before. */
-static void deliver(struct stream *s, char *fresh, size_t n)
+/*
+ * Shows what is unconsumed, with `n` new bytes at `fresh` when nothing was left before.
+ * False: the owner has moved the stream to another loop, where it may live already.
+ */
+static bool deliver(struct stream *s, char *fresh, size_t n)
 {
+	struct buf held = {0}; /* out of the stream, so that the bytes outlive its end */
 	bool from_in = s->in.n > 0;
-	char *p = from_in ? buf_head(&s->in) : fresh;
-	size_t len = from_in ? s->in.n : n;
-	size_t used;
+	bool moved = false;
+	size_t len, used;
 
 	if (s->closing) {
 		buf_free(&s->in);
-		return;
+		return true;
 	}
-	used = s->handler->on_data(s, p, len);
-	if (s->dead || s->closing || !s->loop) {
-		return;
+	if (from_in) {
+		buf_move(&held, &s->in);
+	}
+	len = from_in ? held.n : n;
+	s->moved = &moved;
+	used = s->handler->on_data(s, from_in ? buf_head(&held) : fresh, len);
+	if (moved) {
+		buf_free(&held);
+		return false;
+	}
+	s->moved = NULL;
+	if (s->dead || s->closing) {
+		buf_free(&held);
+		return true;
 	}
 	ASSERT(used <= len);
 	if (!from_in) {
 		buf_append(&s->in, fresh + used, n - used);
-	} else {
-		buf_consume(&s->in, used);
-		if (s->in.n == 0) {
-			buf_free(&s->in);
-		}
+		return true;
 	}
+	buf_consume(&held, used);
+	if (held.n > 0) {
+		buf_move(&s->in, &held);
+	} else {
+		buf_free(&held);
+	}
+	return true;
 }
 
-static void read_once(struct stream *s)
+/* False: as deliver. */
+static bool read_once(struct stream *s)
 {
 	char *scratch = loop_scratch(s->loop);
 	size_t room = LOOP_SCRATCH;
@@ -156,8 +178,9 @@ static void read_once(struct stream *s)
 		if (into_in) {
 			buf_commit(&s->in, (size_t)n);
 		}
-		deliver(s, scratch, (size_t)n);
-	} else if (n == 0) {
+		return deliver(s, scratch, (size_t)n);
+	}
+	if (n == 0) {
 		s->readable = false;
 		s->eof = true;
 		tell_eof(s);
@@ -166,34 +189,36 @@ static void read_once(struct stream *s)
 	} else {
 		stream_fail(s, ERR_IO);
 	}
+	return true;
 }
 
 static bool may_read(const struct stream *s)
 {
-	return !s->dead && s->loop && s->readable && !s->read_paused && !s->eof;
+	return !s->dead && s->readable && !s->read_paused && !s->eof;
 }
 
-static void read_some(struct stream *s)
+/* False: as deliver. */
+static bool read_some(struct stream *s)
 {
 	for (int i = 0; i < READS_PER_TURN && may_read(s); i++) {
-		read_once(s);
+		if (!read_once(s)) {
+			return false;
+		}
 	}
 	if (may_read(s)) {
 		loop_next_turn(s->loop, &s->redeliver, on_redeliver);
 	}
+	return true;
 }
 
 static void on_redeliver(struct later *w)
 {
 	struct stream *s = container_of(w, struct stream, redeliver);
 
-	if (s->in.n > 0 && !s->read_paused) {
-		deliver(s, NULL, 0);
+	if (s->in.n > 0 && !s->read_paused && !deliver(s, NULL, 0)) {
+		return;
 	}
-	if (!s->dead && s->loop) {
-		read_some(s);
-	}
-	if (!s->dead && s->loop) {
+	if (read_some(s)) {
 		tell_eof(s);
 	}
 }
@@ -268,7 +293,7 @@ static void on_io(struct io *io, unsigned events)
 	}
 	s->readable = true;
 	s->hangup = s->hangup || (events & (IO_HANGUP | IO_ERROR));
-	read_some(s);
+	(void)read_some(s);
 }
 
 /* ---- the beginning ---- */
@@ -352,6 +377,9 @@ void stream_close(struct stream *s)
 	if (s->write_timeout_ms == 0) {
 		s->write_timeout_ms = CLOSING_WRITE_TIMEOUT_MS;
 	}
+	if (s->write_blocked) {
+		stream_watch_blocked(s); /* it waits since before there was a limit */
+	}
 	stream_flush(s);
 }
 
@@ -367,6 +395,10 @@ void stream_abort(struct stream *s)
 void stream_detach(struct stream *s)
 {
 	ASSERT(!s->dead && !s->closing && !s->connecting);
+	if (s->moved) {
+		*s->moved = true;
+		s->moved = NULL;
+	}
 	later_cancel(&s->flush);
 	later_cancel(&s->redeliver);
 	timer_stop(s->loop, &s->timer);
@@ -388,7 +420,7 @@ void stream_attach(struct stream *s, struct loop *l)
 	if (stream_pending(s) > 0) {
 		stream_flush(s);
 	}
-	if (s->in.n > 0 || s->eof) {
+	if (!s->read_paused) {
 		stream_resume_read(s);
 	}
 }

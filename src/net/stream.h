@@ -32,7 +32,8 @@ struct stream_handler {
 	/*
 	 * Bytes `p[0..n)` are there (may be modified in place). Returns how many
 	 * were consumed; the rest is shown again, with more behind it, at the next
-	 * read or stream_resume_read. May close the stream (the return value is then ignored).
+	 * read or stream_resume_read. May close the stream (the return value is then ignored);
+	 * `p` stays valid until it returns in any case.
 	 */
 	size_t (*on_data)(struct stream *s, char *p, size_t n);
 	/* The peer will send no more. NULL: treated as on_close(ERR_CLOSED). */
@@ -72,6 +73,7 @@ struct stream {
 	struct timer timer; /* connecting, a blocked write, lingering: one at a time */
 	void (*on_connect)(struct stream *s, void *user, enum err result);
 	enum err connect_result;
+	bool *moved; /* on the stack of a running on_data: set by stream_detach */
 	struct grave grave;
 	uint32_t write_timeout_ms;
 	bool readable : 1; /* the last read filled its buffer, or reading was paused */

@@ -12,4 +12,6 @@ void stream_fail(struct stream *s, enum err why);
 void stream_finish_closing(struct stream *s);
 /* Sends until empty, blocked or the turn's share is used up. */
 void stream_send_queued(struct stream *s);
+/* Output is blocked: from now on for at most write_timeout_ms. */
+void stream_watch_blocked(struct stream *s);
 void stream_drop_output(struct stream *s);

@@ -271,9 +271,8 @@ static void on_all_sent(struct stream *s)
 	}
 }
 
-static void on_blocked(struct stream *s)
+void stream_watch_blocked(struct stream *s)
 {
-	s->write_blocked = true;
 	if (s->write_timeout_ms > 0 && !timer_is_armed(&s->timer)) {
 		timer_start(s->loop, &s->timer, s->write_timeout_ms, on_write_timeout);
 	}
@@ -291,7 +290,8 @@ void stream_send_queued(struct stream *s)
 		ptrdiff_t n = send_once(s);
 
 		if (n == -1) {
-			on_blocked(s);
+			s->write_blocked = true;
+			stream_watch_blocked(s);
 			return;
 		}
 		if (n < 0) {
