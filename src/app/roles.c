@@ -118,7 +118,6 @@ static enum err start_relay(struct roles *r, struct fault *f)
 		.loops = r->deps.loops,
 		.db_pool = r->deps.pools[REST_DB],
 		.tenants = &tenant_store_ops,
-		.events = &stats_event_ops,
 		.bodies = r->deps.bodies,
 		.origin = guid_new(),
 	};
@@ -126,6 +125,8 @@ static enum err start_relay(struct roles *r, struct fault *f)
 	if (!s->runs[ROLE_RELAY]) {
 		return ERR_OK;
 	}
+	event_writer_init(&r->events, &deps.origin);
+	deps.events = &r->events.ops;
 	r->upkeep = upkeep_new(&(struct upkeep_deps){
 		.loop = r->deps.loops->v[0],
 		.pool = r->deps.pools[REST_DB],
@@ -164,6 +165,8 @@ static void prepare_rests(struct roles *r)
 {
 	struct settings *s = r->deps.settings;
 
+	r->management.key_header = s->management.api_key_header;
+	r->statistics.key_header = s->statistics.rest.api_key_header;
 	prepare_rest(r, ROLE_IDENTITY, &issuer_table, r->issuer, NULL);
 	prepare_rest(r, ROLE_MANAGEMENT, &management_table, &r->management, &s->management);
 	prepare_rest(r, ROLE_STATISTICS, &statistics_table, &r->statistics, &s->statistics.rest);

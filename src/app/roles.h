@@ -14,7 +14,10 @@
 #include "http/rest.h"
 #include "identity/issuer.h"
 #include "loop/periodic.h"
+#include "relay/event_store.h"
+#include "relay/management.h"
 #include "relay/relay.h"
+#include "relay/statistics.h"
 #include "relay/upkeep.h"
 #include "store/store.h"
 
@@ -32,6 +35,9 @@ struct roles {
 	struct issuer *issuer;
 	struct periodic *key_upkeep;
 	struct upkeep *upkeep;
+	struct event_writer events;
+	struct management management;
+	struct statistics statistics;
 	struct rest rest[ROLES]; /* of the roles that are REST tables */
 };
 
