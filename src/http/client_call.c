@@ -363,7 +363,7 @@ void http_call_cancel(struct http_call *c)
  * A proxy must not repeat a request that is not idempotent (RFC 9110 9.2.2): the
  * peer may have acted on it before it closed.
  */
-static bool is_replayable(const struct http_call *c)
+bool http_call_is_replayable(const struct http_call *c)
 {
 	switch (c->method) {
 	case HTTP_GET:
@@ -389,14 +389,17 @@ void http_call_on_gone(struct http_call *c, enum err why, bool unanswered)
 		return;
 	}
 	if (c->state == CALL_HEAD && unanswered && !c->retried && why != ERR_TIMEOUT &&
-	    is_replayable(c)) {
+	    http_call_is_replayable(c)) {
 		c->retried = true;
 		http_call_enter(c, CALL_WAITING);
 		client_pool_dispatch(c);
 		return;
 	}
-	/* An end in the middle of an answer: it is cut, not broken. */
-	http_call_fail(c, why == ERR_CLOSED ? ERR_PROTO : why);
+	if (why == ERR_CLOSED) {
+		/* Kept and given up before it answered, or cut in the middle of an answer. */
+		why = unanswered ? ERR_IO : ERR_PROTO;
+	}
+	http_call_fail(c, why);
 }
 
 /* ---- sending ---- */

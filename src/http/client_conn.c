@@ -28,7 +28,7 @@ static void connect_next(struct client_conn *k);
 
 void client_conn_enter(struct client_conn *k, enum conn_state to)
 {
-	ASSERT(conn_next[k->state] & 1u << to);
+	ASSERT(k->state < CONN_STATES && conn_next[k->state] & 1u << to);
 	k->state = (uint8_t)to;
 }
 
@@ -159,6 +159,7 @@ static void on_idle_too_long(struct timer *t)
 void client_conn_idle(struct client_conn *k, uint32_t ms)
 {
 	client_conn_enter(k, CONN_IDLE);
+	k->idle_since_ms = loop_now_ms(k->loop);
 	stream_resume_read(k->stream); /* so that its end is seen */
 	timer_start(k->loop, &k->timer, ms, on_idle_too_long);
 }

@@ -94,6 +94,7 @@ struct client_conn {
 	struct dns_answer *addrs; /* until connected */
 	size_t next_addr;
 	uint64_t connect_by_ms;
+	uint64_t idle_since_ms;
 	struct timer timer; /* connecting, or idle */
 	struct grave grave;
 	struct http_client *client;
@@ -194,6 +195,7 @@ void http_call_complete(struct http_call *c);
 void http_call_bury(struct http_call *c);
 /* Its connection ended before the answer did. `unanswered`: kept, and died without a byte. */
 void http_call_on_gone(struct http_call *c, enum err why, bool unanswered);
+bool http_call_is_replayable(const struct http_call *c);
 void http_call_free(struct http_call *c);
 
 /* client_recv.c */

@@ -4,7 +4,8 @@
  * or a call, so there are never more origins than connections and calls.
  *
  * Of the idle connections the latest used is taken: the others may reach their
- * timeout, and it is the least likely to have been given up by the peer.
+ * timeout, and it is the least likely to have been given up by the peer. A request
+ * that cannot be sent again takes one that was used a moment ago, or a new one.
  */
 #include "base/mem.h"
 #include "http/client_int.h"
@@ -12,6 +13,7 @@
 #include <stdio.h>
 
 #define KEY_MAX 600
+#define FRESH_MS 1000 /* no server is known that gives up sooner */
 
 /* ---- origins ---- */
 
@@ -128,18 +130,33 @@ static void use_idle(struct client_conn *k, struct http_call *c)
 	http_call_send(c);
 }
 
+static struct client_conn *first_idle(const struct client_origin *o)
+{
+	struct list_node *n = list_first(&o->idle);
+
+	return n ? container_of(n, struct client_conn, node) : NULL;
+}
+
+/* Whether the call may go on a kept connection: if that dies, it must not be lost. */
+static bool may_use(const struct http_call *c, const struct client_conn *k)
+{
+	if (c->retried) {
+		return false;
+	}
+	return loop_now_ms(k->loop) - k->idle_since_ms <= FRESH_MS || http_call_is_replayable(c);
+}
+
 static bool serve(struct http_call *c)
 {
 	struct client_origin *o = c->origin;
-	/* Sent again, it must not meet another connection that is dying. */
-	struct list_node *idle = c->retried ? NULL : list_first(&o->idle);
+	struct client_conn *idle = first_idle(o);
 
-	if (idle) {
-		use_idle(container_of(idle, struct client_conn, node), c);
+	if (idle && may_use(c, idle)) {
+		use_idle(idle, c);
 		return true;
 	}
-	if (!has_room(o) && c->retried && (idle = list_first(&o->idle))) {
-		client_conn_close(container_of(idle, struct client_conn, node));
+	if (idle && !has_room(o)) {
+		client_conn_close(idle);
 	}
 	if (has_room(o)) {
 		client_conn_open(o, c);

@@ -14,6 +14,7 @@ struct fixture {
 	unsigned calls; /* still to be made */
 	struct buf record;
 	struct timer guard;
+	struct timer pause;
 	void (*on_piece)(struct fixture *f); /* a hook of the test */
 	bool pieces;			     /* record every piece of body apart */
 	bool in_body;
@@ -137,6 +138,7 @@ static void tear_down(struct fixture *f)
 	http_client_free(&f->client);
 	script_close(&f->server);
 	timer_stop(f->loop, &f->guard);
+	timer_stop(f->loop, &f->pause);
 	loop_free(&f->loop);
 	buf_free(&f->record);
 }
@@ -340,7 +342,37 @@ static void test_sent_again(void **state)
 	expect(twice, "GET", 2, 0, "200 [hello] end|fail protocol error|", 2);
 	expect(partly, "GET", 2, 0, "200 [hello] end|fail protocol error|", 1);
 	/* Not idempotent: the peer may have acted on it. */
-	expect(once, "POST", 2, 0, "200 [hello] end|fail protocol error|", 1);
+	expect(once, "POST", 2, 0, "200 [hello] end|fail input/output error|", 1);
+}
+
+/* A POST does not trust a connection that has been idle for long; a GET may be sent again. */
+static void on_later_call(struct timer *t)
+{
+	struct fixture *f = container_of(t, struct fixture, pause);
+
+	f->calls = 1;
+	f->linger = false;
+	start(f);
+}
+
+static void test_stale_connection(void **state)
+{
+	const struct step steps[] = {{OK5, KEEP}, {OK5, KEEP}, {0}};
+	static const char *const methods[] = {"GET", "POST"};
+	struct http_client_options o = options();
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(methods); i++) {
+		struct fixture f;
+
+		set_up(&f, &o, steps);
+		f.spec.method = str_c(methods[i]);
+		f.linger = true;
+		timer_start(f.loop, &f.pause, 1100, on_later_call);
+		run(&f);
+		assert_int_equal(f.server.connections, 1 + i);
+		tear_down(&f);
+	}
 }
 
 static void test_memory_body_is_sent_again(void **state)
@@ -760,6 +792,7 @@ int main(void)
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_keep_alive),
 		cmocka_unit_test(test_sent_again),
+		cmocka_unit_test(test_stale_connection),
 		cmocka_unit_test(test_memory_body_is_sent_again),
 		cmocka_unit_test(test_idle_timeout),
 		cmocka_unit_test(test_connections_max),
