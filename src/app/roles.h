@@ -52,5 +52,5 @@ void roles_drain(struct roles *r);
 bool roles_are_drained(const struct roles *r);
 /* While the loops run. */
 void roles_stop(struct roles *r);
-/* After they were joined. */
+/* After the loops were freed. */
 void roles_free(struct roles *r);

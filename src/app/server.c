@@ -235,9 +235,9 @@ void server_stop(struct server **sp)
 	pool_free(&s->pools[REST_SLOW]);
 	pool_free(&s->pools[REST_DB]);
 	loops_join(&s->loops);
-	roles_free(&s->roles);
 	fini_loop_locals(s);
-	loops_free(&s->loops);
+	loops_free(&s->loops); /* drops messages that name the roles */
+	roles_free(&s->roles);
 	blob_store_close(&s->bodies);
 	db_pool_close(&s->database);
 	settings_unref(&s->settings);

@@ -4,8 +4,8 @@
  * Life     relay_new, then listeners with relay_dispatch. At the end: relay_drain and wait for
  *          relay_active to become 0 (or not), relay_stop, the listeners, the pool and the loops
  *          freed, and last relay_free.
- * Threads  relay_dispatch: loops. All others: the main thread, while the loops run; relay_free:
- *          after loops_free.
+ * Threads  relay_dispatch: loops. relay_set_trust: any. All others: the main thread, while the
+ *          loops run; relay_free: after loops_free.
  * Spec     docs/internals/relay.md
  */
 #pragma once
