@@ -309,7 +309,9 @@ static int wait_ms(struct loop *l)
 {
 	struct timer *t = timer_heap_first(&l->timers);
 
-	if (!list_is_empty(&l->next_turn) || atomic_load(&l->inbox)) {
+	/* The lists of this turn are filled only by what was asked for before loop_run. */
+	if (!list_is_empty(&l->next_turn) || !list_is_empty(&l->laters) ||
+	    !list_is_empty(&l->flushes) || atomic_load(&l->inbox)) {
 		return 0;
 	}
 	if (!t) {

@@ -223,6 +223,24 @@ static void on_redeliver(struct later *w)
 	}
 }
 
+/*
+ * A peer that refuses a request early answers and closes: our next send fails while
+ * its answer waits to be read. Show it before the end.
+ */
+void stream_write_failed(struct stream *s)
+{
+	if (s->closing || s->read_paused || s->eof) {
+		stream_fail(s, ERR_IO);
+		return;
+	}
+	s->write_broken = true;
+	stream_drop_output(s);
+	timer_pause(&s->timer);
+	s->readable = true;
+	s->hangup = true;
+	loop_later(s->loop, &s->redeliver, on_redeliver);
+}
+
 void stream_pause_read(struct stream *s)
 {
 	s->read_paused = true;

@@ -82,6 +82,7 @@ struct stream {
 	bool eof_told : 1;
 	bool hangup : 1;
 	bool write_blocked : 1;
+	bool write_broken : 1; /* sending failed: what can still be read is shown, then the end */
 	bool was_high : 1;
 	bool connecting : 1;
 	bool closing : 1;   /* flush, then end */

@@ -98,6 +98,10 @@ void stream_flush(struct stream *s)
 	if (s->dead) {
 		return;
 	}
+	if (s->write_broken) {
+		stream_drop_output(s);
+		return;
+	}
 	if (!s->was_high && stream_pending(s) > STREAM_HIGH_WATER) {
 		s->was_high = true;
 	}
@@ -295,7 +299,7 @@ void stream_send_queued(struct stream *s)
 			return;
 		}
 		if (n < 0) {
-			stream_fail(s, ERR_IO);
+			stream_write_failed(s);
 			return;
 		}
 		s->bytes_out += (uint64_t)n;
