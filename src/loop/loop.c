@@ -6,6 +6,7 @@
 #include "loop/timer_heap.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -152,6 +153,42 @@ void io_remove(struct loop *l, struct io *io)
 	}
 }
 
+/* ---- watching for callbacks that hold up the loop ---- */
+
+#ifdef POSTHOUSE_WATCH
+#define SLOW_CALLBACK_NS (5 * 1000000u)
+
+static uint64_t watch_begin(void)
+{
+	return clock_mono_ns();
+}
+
+/* addr2line -f -e build/posthouse tells the name of an address. */
+static void watch_end(uint64_t began, const char *kind, const void *fn)
+{
+	uint64_t took = clock_mono_ns() - began;
+	char text[32];
+
+	if (took > SLOW_CALLBACK_NS) {
+		(void)snprintf(text, sizeof(text), "%p", fn);
+		log_warn("loop", "slow callback", LOG_CSTR("kind", kind),
+			 LOG_CSTR("function", text), LOG_INT("us", took / 1000));
+	}
+}
+#else
+static uint64_t watch_begin(void)
+{
+	return 0;
+}
+
+static void watch_end(uint64_t began, const char *kind, const void *fn)
+{
+	(void)began;
+	(void)kind;
+	(void)fn;
+}
+#endif
+
 static void run_io(const struct epoll_event *ev)
 {
 	struct io *io = ev->data.ptr;
@@ -164,7 +201,11 @@ static void run_io(const struct epoll_event *ev)
 	events |= ev->events & EPOLLOUT ? IO_WRITE : 0;
 	events |= ev->events & (EPOLLRDHUP | EPOLLHUP) ? IO_HANGUP : 0;
 	events |= ev->events & EPOLLERR ? IO_ERROR : 0;
-	io->fn(io, events);
+	io_fn *fn = io->fn;
+	uint64_t began = watch_begin();
+
+	fn(io, events);
+	watch_end(began, "io", (const void *)(uintptr_t)fn);
 }
 
 /* ---- timers ---- */
@@ -213,7 +254,11 @@ static void run_timers(struct loop *l)
 			continue;
 		}
 		t->want_ms = 0;
-		t->fn(t);
+		timer_fn *fn = t->fn;
+		uint64_t began = watch_begin();
+
+		fn(t);
+		watch_end(began, "timer", (const void *)(uintptr_t)fn);
 	}
 }
 
@@ -253,8 +298,11 @@ static void run_laters(struct list *list)
 
 	while ((n = list_pop(list))) {
 		struct later *w = container_of(n, struct later, node);
+		later_fn *fn = w->fn;
+		uint64_t began = watch_begin();
 
-		w->fn(w);
+		fn(w);
+		watch_end(began, "later", (const void *)(uintptr_t)fn);
 	}
 }
 
@@ -288,8 +336,12 @@ void loop_post(struct loop *l, struct msg *m)
 static void run_inbox(struct loop *l)
 {
 	for (struct msg *m = take_inbox(l), *next; m; m = next) {
+		void (*run)(struct msg *, struct loop *) = m->run;
+		uint64_t began = watch_begin();
+
 		next = m->next;
-		m->run(m, l);
+		run(m, l);
+		watch_end(began, "message", (const void *)(uintptr_t)run);
 	}
 }
 
