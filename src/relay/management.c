@@ -23,7 +23,8 @@ static const struct json_field tenant_fields[] = {
 	{"reconnectMaximumDelay", JSON_F_SPAN, AT(configure.reconnect_maximum_delay_ms), 0, 0, 0},
 };
 #undef AT
-static const struct json_shape tenant_shape = {"tenant", tenant_fields, ARRAY_LEN(tenant_fields)};
+const struct json_shape management_tenant_shape = {"tenant", tenant_fields,
+						   ARRAY_LEN(tenant_fields)};
 
 struct str management_tenant(struct task *t)
 {
@@ -73,7 +74,7 @@ static enum err read_tenant(struct task *t, struct tenant_row *out)
 {
 	const struct tenant_configure *c = &out->configure;
 
-	TRY(task_body_json(t, &tenant_shape, out));
+	TRY(task_body_json(t, &management_tenant_shape, out));
 	TRY(check_text(t, "displayName", out->display, TENANT_DISPLAY_MAX));
 	TRY(check_text(t, "description", out->description, TENANT_DESCRIPTION_MAX));
 	TRY(check_span(t, "keepAliveInterval", c->keep_alive_interval_ms));
@@ -94,8 +95,8 @@ static enum err tenants_list(struct task *t)
 	TRY(tx_begin_read(t->db));
 	TRY(tenant_store_list(t->db, page.skip, page.take, &rows, &total));
 	TRY(tx_commit(t->db));
-	return listing_reply(t, &page, &tenant_shape, rows.v, rows.n, sizeof(struct tenant_row),
-			     total);
+	return listing_reply(t, &page, &management_tenant_shape, rows.v, rows.n,
+			     sizeof(struct tenant_row), total);
 }
 
 /* GET /management/tenants/{name} */
@@ -104,7 +105,7 @@ static enum err tenant_show(struct task *t)
 	struct tenant_row row;
 
 	TRY(tenant_store_get(t->db, management_tenant(t), &row));
-	return task_reply_json(t, 200, &tenant_shape, &row);
+	return task_reply_json(t, 200, &management_tenant_shape, &row);
 }
 
 /* POST /management/tenants */
@@ -178,11 +179,12 @@ static const struct rest_route routes[] = {
 	{"GET", "/management/tenants", tenants_list, REST_DB, REST_READ, 0,
 	 "Lists tenants by name (?skip=0&take=10).", NULL, NULL},
 	{"POST", "/management/tenants", tenant_create, REST_DB, REST_WRITE, TENANT_BODY_MAX,
-	 "Creates a tenant; 409 when there is one of that name in any case.", &tenant_shape, NULL},
+	 "Creates a tenant; 409 when there is one of that name in any case.",
+	 &management_tenant_shape, NULL},
 	{"GET", "/management/tenants/{name}", tenant_show, REST_DB, REST_READ, 0, "Shows a tenant.",
-	 NULL, &tenant_shape},
+	 NULL, &management_tenant_shape},
 	{"PUT", "/management/tenants/{name}", tenant_replace, REST_DB, REST_WRITE, TENANT_BODY_MAX,
-	 "Replaces a tenant's values; its name stays.", &tenant_shape, NULL},
+	 "Replaces a tenant's values; its name stays.", &management_tenant_shape, NULL},
 	{"DELETE", "/management/tenants/{name}", tenant_delete, REST_DB, REST_WRITE, 0,
 	 "Deletes a tenant with all that belongs to it.", NULL, NULL},
 	{"GET", "/management/tenants/{name}/secrets", management_secrets_list, REST_DB, REST_READ,

@@ -22,6 +22,9 @@ struct management {
 
 extern const struct rest_table management_table;
 
+/* The JSON of a struct tenant_row, for other listings of the same. */
+extern const struct json_shape management_tenant_shape;
+
 /*
  * A rest_error_fn: empty answers where the original's are empty (401, 403, 404, 405), else a
  * problem document.

@@ -1,0 +1,39 @@
+#include "app/cli/cli.h"
+
+#include <stdio.h>
+
+static const struct option options[] = {
+	{"config", "FILE|URL", "configuration to show", offsetof(struct cli_options, config),
+	 false},
+};
+
+static int run(const struct command *cmd, void *opts, struct str *args, size_t n_args)
+{
+	struct cli_options *o = opts;
+	struct buf text = {0};
+	struct cli c;
+
+	(void)cmd;
+	o->config = n_args > 0 ? args[0] : o->config;
+	enum err e = cli_open_settings(&c, o);
+	if (e != ERR_OK) {
+		(void)cli_failed(&c, e);
+		return EXIT_USAGE;
+	}
+	config_show(c.settings->root, settings_tables(), &text);
+	printf("%.*s", STR_ARG(buf_str(&text)));
+	buf_free(&text);
+	cli_close(&c);
+	return EXIT_DONE;
+}
+
+const struct command config_show_command = {
+	.name = "config show",
+	.usage = "[FILE|URL]",
+	.doc = "Show the configuration in effect, secrets masked.",
+	.options = options,
+	.n_options = ARRAY_LEN(options),
+	.options_size = sizeof(struct cli_options),
+	.args_max = 1,
+	.run = run,
+};

@@ -1,0 +1,105 @@
+#include "app/cli/stats.h"
+#include "relay/statistics.h"
+#include "relay/stats_store.h"
+
+struct summary_options {
+	struct cli_options common;
+	struct str from, to;
+};
+
+#define AT(member) offsetof(struct summary_options, member)
+static const struct option options[] = {
+	CLI_OPTIONS,
+	{"from", "TIME|DURATION", "since then, as 2026-11-20T22:31:03Z or 24h", AT(from), false},
+	{"to", "TIME|DURATION", "before then", AT(to), false},
+};
+#undef AT
+
+static enum err query(struct cli *c, const struct summary_options *o, struct str tenant,
+		      struct stats_summary *out)
+{
+	struct opt_i64 from, to;
+	struct str normalized;
+
+	TRY(stats_read_time(o->from, "from", &from, &c->fault));
+	TRY(stats_read_time(o->to, "to", &to, &c->fault));
+	TRY(tx_begin_read(c->db));
+	TRY(stats_read_tenant(c, tenant, &normalized));
+	TRY(stats_summarize(c->db, normalized, from, to, out));
+	return tx_commit(c->db);
+}
+
+static struct str milliseconds(struct arena *a, struct opt_i64 ms)
+{
+	return ms.has ? str_fmt(a, "%lld ms", (long long)ms.v) : STR("-");
+}
+
+static struct str number(struct arena *a, int64_t n)
+{
+	return str_fmt(a, "%lld", (long long)n);
+}
+
+static void print_summary(struct cli *c, const struct stats_summary *s)
+{
+	static const char *const heads[] = {"LOGGED", ""};
+	struct arena *a = &c->arena;
+	const struct str lines[][2] = {
+		{STR("requests"), number(a, s->requests)},
+		{STR("succeeded"), number(a, s->succeeded)},
+		{STR("aborted"), number(a, s->aborted)},
+		{STR("failed"), number(a, s->failed)},
+		{STR("expired"), number(a, s->expired)},
+		{STR("errored"), number(a, s->errored)},
+		{STR("request bytes"), stats_bytes(a, s->request_bytes)},
+		{STR("response bytes"), stats_bytes(a, s->response_bytes)},
+		{STR("duration average"), milliseconds(a, s->duration_avg_ms)},
+		{STR("duration 95 %"), milliseconds(a, s->duration_p95_ms)},
+		{STR("duration longest"), milliseconds(a, s->duration_max_ms)},
+		{STR("connections now"), number(a, s->connections)},
+	};
+	struct cli_table t;
+
+	cli_table_init(&t, a, heads, ARRAY_LEN(heads));
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		cli_table_add(&t, lines[i]);
+	}
+	cli_table_print(&t, "");
+}
+
+static int run(const struct command *cmd, void *opts, struct str *args, size_t n_args)
+{
+	struct summary_options *o = opts;
+	struct stats_summary s;
+	struct cli c;
+	enum err e = cli_open(&c, &o->common);
+
+	(void)cmd;
+	(void)n_args;
+	if (e == ERR_OK) {
+		e = query(&c, o, args[0], &s);
+	}
+	if (e != ERR_OK) {
+		return cli_failed(&c, e);
+	}
+	if (o->common.json) {
+		cli_print_object(&statistics_summary_shape, &s);
+	} else {
+		print_summary(&c, &s);
+	}
+	cli_close(&c);
+	return EXIT_DONE;
+}
+
+const struct command stats_summary_command = {
+	.name = "stats summary",
+	.usage = "TENANT",
+	.doc = "Sum up a tenant's logged requests.",
+	.more = "Counts what relay.request_logger_level lets into the log: with the default\n"
+		"only errored requests. Set it to All to see everything here.",
+	.options = options,
+	.n_options = ARRAY_LEN(options),
+	.options_size = sizeof(struct summary_options),
+	.args_min = 1,
+	.args_max = 1,
+	.run = run,
+};

@@ -1,0 +1,61 @@
+#include "app/cli/tenant_values.h"
+
+#include "relay/management.h"
+
+struct update_options {
+	struct cli_options common;
+	struct tenant_values values;
+};
+
+static const struct option options[] = {
+	CLI_OPTIONS,
+	TENANT_VALUE_OPTIONS(struct update_options),
+};
+
+static enum err update(struct cli *c, const struct update_options *o, struct str name,
+		       struct tenant_row *row)
+{
+	struct str normalized = tenant_name_normalize(&c->arena, name);
+
+	TRY(tx_begin(c->db));
+	TRY(tenant_store_get(c->db, normalized, row));
+	TRY(tenant_values_apply(&o->values, row, &c->fault));
+	TRY(tenant_store_update(c->db, row));
+	return tx_commit(c->db);
+}
+
+static int run(const struct command *cmd, void *opts, struct str *args, size_t n_args)
+{
+	struct update_options *o = opts;
+	struct tenant_row row;
+	struct cli c;
+	enum err e = cli_open(&c, &o->common);
+
+	(void)cmd;
+	(void)n_args;
+	if (e == ERR_OK) {
+		e = update(&c, o, args[0], &row);
+	}
+	if (e != ERR_OK) {
+		return cli_failed(&c, e);
+	}
+	if (o->common.json) {
+		cli_print_object(&management_tenant_shape, &row);
+	}
+	cli_close(&c);
+	return EXIT_DONE;
+}
+
+const struct command tenant_update_command = {
+	.name = "tenant update",
+	.usage = "NAME",
+	.doc = "Change the values of a tenant that are given.",
+	.more = "An empty text clears. Servers follow within relay.tenant_info_cache_duration;\n"
+		"what connectors are told and the limit hold from their next connect.",
+	.options = options,
+	.n_options = ARRAY_LEN(options),
+	.options_size = sizeof(struct update_options),
+	.args_min = 1,
+	.args_max = 1,
+	.run = run,
+};
