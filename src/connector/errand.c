@@ -1,0 +1,271 @@
+/*
+ * One request: waits for its turn, gets its body, runs its target, gives a response.
+ *
+ * Errands are kept for reuse with the memory that they hold, so that an ordinary
+ * request allocates nothing. One that is done is buried: code that called something
+ * that may have ended it only has to look at its state.
+ */
+#include "base/clock.h"
+#include "base/enc.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "connector/connector_int.h"
+
+#define SPARE_MAX 1024
+#define KEEP_BYTES ((size_t)16 << 10)
+#define KEEP_BUF_BYTES ((size_t)32 << 10)
+
+/* ---- memory ---- */
+
+struct errand *errand_get(struct connector *c)
+{
+	struct list_node *n = list_pop(&c->spare);
+	struct errand *e;
+
+	if (n) {
+		c->n_spare--;
+		return container_of(n, struct errand, node);
+	}
+	e = MEM_NEW(struct errand);
+	e->c = c;
+	arena_init(&e->arena, 0);
+	return e;
+}
+
+void errand_free(struct errand *e)
+{
+	target_set_unref(&e->targets);
+	buf_free(&e->body);
+	buf_free(&e->reply.data);
+	arena_fini(&e->arena);
+	mem_free(e);
+}
+
+static void trim(struct buf *b)
+{
+	if (b->cap > KEEP_BUF_BYTES) {
+		buf_free(b);
+	}
+	buf_clear(b);
+}
+
+void errand_put_back(struct errand *e)
+{
+	struct connector *c = e->c;
+
+	if (c->closed || c->n_spare >= SPARE_MAX) {
+		errand_free(e);
+		return;
+	}
+	trim(&e->body);
+	trim(&e->reply.data);
+	arena_rewind(&e->arena, KEEP_BYTES);
+	/* All but what is kept starts from zero. */
+	struct arena arena = e->arena;
+	struct buf body = e->body, data = e->reply.data;
+
+	*e = (struct errand){.c = c, .arena = arena, .body = body};
+	e->reply.data = data;
+	list_push_front(&c->spare, &e->node);
+	c->n_spare++;
+}
+
+static void on_buried(struct grave *g)
+{
+	struct errand *e = container_of(g, struct errand, grave);
+
+	target_set_unref(&e->targets);
+	errand_put_back(e);
+}
+
+/* ---- acknowledgement (RelayServer 9.1) ---- */
+
+void errand_acknowledge(struct errand *e)
+{
+	struct connector *c = e->c;
+
+	if (e->acknowledged) {
+		return;
+	}
+	e->acknowledged = true;
+	wire_write_acknowledge(connector_invoke_begin(c, e->link), &e->q.origin_id, &e->q.id,
+			       e->is_outsourced);
+	connector_invoke_end(c, e->expires_ms);
+}
+
+/* ---- the end ---- */
+
+static void leave_list(struct errand *e)
+{
+	struct connector *c = e->c;
+
+	list_remove(&e->node);
+	if (e->state == ERRAND_WAITING) {
+		c->n_waiting--;
+	} else if (e->state == ERRAND_RUNNING) {
+		c->n_running--;
+	}
+}
+
+static void on_room(struct later *w)
+{
+	errand_run_waiting(container_of(w, struct connector, work));
+}
+
+void errand_end(struct errand *e)
+{
+	struct connector *c = e->c;
+
+	ASSERT(e->state != ERRAND_DONE);
+	leave_list(e);
+	e->state = ERRAND_DONE;
+	if (c->n_waiting > 0) {
+		loop_later(c->loop, &c->work, on_room);
+	}
+	loop_bury(c->loop, &e->grave, on_buried);
+}
+
+static void give_up(struct errand *e)
+{
+	if (e->ops) {
+		e->ops->cancel(e);
+	}
+	errand_fetch_cancel(e);
+	errand_reply_cancel(e);
+}
+
+void errand_fail(struct errand *e, int status)
+{
+	if (e->state == ERRAND_DONE) {
+		return;
+	}
+	log_debug("connector", "request failed", LOG_STR("target", e->q.target),
+		  LOG_INT("status", status));
+	give_up(e);
+	errand_reply_failure(e, status);
+}
+
+void errand_cancel(struct errand *e)
+{
+	give_up(e);
+	leave_list(e);
+	e->state = ERRAND_DONE;
+	errand_free(e);
+}
+
+/* ---- the start ---- */
+
+static const struct errand_ops *const ops_by_type[] = {
+	[TARGET_WEB] = &errand_web_ops,
+	[TARGET_PING] = &errand_ping_ops,
+	[TARGET_ECHO] = &errand_echo_ops,
+};
+
+static void begin_clock(struct errand *e)
+{
+	e->q.trace = e->q.trace || e->c->trace;
+	if (e->q.trace) {
+		e->start_wall_ms = clock_wall_ms();
+		e->start_ns = clock_mono_ns();
+	}
+}
+
+static void run(struct errand *e)
+{
+	e->target = target_find(e->targets, e->q.target);
+	if (!e->target) {
+		errand_fail(e, 404);
+		return;
+	}
+	if (!http_is_token(e->q.method) ||
+	    (e->q.body.n > 0 && base64_decode(&e->body, e->q.body) != ERR_OK)) {
+		errand_fail(e, 400);
+		return;
+	}
+	begin_clock(e);
+	e->ops = ops_by_type[e->target->type];
+	if (e->is_outsourced) {
+		errand_fetch(e);
+		return;
+	}
+	if (e->q.ack_mode == WIRE_ACK_RECEIVED) {
+		errand_acknowledge(e);
+	}
+	e->ops->start(e);
+}
+
+static void enter_running(struct errand *e)
+{
+	struct connector *c = e->c;
+
+	e->state = ERRAND_RUNNING;
+	list_push(&c->running, &e->node);
+	c->n_running++;
+}
+
+static bool may_run(const struct connector *c)
+{
+	int64_t max = c->config.max_concurrent;
+
+	return max == 0 || c->n_running < max;
+}
+
+void errand_take(struct errand *e, struct link *from)
+{
+	struct connector *c = e->c;
+	bool is_full = c->n_running + c->n_waiting >= c->config.requests_max;
+
+	e->link = from;
+	e->is_outsourced = !e->q.body.p && e->q.body_size > 0;
+	e->expires_ms = loop_now_ms(c->loop) + (uint64_t)c->at.timeout_ms;
+	e->targets = target_set_ref(c->targets);
+	if (c->draining || is_full) {
+		enter_running(e);
+		errand_fail(e, 503);
+	} else if (may_run(c) && c->n_waiting == 0) {
+		enter_running(e);
+		run(e);
+	} else {
+		e->state = ERRAND_WAITING;
+		list_push(&c->waiting, &e->node);
+		c->n_waiting++;
+	}
+}
+
+void errand_run_waiting(struct connector *c)
+{
+	while (c->n_waiting > 0 && may_run(c)) {
+		struct errand *e = container_of(list_pop(&c->waiting), struct errand, node);
+
+		c->n_waiting--;
+		enter_running(e);
+		run(e);
+	}
+}
+
+/* ---- transfers to and from the server ---- */
+
+struct http_call_spec errand_server_call(struct errand *e, const struct uri *base,
+					 struct str suffix, struct str authorization,
+					 struct http_header *headers)
+{
+	char id[GUID_N_LEN];
+	size_t n = 0;
+
+	guid_n(&e->q.id, id);
+	headers[n++] = (struct http_header){STR("User-Agent"), STR(CONNECTOR_AGENT)};
+	if (authorization.n > 0) {
+		headers[n++] = (struct http_header){STR("Authorization"), authorization};
+	}
+	return (struct http_call_spec){
+		.uri = *base,
+		.path_query = str_fmt(&e->arena, "%.*s/%.*s%.*s", STR_ARG(base->path), GUID_N_LEN,
+				      id, STR_ARG(suffix)),
+		.headers = headers,
+		.n_headers = n,
+		.timeout_ms = (uint32_t)e->c->at.timeout_ms,
+		.idle_timeout_ms = (uint32_t)e->c->at.timeout_ms,
+		.close = !e->c->config.use_http_keep_alive,
+		.fd = -1,
+	};
+}

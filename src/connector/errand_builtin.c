@@ -1,0 +1,166 @@
+/* Targets inside the connector: ping and echo, to try out a relay without a service. */
+#include "connector/connector_int.h"
+
+#define ECHO_BYTES_MAX ((uint64_t)1 << 30)
+/* To repeat a body it has to be in memory. */
+#define ECHO_REPEAT_MAX ((int64_t)16 << 20)
+#define ECHO_STEP ((size_t)64 << 10)
+
+static void ignore(struct errand *e)
+{
+	(void)e;
+}
+
+static void ignore_body(struct errand *e, struct str data)
+{
+	(void)e;
+	(void)data;
+}
+
+/* ---- ping ---- */
+
+static void ping_start(struct errand *e)
+{
+	static struct http_header type = {STR_INIT("Content-Type"), STR_INIT("text/plain")};
+	const struct http_headers headers = {&type, 1, 1};
+
+	if (!str_eq(e->q.method, STR("GET"))) {
+		errand_fail(e, 404);
+		return;
+	}
+	e->reached_target = true;
+	errand_reply_begin(e, 200, &headers, 4);
+	errand_reply_data(e, STR("PONG"));
+	errand_reply_end(e);
+}
+
+const struct errand_ops errand_ping_ops = {
+	.start = ping_start,
+	.on_body = ignore_body,
+	.on_body_end = ignore,
+	.pause = ignore,
+	.resume = ignore,
+	.cancel = ignore,
+};
+
+/* ---- echo ---- */
+
+static uint64_t body_size(const struct errand *e)
+{
+	return e->is_outsourced ? (uint64_t)e->q.body_size : e->body.n;
+}
+
+/* "5" and "5?x": the body repeated or cut to that many bytes. */
+static uint64_t wanted(const struct errand *e)
+{
+	ptrdiff_t q = str_index(e->q.url, '?');
+	uint64_t n;
+
+	if (str_to_u64(q < 0 ? e->q.url : str_slice(e->q.url, 0, (size_t)q), &n)) {
+		return n;
+	}
+	return body_size(e);
+}
+
+static bool must_gather(const struct errand *e)
+{
+	return e->is_outsourced && e->echo_n > (uint64_t)e->q.body_size;
+}
+
+static void echo_pump(struct later *w)
+{
+	struct errand *e = container_of(w, struct errand, echo_work);
+
+	while (e->state == ERRAND_RUNNING && e->echo_left > 0 && !e->reply.is_paused) {
+		size_t at = (size_t)((e->echo_n - e->echo_left) % e->body.n);
+		struct str piece = str_slice(buf_str(&e->body), at,
+					     (size_t)MIN(e->echo_left, (uint64_t)ECHO_STEP));
+
+		e->echo_left -= piece.n;
+		errand_reply_data(e, piece);
+	}
+	if (e->state == ERRAND_RUNNING && e->echo_left == 0 && !e->reply.ended) {
+		errand_reply_end(e);
+	}
+}
+
+static void echo_begin(struct errand *e)
+{
+	e->echo_left = e->echo_n;
+	errand_reply_begin(e, 200, NULL, (int64_t)e->echo_n);
+}
+
+static void echo_start(struct errand *e)
+{
+	e->reached_target = true;
+	if (!str_eq(e->q.method, STR("POST")) || body_size(e) == 0) {
+		errand_fetch_cancel(e);
+		errand_reply_begin(e, 204, NULL, 0);
+		errand_reply_end(e);
+		return;
+	}
+	e->echo_n = wanted(e);
+	if (e->echo_n > ECHO_BYTES_MAX || (must_gather(e) && e->q.body_size > ECHO_REPEAT_MAX)) {
+		errand_fail(e, 400);
+		return;
+	}
+	if (must_gather(e)) {
+		return;
+	}
+	echo_begin(e);
+	if (!e->is_outsourced) {
+		echo_pump(&e->echo_work);
+	}
+}
+
+static void echo_on_body(struct errand *e, struct str data)
+{
+	if (must_gather(e)) {
+		buf_put(&e->body, data);
+		return;
+	}
+	data = str_slice(data, 0, (size_t)MIN(e->echo_left, (uint64_t)data.n));
+	e->echo_left -= data.n;
+	if (data.n > 0) {
+		errand_reply_data(e, data);
+	}
+}
+
+static void echo_on_body_end(struct errand *e)
+{
+	if (must_gather(e)) {
+		e->is_outsourced = false;
+		echo_begin(e);
+		echo_pump(&e->echo_work);
+	} else {
+		errand_reply_end(e);
+	}
+}
+
+static void echo_pause(struct errand *e)
+{
+	errand_fetch_pause(e);
+}
+
+static void echo_resume(struct errand *e)
+{
+	if (e->is_outsourced) {
+		errand_fetch_resume(e);
+	} else {
+		loop_later(e->c->loop, &e->echo_work, echo_pump);
+	}
+}
+
+static void echo_cancel(struct errand *e)
+{
+	later_cancel(&e->echo_work);
+}
+
+const struct errand_ops errand_echo_ops = {
+	.start = echo_start,
+	.on_body = echo_on_body,
+	.on_body_end = echo_on_body_end,
+	.pause = echo_pause,
+	.resume = echo_resume,
+	.cancel = echo_cancel,
+};

@@ -1,0 +1,118 @@
+/*
+ * The client-to-server half of server-sent events and long polling: one POST at a
+ * time, with all records that came up since the one before.
+ */
+#include "connector/connector_int.h"
+
+static void flush(struct link *l);
+
+static void on_posted(void *arg, const struct http_fetch_result *r)
+{
+	struct link *l = arg;
+	struct link_post *p = &l->post;
+
+	p->fetch = NULL;
+	if (p->sending.cap > STREAM_HIGH_WATER) {
+		buf_free(&p->sending);
+	}
+	buf_clear(&p->sending);
+	if (r->err != ERR_OK || r->status < 200 || r->status > 299) {
+		if (p->when_sent) {
+			link_poll_ops.abort(l);
+		} else {
+			link_lost(l, r->err == ERR_OK ? ERR_IO : r->err, r->status);
+		}
+		return;
+	}
+	if (p->next.n == 0 && l->state == LINK_OPEN) {
+		link_drained(l);
+	}
+	if (p->next.n > 0 || p->when_sent) {
+		flush(l);
+	}
+}
+
+static void post(struct link *l, struct str authorization)
+{
+	struct link_post *p = &l->post;
+	struct http_header headers[LINK_HEADERS];
+	struct arena a;
+	struct buf swap = p->sending;
+
+	p->sending = p->next;
+	p->next = swap;
+	arena_init(&a, 0);
+	struct http_call_spec spec = link_call(
+		l, &a, STR("POST"), authorization,
+		(struct http_header){STR("Content-Type"), STR("text/plain;charset=UTF-8")},
+		headers);
+
+	spec.body_kind = HTTP_CALL_MEM;
+	spec.body = buf_str(&p->sending);
+	spec.idle_timeout_ms = LINK_TIMEOUT_MS;
+	p->fetch = http_fetch_start(l->c->http, &spec, 4096, on_posted, l);
+	arena_fini(&a);
+}
+
+static void on_post_grant(struct grant_wait *w, enum err e, struct str authorization)
+{
+	struct link *l = container_of(w, struct link, post.grant);
+
+	if (e != ERR_OK) {
+		link_lost(l, e, 0);
+	} else {
+		post(l, authorization);
+	}
+}
+
+static void flush(struct link *l)
+{
+	struct link_post *p = &l->post;
+
+	if (p->fetch || list_is_linked(&p->grant.node)) {
+		return;
+	}
+	if (p->next.n > 0) {
+		grant_get(&l->c->grant, &p->grant, on_post_grant);
+	} else if (p->when_sent) {
+		void (*fn)(struct link *) = p->when_sent;
+
+		p->when_sent = NULL;
+		fn(l);
+	}
+}
+
+static void on_work(struct later *w)
+{
+	flush(container_of(w, struct link, post.work));
+}
+
+struct buf *link_post_begin(struct link *l)
+{
+	return &l->post.next;
+}
+
+void link_post_send(struct link *l)
+{
+	loop_later(l->c->loop, &l->post.work, on_work);
+}
+
+size_t link_post_pending(const struct link *l)
+{
+	return l->post.next.n + l->post.sending.n;
+}
+
+void link_post_abort(struct link *l)
+{
+	struct link_post *p = &l->post;
+
+	grant_cancel(&p->grant);
+	later_cancel(&p->work);
+	if (p->fetch) {
+		http_fetch_cancel(p->fetch);
+		p->fetch = NULL;
+	}
+	p->when_sent = NULL;
+	buf_free(&p->next);
+	buf_free(&p->sending);
+}
