@@ -129,7 +129,7 @@ static void refuse_handshake(struct hub_conn *c, const char *error)
 	json_key(&w, STR("error"));
 	json_put_str(&w, str_c(error));
 	json_end_object(&w);
-	buf_putc(w.out, RECORD_END);
+	buf_putc(w.out, RECORDS_END);
 	c->transport->send(c);
 	hub_close(c, HUB_SILENT);
 }
@@ -170,7 +170,7 @@ struct hub_conn *hub_new(struct relay_loop *rl, const struct hub_visitor *v)
 	random_name(c->id, (uint8_t)rl->index);
 	random_name(c->token, (uint8_t)rl->index);
 	list_init(&c->in_flight);
-	record_init(&c->records, (size_t)rl->epoch->config->message_max);
+	records_init(&c->records, (size_t)rl->epoch->config->message_max);
 	c->tenant = tenant_get(rl, c->visitor.tenant_key);
 	tenant_use(c->tenant);
 	(void)map_set(&rl->conns, hub_token(c), c);
@@ -274,8 +274,8 @@ void hub_feed(struct hub_conn *c, struct str data)
 	enum err e = ERR_OK;
 
 	hub_heard(c);
-	record_feed(&c->records, data);
-	while (c->state != HUB_CLOSED && (e = record_next(&c->records, &record)) == ERR_OK) {
+	records_feed(&c->records, data);
+	while (c->state != HUB_CLOSED && (e = records_next(&c->records, &record)) == ERR_OK) {
 		arena_reset(&c->rl->arena);
 		if (c->state == HUB_HANDSHAKE) {
 			on_handshake(c, record);
@@ -346,7 +346,7 @@ static void conn_free(struct grave *g)
 {
 	struct hub_conn *c = container_of(g, struct hub_conn, grave);
 
-	record_fini(&c->records);
+	records_fini(&c->records);
 	arena_fini(&c->arena);
 	mem_free(c);
 }

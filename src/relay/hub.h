@@ -19,8 +19,8 @@
  */
 #pragma once
 #include "http/server.h"
-#include "relay/record.h"
 #include "relay/request.h"
+#include "ws/records.h"
 
 #define HUB_TOKEN_LEN 22 /* 16 bytes in base64url */
 #define HUB_ATTACH_MS 15000
@@ -65,7 +65,7 @@ struct hub_conn {
 	const struct transport_ops *transport; /* NULL while WAITING */
 	void *link;			       /* of the transport */
 	size_t mark;			       /* of the transport: message being built */
-	struct record_reader records;
+	struct records records;
 	bool is_reserved; /* a transport is on its way */
 
 	struct timer timer;

@@ -314,5 +314,5 @@ void hub_write_completion(struct buf *out, struct str invocation_id, struct str 
 		json_put_null(&w);
 	}
 	json_end_object(&w);
-	buf_putc(out, RECORD_END);
+	buf_putc(out, RECORDS_END);
 }
