@@ -258,7 +258,7 @@ static void cancel_all(struct list *l)
 	struct list_node *n;
 
 	while ((n = list_first(l))) {
-		errand_cancel(container_of(n, struct errand, node));
+		trip_cancel(container_of(n, struct trip, node));
 	}
 }
 
@@ -297,7 +297,7 @@ static void free_spare(struct connector *c)
 	struct list_node *n;
 
 	while ((n = list_pop(&c->spare))) {
-		errand_free(container_of(n, struct errand, node));
+		trip_free(container_of(n, struct trip, node));
 	}
 }
 

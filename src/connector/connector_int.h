@@ -5,12 +5,12 @@
  *   grant.c          the access token
  *   link.c           one connection to the server, over any transport
  *   link_ws.c, link_sse.c, link_poll.c, link_post.c   the transports
- *   errand.c         one request, from its record to its end
- *   errand_body.c    its body, where that is to be fetched
- *   errand_web.c, errand_builtin.c                    the targets
- *   errand_reply.c   its response: gathered or uploaded, then delivered
+ *   trip.c         one request, from its record to its end
+ *   trip_body.c    its body, where that is to be fetched
+ *   trip_web.c, trip_builtin.c                    the targets
+ *   trip_reply.c   its response: gathered or uploaded, then delivered
  *
- * Who holds whom: the connector has its links and all errands. An errand remembers
+ * Who holds whom: the connector has its links and all trips. A trip remembers
  * the link that brought it, as a preference only: links live as long as the connector.
  */
 #pragma once
@@ -75,7 +75,7 @@ enum link_state {
 	LINK_STATES,
 };
 
-struct errand;
+struct trip;
 struct link;
 
 struct link_ops {
@@ -177,25 +177,25 @@ struct http_call_spec link_call(struct link *l, struct arena *a, struct str meth
 				struct http_header headers[LINK_HEADERS]);
 #define LINK_TIMEOUT_MS 15000
 
-/* ---- requests (errand.c) ---- */
+/* ---- requests (trip.c) ---- */
 
-enum errand_state { ERRAND_WAITING, ERRAND_RUNNING, ERRAND_DONE };
+enum trip_state { TRIP_WAITING, TRIP_RUNNING, TRIP_DONE };
 
-#define ERRAND_INLINE_MAX 16384
+#define TRIP_INLINE_MAX 16384
 
-struct errand_ops {
+struct trip_ops {
 	/* The body is in `body`, or comes in pieces when `is_outsourced`. */
-	void (*start)(struct errand *e);
-	void (*on_body)(struct errand *e, struct str data);
-	void (*on_body_end)(struct errand *e);
+	void (*start)(struct trip *e);
+	void (*on_body)(struct trip *e, struct str data);
+	void (*on_body_end)(struct trip *e);
 	/* The response is (no longer) taken slower than it comes. */
-	void (*pause)(struct errand *e);
-	void (*resume)(struct errand *e);
-	void (*cancel)(struct errand *e);
+	void (*pause)(struct trip *e);
+	void (*resume)(struct trip *e);
+	void (*cancel)(struct trip *e);
 };
 
 /* The response on its way to the server. */
-struct errand_reply {
+struct trip_reply {
 	bool ended;	/* the target has given all */
 	bool is_upload; /* else gathered in `data` */
 	bool is_paused;
@@ -211,16 +211,16 @@ struct errand_reply {
 	struct http_call *call;
 };
 
-struct errand {
+struct trip {
 	struct connector *c;
 	struct list_node node; /* c->running, c->waiting or c->spare */
 	struct grave grave;
-	enum errand_state state;
+	enum trip_state state;
 	struct arena arena;
 	struct link *link;
 	struct target_set *targets;
 	const struct target *target;
-	const struct errand_ops *ops;
+	const struct trip_ops *ops;
 	struct wire_request q;
 	struct http_headers headers; /* for the target */
 	bool is_outsourced;
@@ -230,61 +230,60 @@ struct errand {
 	int64_t start_wall_ms; /* tracing */
 	uint64_t start_ns;
 	struct buf body; /* inline */
-	/* errand_body.c */
+	/* trip_body.c */
 	struct grant_wait fetch_grant;
 	struct http_call *fetch;
 	uint64_t fetched;
 	bool fetch_retried;
 	bool fetch_done;
-	/* errand_web.c */
+	/* trip_web.c */
 	struct http_call *call;
 	struct str method;
 	struct uri uri;
 	struct str path_query;
 	unsigned redirects;
 	uint64_t deadline_ms;
-	/* errand_builtin.c: echo */
+	/* trip_builtin.c: echo */
 	uint64_t echo_n;
 	uint64_t echo_left;
 	struct later echo_work;
-	/* errand_reply.c */
-	struct errand_reply reply;
+	/* trip_reply.c */
+	struct trip_reply reply;
 };
 
-/* An errand to read a record into: its arena is empty. Then errand_take or errand_put_back. */
-struct errand *errand_get(struct connector *c);
-void errand_put_back(struct errand *e);
+/* A trip to read a record into: its arena is empty. Then trip_take or trip_put_back. */
+struct trip *trip_get(struct connector *c);
+void trip_put_back(struct trip *e);
 /* `q` is filled, its strings are in the arena. */
-void errand_take(struct errand *e, struct link *from);
-void errand_run_waiting(struct connector *c);
+void trip_take(struct trip *e, struct link *from);
+void trip_run_waiting(struct connector *c);
 /* Gives up whatever it does; the response is `status`, made by us. */
-void errand_fail(struct errand *e, int status);
+void trip_fail(struct trip *e, int status);
 /* Everything is done. */
-void errand_end(struct errand *e);
+void trip_end(struct trip *e);
 /* Without a response. */
-void errand_cancel(struct errand *e);
-void errand_free(struct errand *e);
-void errand_acknowledge(struct errand *e);
+void trip_cancel(struct trip *e);
+void trip_free(struct trip *e);
+void trip_acknowledge(struct trip *e);
 /* For transfers to and from the server. */
-struct http_call_spec errand_server_call(struct errand *e, const struct uri *base,
-					 struct str suffix, struct str authorization,
-					 struct http_header *headers);
+struct http_call_spec trip_server_call(struct trip *e, const struct uri *base, struct str suffix,
+				       struct str authorization, struct http_header *headers);
 
-extern const struct errand_ops errand_web_ops, errand_ping_ops, errand_echo_ops;
+extern const struct trip_ops trip_web_ops, trip_ping_ops, trip_echo_ops;
 
-/* errand_body.c */
-void errand_fetch(struct errand *e);
-void errand_fetch_cancel(struct errand *e);
-void errand_fetch_pause(struct errand *e);
-void errand_fetch_resume(struct errand *e);
+/* trip_body.c */
+void trip_fetch(struct trip *e);
+void trip_fetch_cancel(struct trip *e);
+void trip_fetch_pause(struct trip *e);
+void trip_fetch_resume(struct trip *e);
 
-/* errand_reply.c; each may end the errand: look at its state afterwards. */
-void errand_reply_begin(struct errand *e, int status, const struct http_headers *headers,
-			int64_t length);
-void errand_reply_data(struct errand *e, struct str data);
-void errand_reply_end(struct errand *e);
-void errand_reply_cancel(struct errand *e);
-void errand_reply_failure(struct errand *e, int status);
+/* trip_reply.c; each may end the trip: look at its state afterwards. */
+void trip_reply_begin(struct trip *e, int status, const struct http_headers *headers,
+		      int64_t length);
+void trip_reply_data(struct trip *e, struct str data);
+void trip_reply_end(struct trip *e);
+void trip_reply_cancel(struct trip *e);
+void trip_reply_failure(struct trip *e, int status);
 
 /* ---- the connector ---- */
 

@@ -444,13 +444,13 @@ static void on_close_record(struct link *l, const struct wire_record *r)
 	}
 }
 
-/* True when the errand was used up. */
-static bool on_record(struct link *l, struct errand *e, const struct wire_record *r)
+/* True when the trip was used up. */
+static bool on_record(struct link *l, struct trip *e, const struct wire_record *r)
 {
 	switch (r->kind) {
 	case WIRE_REQUEST:
 		e->q = r->request;
-		errand_take(e, l);
+		trip_take(e, l);
 		return true;
 	case WIRE_CONFIGURE:
 		connector_configure(l->c, &r->configure);
@@ -472,20 +472,20 @@ static bool on_record(struct link *l, struct errand *e, const struct wire_record
 	return false;
 }
 
-/* A record is read into the memory of an errand, which is what nearly all become. */
+/* A record is read into the memory of a trip, which is what nearly all become. */
 static void take_record(struct link *l, struct str record)
 {
-	struct errand *e = errand_get(l->c);
+	struct trip *e = trip_get(l->c);
 	struct wire_record r;
 
 	if (wire_parse(&e->arena, str_dup(&e->arena, record), &r) != ERR_OK) {
-		errand_put_back(e);
+		trip_put_back(e);
 		end_open(l, LINK_END_ERROR, "the server sent no proper record");
 		return;
 	}
 	l->was_useful = true;
 	if (!on_record(l, e, &r)) {
-		errand_put_back(e);
+		trip_put_back(e);
 	}
 }
 

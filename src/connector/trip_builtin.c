@@ -6,12 +6,12 @@
 #define ECHO_REPEAT_MAX ((int64_t)16 << 20)
 #define ECHO_STEP ((size_t)64 << 10)
 
-static void ignore(struct errand *e)
+static void ignore(struct trip *e)
 {
 	(void)e;
 }
 
-static void ignore_body(struct errand *e, struct str data)
+static void ignore_body(struct trip *e, struct str data)
 {
 	(void)e;
 	(void)data;
@@ -19,22 +19,22 @@ static void ignore_body(struct errand *e, struct str data)
 
 /* ---- ping ---- */
 
-static void ping_start(struct errand *e)
+static void ping_start(struct trip *e)
 {
 	static struct http_header type = {STR_INIT("Content-Type"), STR_INIT("text/plain")};
 	const struct http_headers headers = {&type, 1, 1};
 
 	if (!str_eq(e->q.method, STR("GET"))) {
-		errand_fail(e, 404);
+		trip_fail(e, 404);
 		return;
 	}
 	e->reached_target = true;
-	errand_reply_begin(e, 200, &headers, 4);
-	errand_reply_data(e, STR("PONG"));
-	errand_reply_end(e);
+	trip_reply_begin(e, 200, &headers, 4);
+	trip_reply_data(e, STR("PONG"));
+	trip_reply_end(e);
 }
 
-const struct errand_ops errand_ping_ops = {
+const struct trip_ops trip_ping_ops = {
 	.start = ping_start,
 	.on_body = ignore_body,
 	.on_body_end = ignore,
@@ -45,13 +45,13 @@ const struct errand_ops errand_ping_ops = {
 
 /* ---- echo ---- */
 
-static uint64_t body_size(const struct errand *e)
+static uint64_t body_size(const struct trip *e)
 {
 	return e->is_outsourced ? (uint64_t)e->q.body_size : e->body.n;
 }
 
 /* "5" and "5?x": the body repeated or cut to that many bytes. */
-static uint64_t wanted(const struct errand *e)
+static uint64_t wanted(const struct trip *e)
 {
 	ptrdiff_t q = str_index(e->q.url, '?');
 	uint64_t n;
@@ -62,46 +62,46 @@ static uint64_t wanted(const struct errand *e)
 	return body_size(e);
 }
 
-static bool must_gather(const struct errand *e)
+static bool must_gather(const struct trip *e)
 {
 	return e->is_outsourced && e->echo_n > (uint64_t)e->q.body_size;
 }
 
 static void echo_pump(struct later *w)
 {
-	struct errand *e = container_of(w, struct errand, echo_work);
+	struct trip *e = container_of(w, struct trip, echo_work);
 
-	while (e->state == ERRAND_RUNNING && e->echo_left > 0 && !e->reply.is_paused) {
+	while (e->state == TRIP_RUNNING && e->echo_left > 0 && !e->reply.is_paused) {
 		size_t at = (size_t)((e->echo_n - e->echo_left) % e->body.n);
 		struct str piece = str_slice(buf_str(&e->body), at,
 					     (size_t)MIN(e->echo_left, (uint64_t)ECHO_STEP));
 
 		e->echo_left -= piece.n;
-		errand_reply_data(e, piece);
+		trip_reply_data(e, piece);
 	}
-	if (e->state == ERRAND_RUNNING && e->echo_left == 0 && !e->reply.ended) {
-		errand_reply_end(e);
+	if (e->state == TRIP_RUNNING && e->echo_left == 0 && !e->reply.ended) {
+		trip_reply_end(e);
 	}
 }
 
-static void echo_begin(struct errand *e)
+static void echo_begin(struct trip *e)
 {
 	e->echo_left = e->echo_n;
-	errand_reply_begin(e, 200, NULL, (int64_t)e->echo_n);
+	trip_reply_begin(e, 200, NULL, (int64_t)e->echo_n);
 }
 
-static void echo_start(struct errand *e)
+static void echo_start(struct trip *e)
 {
 	e->reached_target = true;
 	if (!str_eq(e->q.method, STR("POST")) || body_size(e) == 0) {
-		errand_fetch_cancel(e);
-		errand_reply_begin(e, 204, NULL, 0);
-		errand_reply_end(e);
+		trip_fetch_cancel(e);
+		trip_reply_begin(e, 204, NULL, 0);
+		trip_reply_end(e);
 		return;
 	}
 	e->echo_n = wanted(e);
 	if (e->echo_n > ECHO_BYTES_MAX || (must_gather(e) && e->q.body_size > ECHO_REPEAT_MAX)) {
-		errand_fail(e, 400);
+		trip_fail(e, 400);
 		return;
 	}
 	if (must_gather(e)) {
@@ -113,7 +113,7 @@ static void echo_start(struct errand *e)
 	}
 }
 
-static void echo_on_body(struct errand *e, struct str data)
+static void echo_on_body(struct trip *e, struct str data)
 {
 	if (must_gather(e)) {
 		buf_put(&e->body, data);
@@ -122,41 +122,41 @@ static void echo_on_body(struct errand *e, struct str data)
 	data = str_slice(data, 0, (size_t)MIN(e->echo_left, (uint64_t)data.n));
 	e->echo_left -= data.n;
 	if (data.n > 0) {
-		errand_reply_data(e, data);
+		trip_reply_data(e, data);
 	}
 }
 
-static void echo_on_body_end(struct errand *e)
+static void echo_on_body_end(struct trip *e)
 {
 	if (must_gather(e)) {
 		e->is_outsourced = false;
 		echo_begin(e);
 		echo_pump(&e->echo_work);
 	} else {
-		errand_reply_end(e);
+		trip_reply_end(e);
 	}
 }
 
-static void echo_pause(struct errand *e)
+static void echo_pause(struct trip *e)
 {
-	errand_fetch_pause(e);
+	trip_fetch_pause(e);
 }
 
-static void echo_resume(struct errand *e)
+static void echo_resume(struct trip *e)
 {
 	if (e->is_outsourced) {
-		errand_fetch_resume(e);
+		trip_fetch_resume(e);
 	} else {
 		loop_later(e->c->loop, &e->echo_work, echo_pump);
 	}
 }
 
-static void echo_cancel(struct errand *e)
+static void echo_cancel(struct trip *e)
 {
 	later_cancel(&e->echo_work);
 }
 
-const struct errand_ops errand_echo_ops = {
+const struct trip_ops trip_echo_ops = {
 	.start = echo_start,
 	.on_body = echo_on_body,
 	.on_body_end = echo_on_body_end,

@@ -1,7 +1,7 @@
 /*
  * One request: waits for its turn, gets its body, runs its target, gives a response.
  *
- * Errands are kept for reuse with the memory that they hold, so that an ordinary
+ * Trips are kept for reuse with the memory that they hold, so that an ordinary
  * request allocates nothing. One that is done is buried: code that called something
  * that may have ended it only has to look at its state.
  */
@@ -17,22 +17,22 @@
 
 /* ---- memory ---- */
 
-struct errand *errand_get(struct connector *c)
+struct trip *trip_get(struct connector *c)
 {
 	struct list_node *n = list_pop(&c->spare);
-	struct errand *e;
+	struct trip *e;
 
 	if (n) {
 		c->n_spare--;
-		return container_of(n, struct errand, node);
+		return container_of(n, struct trip, node);
 	}
-	e = MEM_NEW(struct errand);
+	e = MEM_NEW(struct trip);
 	e->c = c;
 	arena_init(&e->arena, 0);
 	return e;
 }
 
-void errand_free(struct errand *e)
+void trip_free(struct trip *e)
 {
 	target_set_unref(&e->targets);
 	buf_free(&e->body);
@@ -49,12 +49,12 @@ static void trim(struct buf *b)
 	buf_clear(b);
 }
 
-void errand_put_back(struct errand *e)
+void trip_put_back(struct trip *e)
 {
 	struct connector *c = e->c;
 
 	if (c->closed || c->n_spare >= SPARE_MAX) {
-		errand_free(e);
+		trip_free(e);
 		return;
 	}
 	trim(&e->body);
@@ -64,7 +64,7 @@ void errand_put_back(struct errand *e)
 	struct arena arena = e->arena;
 	struct buf body = e->body, data = e->reply.data;
 
-	*e = (struct errand){.c = c, .arena = arena, .body = body};
+	*e = (struct trip){.c = c, .arena = arena, .body = body};
 	e->reply.data = data;
 	list_push_front(&c->spare, &e->node);
 	c->n_spare++;
@@ -72,15 +72,15 @@ void errand_put_back(struct errand *e)
 
 static void on_buried(struct grave *g)
 {
-	struct errand *e = container_of(g, struct errand, grave);
+	struct trip *e = container_of(g, struct trip, grave);
 
 	target_set_unref(&e->targets);
-	errand_put_back(e);
+	trip_put_back(e);
 }
 
 /* ---- acknowledgement (RelayServer 9.1) ---- */
 
-void errand_acknowledge(struct errand *e)
+void trip_acknowledge(struct trip *e)
 {
 	struct connector *c = e->c;
 
@@ -95,73 +95,73 @@ void errand_acknowledge(struct errand *e)
 
 /* ---- the end ---- */
 
-static void leave_list(struct errand *e)
+static void leave_list(struct trip *e)
 {
 	struct connector *c = e->c;
 
 	list_remove(&e->node);
-	if (e->state == ERRAND_WAITING) {
+	if (e->state == TRIP_WAITING) {
 		c->n_waiting--;
-	} else if (e->state == ERRAND_RUNNING) {
+	} else if (e->state == TRIP_RUNNING) {
 		c->n_running--;
 	}
 }
 
 static void on_room(struct later *w)
 {
-	errand_run_waiting(container_of(w, struct connector, work));
+	trip_run_waiting(container_of(w, struct connector, work));
 }
 
-void errand_end(struct errand *e)
+void trip_end(struct trip *e)
 {
 	struct connector *c = e->c;
 
-	ASSERT(e->state != ERRAND_DONE);
+	ASSERT(e->state != TRIP_DONE);
 	leave_list(e);
-	e->state = ERRAND_DONE;
+	e->state = TRIP_DONE;
 	if (c->n_waiting > 0) {
 		loop_later(c->loop, &c->work, on_room);
 	}
 	loop_bury(c->loop, &e->grave, on_buried);
 }
 
-static void give_up(struct errand *e)
+static void give_up(struct trip *e)
 {
 	if (e->ops) {
 		e->ops->cancel(e);
 	}
-	errand_fetch_cancel(e);
-	errand_reply_cancel(e);
+	trip_fetch_cancel(e);
+	trip_reply_cancel(e);
 }
 
-void errand_fail(struct errand *e, int status)
+void trip_fail(struct trip *e, int status)
 {
-	if (e->state == ERRAND_DONE) {
+	if (e->state == TRIP_DONE) {
 		return;
 	}
 	log_debug("connector", "request failed", LOG_STR("target", e->q.target),
 		  LOG_INT("status", status));
 	give_up(e);
-	errand_reply_failure(e, status);
+	trip_reply_failure(e, status);
 }
 
-void errand_cancel(struct errand *e)
+void trip_cancel(struct trip *e)
 {
 	give_up(e);
 	leave_list(e);
-	e->state = ERRAND_DONE;
-	errand_free(e);
+	e->state = TRIP_DONE;
+	trip_free(e);
 }
 
 /* ---- the start ---- */
 
-static const struct errand_ops *const ops_by_type[] = {
-	[TARGET_WEB] = &errand_web_ops,
-	[TARGET_PING] = &errand_ping_ops,
-	[TARGET_ECHO] = &errand_echo_ops,
+static const struct trip_ops *const ops_by_type[] = {
+	[TARGET_WEB] = &trip_web_ops,
+	[TARGET_PING] = &trip_ping_ops,
+	[TARGET_ECHO] = &trip_echo_ops,
 };
 
-static void begin_clock(struct errand *e)
+static void begin_clock(struct trip *e)
 {
 	e->q.trace = e->q.trace || e->c->trace;
 	if (e->q.trace) {
@@ -170,35 +170,35 @@ static void begin_clock(struct errand *e)
 	}
 }
 
-static void run(struct errand *e)
+static void run(struct trip *e)
 {
 	e->target = target_find(e->targets, e->q.target);
 	if (!e->target) {
-		errand_fail(e, 404);
+		trip_fail(e, 404);
 		return;
 	}
 	if (!http_is_token(e->q.method) ||
 	    (e->q.body.n > 0 && base64_decode(&e->body, e->q.body) != ERR_OK)) {
-		errand_fail(e, 400);
+		trip_fail(e, 400);
 		return;
 	}
 	begin_clock(e);
 	e->ops = ops_by_type[e->target->type];
 	if (e->is_outsourced) {
-		errand_fetch(e);
+		trip_fetch(e);
 		return;
 	}
 	if (e->q.ack_mode == WIRE_ACK_RECEIVED) {
-		errand_acknowledge(e);
+		trip_acknowledge(e);
 	}
 	e->ops->start(e);
 }
 
-static void enter_running(struct errand *e)
+static void enter_running(struct trip *e)
 {
 	struct connector *c = e->c;
 
-	e->state = ERRAND_RUNNING;
+	e->state = TRIP_RUNNING;
 	list_push(&c->running, &e->node);
 	c->n_running++;
 }
@@ -210,7 +210,7 @@ static bool may_run(const struct connector *c)
 	return max == 0 || c->n_running < max;
 }
 
-void errand_take(struct errand *e, struct link *from)
+void trip_take(struct trip *e, struct link *from)
 {
 	struct connector *c = e->c;
 	bool is_full = c->n_running + c->n_waiting >= c->config.requests_max;
@@ -221,21 +221,21 @@ void errand_take(struct errand *e, struct link *from)
 	e->targets = target_set_ref(c->targets);
 	if (c->draining || is_full) {
 		enter_running(e);
-		errand_fail(e, 503);
+		trip_fail(e, 503);
 	} else if (may_run(c) && c->n_waiting == 0) {
 		enter_running(e);
 		run(e);
 	} else {
-		e->state = ERRAND_WAITING;
+		e->state = TRIP_WAITING;
 		list_push(&c->waiting, &e->node);
 		c->n_waiting++;
 	}
 }
 
-void errand_run_waiting(struct connector *c)
+void trip_run_waiting(struct connector *c)
 {
 	while (c->n_waiting > 0 && may_run(c)) {
-		struct errand *e = container_of(list_pop(&c->waiting), struct errand, node);
+		struct trip *e = container_of(list_pop(&c->waiting), struct trip, node);
 
 		c->n_waiting--;
 		enter_running(e);
@@ -245,9 +245,8 @@ void errand_run_waiting(struct connector *c)
 
 /* ---- transfers to and from the server ---- */
 
-struct http_call_spec errand_server_call(struct errand *e, const struct uri *base,
-					 struct str suffix, struct str authorization,
-					 struct http_header *headers)
+struct http_call_spec trip_server_call(struct trip *e, const struct uri *base, struct str suffix,
+				       struct str authorization, struct http_header *headers)
 {
 	char id[GUID_N_LEN];
 	size_t n = 0;

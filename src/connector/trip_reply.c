@@ -16,7 +16,7 @@ static void on_grant(struct grant_wait *w, enum err err, struct str authorizatio
 
 /* ---- Deliver ---- */
 
-static void add(struct errand *e, struct str name, struct str value)
+static void add(struct trip *e, struct str name, struct str value)
 {
 	http_header_set(&e->arena, &e->reply.headers, name, value);
 }
@@ -31,7 +31,7 @@ static struct str duration_text(struct arena *a, uint64_t ns)
 		       s % 60, ticks % 10000000);
 }
 
-static void add_trace(struct errand *e, uint64_t ns)
+static void add_trace(struct trip *e, uint64_t ns)
 {
 	static const struct guid none;
 	char date[CLOCK_HTTP_DATE_LEN + 1];
@@ -50,17 +50,17 @@ static void add_trace(struct errand *e, uint64_t ns)
 }
 
 /* The server may forget its copy of the request now. */
-static void acknowledge_end(struct errand *e)
+static void acknowledge_end(struct trip *e)
 {
 	switch (e->q.ack_mode) {
 	case WIRE_ACK_RECEIVED:
 	case WIRE_ACK_FINISHED:
-		errand_acknowledge(e);
+		trip_acknowledge(e);
 		break;
 	case WIRE_ACK_MANUAL:
 		/* Nobody else knows of it. */
 		if (!e->reached_target) {
-			errand_acknowledge(e);
+			trip_acknowledge(e);
 		}
 		break;
 	default:
@@ -68,13 +68,13 @@ static void acknowledge_end(struct errand *e)
 	}
 }
 
-static void deliver(struct errand *e, struct wire_response *w)
+static void deliver(struct trip *e, struct wire_response *w)
 {
 	struct connector *c = e->c;
 
 	acknowledge_end(e);
 	if (e->q.discard) {
-		errand_end(e);
+		trip_end(e);
 		return;
 	}
 	w->id = e->q.id;
@@ -90,12 +90,12 @@ static void deliver(struct errand *e, struct wire_response *w)
 	w->headers = &e->reply.headers;
 	wire_write_deliver(connector_invoke_begin(c, e->link), w);
 	connector_invoke_end(c, e->expires_ms);
-	errand_end(e);
+	trip_end(e);
 }
 
-static void deliver_reply(struct errand *e)
+static void deliver_reply(struct trip *e)
 {
-	struct errand_reply *r = &e->reply;
+	struct trip_reply *r = &e->reply;
 	struct wire_response w = {
 		.status = r->status,
 		.body_size = r->n,
@@ -105,7 +105,7 @@ static void deliver_reply(struct errand *e)
 	deliver(e, &w);
 }
 
-void errand_reply_failure(struct errand *e, int status)
+void trip_reply_failure(struct trip *e, int status)
 {
 	struct wire_response w = {.status = status, .failed = true};
 
@@ -115,7 +115,7 @@ void errand_reply_failure(struct errand *e, int status)
 
 /* ---- upload ---- */
 
-static void pause_target(struct errand *e)
+static void pause_target(struct trip *e)
 {
 	if (!e->reply.is_paused) {
 		e->reply.is_paused = true;
@@ -123,7 +123,7 @@ static void pause_target(struct errand *e)
 	}
 }
 
-static void resume_target(struct errand *e)
+static void resume_target(struct trip *e)
 {
 	if (e->reply.is_paused) {
 		e->reply.is_paused = false;
@@ -132,9 +132,9 @@ static void resume_target(struct errand *e)
 }
 
 /* Our token is no longer good; nothing is lost as long as all can be sent again. */
-static void retry(struct errand *e)
+static void retry(struct trip *e)
 {
-	struct errand_reply *r = &e->reply;
+	struct trip_reply *r = &e->reply;
 
 	http_call_cancel(r->call);
 	r->call = NULL;
@@ -146,15 +146,15 @@ static void retry(struct errand *e)
 
 static void on_head(struct http_call *call, const struct http_response *h)
 {
-	struct errand *e = http_call_user(call);
-	struct errand_reply *r = &e->reply;
+	struct trip *e = http_call_user(call);
+	struct trip_reply *r = &e->reply;
 
 	if (h->status >= 200 && h->status <= 299) {
 		r->is_taken = true;
 	} else if (h->status == 401 && r->can_replay && !r->retried) {
 		retry(e);
 	} else {
-		errand_fail(e, 502);
+		trip_fail(e, 502);
 	}
 }
 
@@ -166,23 +166,23 @@ static void on_data(struct http_call *call, struct str data)
 
 static void on_end(struct http_call *call)
 {
-	struct errand *e = http_call_user(call);
+	struct trip *e = http_call_user(call);
 
 	e->reply.call = NULL;
 	if (e->reply.is_taken && e->reply.ended) {
 		deliver_reply(e);
 	} else {
-		errand_fail(e, 502);
+		trip_fail(e, 502);
 	}
 }
 
 static void on_fail(struct http_call *call, enum err why)
 {
-	struct errand *e = http_call_user(call);
+	struct trip *e = http_call_user(call);
 
 	(void)why;
 	e->reply.call = NULL;
-	errand_fail(e, 502);
+	trip_fail(e, 502);
 }
 
 static void on_writable(struct http_call *call)
@@ -198,12 +198,12 @@ static const struct http_call_handler handler = {
 	.on_writable = on_writable,
 };
 
-static void start_upload(struct errand *e, struct str authorization)
+static void start_upload(struct trip *e, struct str authorization)
 {
-	struct errand_reply *r = &e->reply;
+	struct trip_reply *r = &e->reply;
 	struct http_header headers[2];
 	struct http_call_spec spec =
-		errand_server_call(e, &e->c->at.response, STR_NULL, authorization, headers);
+		trip_server_call(e, &e->c->at.response, STR_NULL, authorization, headers);
 
 	spec.method = STR("POST");
 	spec.body_kind = r->length < 0 ? HTTP_CALL_CHUNKED : HTTP_CALL_LENGTH;
@@ -219,17 +219,17 @@ static void start_upload(struct errand *e, struct str authorization)
 
 static void on_grant(struct grant_wait *w, enum err err, struct str authorization)
 {
-	struct errand *e = container_of(w, struct errand, reply.grant);
+	struct trip *e = container_of(w, struct trip, reply.grant);
 
 	if (err != ERR_OK) {
-		errand_fail(e, 502);
+		trip_fail(e, 502);
 	} else {
 		start_upload(e, authorization);
 	}
 }
 
 /* Deliver comes long after the target's answer is gone. */
-static void keep_headers(struct errand *e)
+static void keep_headers(struct trip *e)
 {
 	struct http_headers *h = &e->reply.headers;
 
@@ -239,9 +239,9 @@ static void keep_headers(struct errand *e)
 	}
 }
 
-static void open_upload(struct errand *e)
+static void open_upload(struct trip *e)
 {
-	struct errand_reply *r = &e->reply;
+	struct trip_reply *r = &e->reply;
 
 	keep_headers(e);
 	r->is_upload = true;
@@ -250,9 +250,9 @@ static void open_upload(struct errand *e)
 	grant_get(&e->c->grant, &r->grant, on_grant);
 }
 
-static void upload_data(struct errand *e, struct str data)
+static void upload_data(struct trip *e, struct str data)
 {
-	struct errand_reply *r = &e->reply;
+	struct trip_reply *r = &e->reply;
 
 	if (r->can_replay && (!r->call || r->data.n + data.n <= REPLAY_BYTES_MAX)) {
 		buf_put(&r->data, data);
@@ -270,7 +270,7 @@ static void upload_data(struct errand *e, struct str data)
 
 /* ---- what the target gives ---- */
 
-static void copy_headers(struct errand *e, const struct http_headers *from)
+static void copy_headers(struct trip *e, const struct http_headers *from)
 {
 	struct http_headers *h = &e->reply.headers;
 
@@ -282,22 +282,22 @@ static void copy_headers(struct errand *e, const struct http_headers *from)
 	}
 }
 
-void errand_reply_begin(struct errand *e, int status, const struct http_headers *headers,
-			int64_t length)
+void trip_reply_begin(struct trip *e, int status, const struct http_headers *headers,
+		      int64_t length)
 {
-	struct errand_reply *r = &e->reply;
+	struct trip_reply *r = &e->reply;
 
 	r->status = status;
 	r->length = length;
 	copy_headers(e, headers);
-	if (length > ERRAND_INLINE_MAX && !e->q.discard) {
+	if (length > TRIP_INLINE_MAX && !e->q.discard) {
 		open_upload(e);
 	}
 }
 
-void errand_reply_data(struct errand *e, struct str data)
+void trip_reply_data(struct trip *e, struct str data)
 {
-	struct errand_reply *r = &e->reply;
+	struct trip_reply *r = &e->reply;
 
 	if (e->q.discard) {
 		return;
@@ -308,14 +308,14 @@ void errand_reply_data(struct errand *e, struct str data)
 		return;
 	}
 	buf_put(&r->data, data);
-	if (r->data.n > ERRAND_INLINE_MAX) {
+	if (r->data.n > TRIP_INLINE_MAX) {
 		open_upload(e);
 	}
 }
 
-void errand_reply_end(struct errand *e)
+void trip_reply_end(struct trip *e)
 {
-	struct errand_reply *r = &e->reply;
+	struct trip_reply *r = &e->reply;
 
 	r->ended = true;
 	if (!r->is_upload) {
@@ -325,9 +325,9 @@ void errand_reply_end(struct errand *e)
 	}
 }
 
-void errand_reply_cancel(struct errand *e)
+void trip_reply_cancel(struct trip *e)
 {
-	struct errand_reply *r = &e->reply;
+	struct trip_reply *r = &e->reply;
 
 	grant_cancel(&r->grant);
 	if (r->call) {

@@ -4,7 +4,7 @@
 
 #define REDIRECTS_MAX 50
 
-static void send_request(struct errand *e);
+static void send_request(struct trip *e);
 
 /* ---- redirects ---- */
 
@@ -15,7 +15,7 @@ static bool is_redirect(int status)
 }
 
 /* As browsers and .NET do: after 301 and 302 a POST becomes a GET, after 303 all but HEAD. */
-static bool becomes_get(const struct errand *e, int status)
+static bool becomes_get(const struct trip *e, int status)
 {
 	if (status == 303) {
 		return !str_eq(e->method, STR("HEAD")) && !str_eq(e->method, STR("GET"));
@@ -23,7 +23,7 @@ static bool becomes_get(const struct errand *e, int status)
 	return (status == 300 || status == 301 || status == 302) && str_eq(e->method, STR("POST"));
 }
 
-static struct str current_url(struct errand *e)
+static struct str current_url(struct trip *e)
 {
 	struct str origin = uri_origin(&e->arena, &e->uri);
 
@@ -34,7 +34,7 @@ static struct str current_url(struct errand *e)
 		       e->uri.query.p ? "?" : "", STR_ARG(e->uri.query));
 }
 
-static bool read_location(struct errand *e, const struct http_response *r, struct uri *out)
+static bool read_location(struct trip *e, const struct http_response *r, struct uri *out)
 {
 	struct str location = http_header_get(&r->headers, STR("Location"));
 	struct str url;
@@ -43,7 +43,7 @@ static bool read_location(struct errand *e, const struct http_response *r, struc
 	       uri_parse(url, out, NULL) == ERR_OK && (out->tls || !e->uri.tls);
 }
 
-static void drop_body(struct errand *e)
+static void drop_body(struct trip *e)
 {
 	static const struct str names[] = {STR_INIT("Content-Type"), STR_INIT("Content-Encoding"),
 					   STR_INIT("Content-Language"),
@@ -51,7 +51,7 @@ static void drop_body(struct errand *e)
 
 	e->method = STR("GET");
 	buf_clear(&e->body);
-	errand_fetch_cancel(e);
+	trip_fetch_cancel(e);
 	e->is_outsourced = false;
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		(void)http_header_remove(&e->headers, names[i]);
@@ -59,7 +59,7 @@ static void drop_body(struct errand *e)
 }
 
 /* False: the redirection is passed on as it is. */
-static bool follow(struct errand *e, const struct http_response *r)
+static bool follow(struct trip *e, const struct http_response *r)
 {
 	bool gets = becomes_get(e, r->status);
 	struct uri to;
@@ -105,39 +105,39 @@ static int64_t body_length(const struct http_response *r)
 
 static void on_head(struct http_call *call, const struct http_response *r)
 {
-	struct errand *e = http_call_user(call);
+	struct trip *e = http_call_user(call);
 
 	if (!follow(e, r)) {
-		errand_reply_begin(e, r->status, &r->headers, body_length(r));
+		trip_reply_begin(e, r->status, &r->headers, body_length(r));
 	}
 }
 
 static void on_data(struct http_call *call, struct str data)
 {
-	errand_reply_data(http_call_user(call), data);
+	trip_reply_data(http_call_user(call), data);
 }
 
 /* A target may answer before it has taken the whole body. */
 static void on_end(struct http_call *call)
 {
-	struct errand *e = http_call_user(call);
+	struct trip *e = http_call_user(call);
 
 	e->call = NULL;
-	errand_fetch_cancel(e);
-	errand_reply_end(e);
+	trip_fetch_cancel(e);
+	trip_reply_end(e);
 }
 
 static void on_fail(struct http_call *call, enum err why)
 {
-	struct errand *e = http_call_user(call);
+	struct trip *e = http_call_user(call);
 
 	e->call = NULL;
-	errand_fail(e, why == ERR_TIMEOUT ? 504 : 502);
+	trip_fail(e, why == ERR_TIMEOUT ? 504 : 502);
 }
 
 static void on_writable(struct http_call *call)
 {
-	errand_fetch_resume(http_call_user(call));
+	trip_fetch_resume(http_call_user(call));
 }
 
 static const struct http_call_handler handler = {
@@ -150,7 +150,7 @@ static const struct http_call_handler handler = {
 
 /* ---- the request ---- */
 
-static void send_request(struct errand *e)
+static void send_request(struct trip *e)
 {
 	uint64_t now = loop_now_ms(e->c->loop);
 	struct http_call_spec spec = {
@@ -174,13 +174,13 @@ static void send_request(struct errand *e)
 	e->call = http_call_start(e->c->http, &spec, &handler, e);
 }
 
-static void add_header(struct errand *e, struct str name, struct str value)
+static void add_header(struct trip *e, struct str name, struct str value)
 {
 	http_header_set(&e->arena, &e->headers, name, value);
 }
 
 /* Where the target may say that it is done with the request (RelayServer 9.1). */
-static void add_acknowledge_url(struct errand *e)
+static void add_acknowledge_url(struct trip *e)
 {
 	static const struct guid none;
 	const struct guid *origin =
@@ -194,7 +194,7 @@ static void add_acknowledge_url(struct errand *e)
 			   str_ends(base, STR("/")) ? "" : "/", STR_ARG(origin_text), STR_ARG(id)));
 }
 
-static enum err prepare(struct errand *e)
+static enum err prepare(struct trip *e)
 {
 	if (str_eq(e->q.method, STR("CONNECT"))) {
 		return ERR_INVALID;
@@ -212,11 +212,11 @@ static enum err prepare(struct errand *e)
 	return ERR_OK;
 }
 
-static void web_start(struct errand *e)
+static void web_start(struct trip *e)
 {
 	/* A url that would leave the base address, or headers that HTTP cannot carry. */
 	if (prepare(e) != ERR_OK) {
-		errand_fail(e, 400);
+		trip_fail(e, 400);
 		return;
 	}
 	e->reached_target = true;
@@ -226,38 +226,38 @@ static void web_start(struct errand *e)
 	send_request(e);
 }
 
-static void web_on_body(struct errand *e, struct str data)
+static void web_on_body(struct trip *e, struct str data)
 {
 	if (e->call) {
 		http_call_write(e->call, data);
 		if (http_call_pending(e->call) > STREAM_HIGH_WATER) {
-			errand_fetch_pause(e);
+			trip_fetch_pause(e);
 		}
 	}
 }
 
-static void web_on_body_end(struct errand *e)
+static void web_on_body_end(struct trip *e)
 {
 	if (e->call) {
 		http_call_finish(e->call);
 	}
 }
 
-static void web_pause(struct errand *e)
+static void web_pause(struct trip *e)
 {
 	if (e->call) {
 		http_call_pause(e->call);
 	}
 }
 
-static void web_resume(struct errand *e)
+static void web_resume(struct trip *e)
 {
 	if (e->call) {
 		http_call_resume(e->call);
 	}
 }
 
-static void web_cancel(struct errand *e)
+static void web_cancel(struct trip *e)
 {
 	if (e->call) {
 		http_call_cancel(e->call);
@@ -265,7 +265,7 @@ static void web_cancel(struct errand *e)
 	}
 }
 
-const struct errand_ops errand_web_ops = {
+const struct trip_ops trip_web_ops = {
 	.start = web_start,
 	.on_body = web_on_body,
 	.on_body_end = web_on_body_end,

@@ -7,7 +7,7 @@
 static void on_grant(struct grant_wait *w, enum err err, struct str authorization);
 
 /* Our token is no longer good: once more with a new one. */
-static void retry(struct errand *e)
+static void retry(struct trip *e)
 {
 	e->fetch_retried = true;
 	grant_refuse(&e->c->grant);
@@ -16,7 +16,7 @@ static void retry(struct errand *e)
 
 static void on_head(struct http_call *call, const struct http_response *r)
 {
-	struct errand *e = http_call_user(call);
+	struct trip *e = http_call_user(call);
 	bool is_other_size =
 		r->framing == HTTP_BODY_LENGTH && r->content_length != (uint64_t)e->q.body_size;
 
@@ -25,7 +25,7 @@ static void on_head(struct http_call *call, const struct http_response *r)
 		e->fetch = NULL;
 		retry(e);
 	} else if (r->status != 200 || is_other_size) {
-		errand_fail(e, 502);
+		trip_fail(e, 502);
 	} else {
 		e->ops->start(e);
 	}
@@ -33,11 +33,11 @@ static void on_head(struct http_call *call, const struct http_response *r)
 
 static void on_data(struct http_call *call, struct str data)
 {
-	struct errand *e = http_call_user(call);
+	struct trip *e = http_call_user(call);
 
 	e->fetched += data.n;
 	if (e->fetched > (uint64_t)e->q.body_size) {
-		errand_fail(e, 502);
+		trip_fail(e, 502);
 	} else {
 		e->ops->on_body(e, data);
 	}
@@ -45,27 +45,27 @@ static void on_data(struct http_call *call, struct str data)
 
 static void on_end(struct http_call *call)
 {
-	struct errand *e = http_call_user(call);
+	struct trip *e = http_call_user(call);
 
 	e->fetch = NULL;
 	e->fetch_done = true;
 	if (e->fetched != (uint64_t)e->q.body_size) {
-		errand_fail(e, 502);
+		trip_fail(e, 502);
 		return;
 	}
 	if (e->q.ack_mode == WIRE_ACK_RECEIVED) {
-		errand_acknowledge(e);
+		trip_acknowledge(e);
 	}
 	e->ops->on_body_end(e);
 }
 
 static void on_fail(struct http_call *call, enum err why)
 {
-	struct errand *e = http_call_user(call);
+	struct trip *e = http_call_user(call);
 
 	(void)why;
 	e->fetch = NULL;
-	errand_fail(e, 502);
+	trip_fail(e, 502);
 }
 
 static const struct http_call_handler handler = {
@@ -77,14 +77,14 @@ static const struct http_call_handler handler = {
 
 static void on_grant(struct grant_wait *w, enum err err, struct str authorization)
 {
-	struct errand *e = container_of(w, struct errand, fetch_grant);
+	struct trip *e = container_of(w, struct trip, fetch_grant);
 	struct http_header headers[2];
 
 	if (err != ERR_OK) {
-		errand_fail(e, 502);
+		trip_fail(e, 502);
 		return;
 	}
-	struct http_call_spec spec = errand_server_call(
+	struct http_call_spec spec = trip_server_call(
 		e, &e->c->at.request,
 		e->q.ack_mode == WIRE_ACK_DISABLED ? STR("?delete=true") : STR("?delete=false"),
 		authorization, headers);
@@ -93,12 +93,12 @@ static void on_grant(struct grant_wait *w, enum err err, struct str authorizatio
 	e->fetch = http_call_start(e->c->http, &spec, &handler, e);
 }
 
-void errand_fetch(struct errand *e)
+void trip_fetch(struct trip *e)
 {
 	grant_get(&e->c->grant, &e->fetch_grant, on_grant);
 }
 
-void errand_fetch_cancel(struct errand *e)
+void trip_fetch_cancel(struct trip *e)
 {
 	grant_cancel(&e->fetch_grant);
 	if (e->fetch) {
@@ -107,14 +107,14 @@ void errand_fetch_cancel(struct errand *e)
 	}
 }
 
-void errand_fetch_pause(struct errand *e)
+void trip_fetch_pause(struct trip *e)
 {
 	if (e->fetch) {
 		http_call_pause(e->fetch);
 	}
 }
 
-void errand_fetch_resume(struct errand *e)
+void trip_fetch_resume(struct trip *e)
 {
 	if (e->fetch) {
 		http_call_resume(e->fetch);
