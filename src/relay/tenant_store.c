@@ -133,9 +133,23 @@ struct str tenant_name_normalize(struct arena *a, struct str name)
 
 /* ---- for management ---- */
 
+/* The same text whichever statement found it missing. */
+static enum err missing(struct db *db, enum err e, struct str normalized)
+{
+	struct fault *f = db_fault(db);
+
+	if (e == ERR_NOT_FOUND && f) {
+		*f = (struct fault){0};
+		return fault_set(f, e, "there is no tenant \"%.*s\"", STR_ARG(normalized));
+	}
+	return e;
+}
+
 enum err tenant_store_get(struct db *db, struct str normalized, struct tenant_row *out)
 {
-	return db_one(db, &stmts[GET], DB_ARGS(DB_TEXT(normalized)), &tenant_shape, out);
+	return missing(db,
+		       db_one(db, &stmts[GET], DB_ARGS(DB_TEXT(normalized)), &tenant_shape, out),
+		       normalized);
 }
 
 enum err tenant_store_list(struct db *db, int64_t skip, int64_t take, struct db_rows *out,
@@ -181,18 +195,6 @@ enum err tenant_store_insert(struct db *db, const struct tenant_row *row)
 				 STR_ARG(row->name));
 	}
 	return set_config(db, row);
-}
-
-/* The same text whichever statement found it missing. */
-static enum err missing(struct db *db, enum err e, struct str normalized)
-{
-	struct fault *f = db_fault(db);
-
-	if (e == ERR_NOT_FOUND && f) {
-		*f = (struct fault){0};
-		return fault_set(f, e, "there is no tenant \"%.*s\"", STR_ARG(normalized));
-	}
-	return e;
 }
 
 enum err tenant_store_update(struct db *db, const struct tenant_row *row)

@@ -184,13 +184,15 @@ void cli_table_print(const struct cli_table *t, const char *none)
 		return;
 	}
 	for (size_t i = 0; i < t->n_columns; i++) {
-		heads[i] = str_c(t->heads[i]);
+		heads[i] = t->heads ? str_c(t->heads[i]) : STR_NULL;
 		widths[i] = width_of(heads[i]);
 		for (const struct cli_line *l = t->first; l; l = l->next) {
 			widths[i] = MAX(widths[i], width_of(l->cells[i]));
 		}
 	}
-	print_cells(t, heads, widths);
+	if (t->heads) {
+		print_cells(t, heads, widths);
+	}
 	for (const struct cli_line *l = t->first; l; l = l->next) {
 		print_cells(t, l->cells, widths);
 	}

@@ -67,6 +67,7 @@ struct cli_table {
 	struct cli_line *first, **last;
 };
 
+/* `heads` NULL: none are printed. */
 void cli_table_init(struct cli_table *t, struct arena *a, const char *const *heads, size_t n);
 /* One cell for each column; borrowed until the print. */
 void cli_table_add(struct cli_table *t, const struct str *cells);

@@ -41,7 +41,6 @@ static struct str number(struct arena *a, int64_t n)
 
 static void print_summary(struct cli *c, const struct stats_summary *s)
 {
-	static const char *const heads[] = {"LOGGED", ""};
 	struct arena *a = &c->arena;
 	const struct str lines[][2] = {
 		{STR("requests"), number(a, s->requests)},
@@ -59,7 +58,7 @@ static void print_summary(struct cli *c, const struct stats_summary *s)
 	};
 	struct cli_table t;
 
-	cli_table_init(&t, a, heads, ARRAY_LEN(heads));
+	cli_table_init(&t, a, NULL, 2);
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		cli_table_add(&t, lines[i]);
 	}

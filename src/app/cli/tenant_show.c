@@ -17,7 +17,6 @@ static struct str yes_no(bool b)
 
 static void print_tenant(struct cli *c, const struct tenant_row *r)
 {
-	static const char *const heads[] = {"VALUE", ""};
 	struct arena *a = &c->arena;
 	const struct tenant_configure *k = &r->configure;
 	const struct str lines[][2] = {
@@ -34,7 +33,7 @@ static void print_tenant(struct cli *c, const struct tenant_row *r)
 	};
 	struct cli_table t;
 
-	cli_table_init(&t, a, heads, ARRAY_LEN(heads));
+	cli_table_init(&t, a, NULL, 2);
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		cli_table_add(&t, lines[i]);
 	}

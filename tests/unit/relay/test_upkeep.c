@@ -1,0 +1,85 @@
+#include "unit.h"
+
+#include "base/clock.h"
+#include "relay/origin_store.h"
+#include "relay/schema.h"
+#include "relay/stats_store.h"
+#include "relay/upkeep.h"
+#include "store/engines.h"
+
+static void *session_init(void *arg)
+{
+	struct db *db = NULL;
+
+	assert_ok(db_get(arg, 5000, &db, NULL));
+	return db;
+}
+
+static void session_fini(void *worker)
+{
+	struct db *db = worker;
+
+	db_put(&db);
+}
+
+static struct stats_origin *origins(struct test_db *t, size_t *n)
+{
+	struct db_rows rows;
+	int64_t total;
+
+	assert_ok(stats_origins(t->db, (struct stats_page){0, 100}, &rows, &total));
+	*n = rows.n;
+	return rows.v;
+}
+
+/* The old one was deleted, and this one has reported. */
+static void await_only(struct test_db *t, const struct guid *id)
+{
+	uint64_t deadline = clock_mono_ms() + 10000;
+	struct stats_origin *o;
+	size_t n;
+
+	do {
+		assert_true(clock_mono_ms() < deadline);
+		o = origins(t, &n);
+	} while (n != 1 || !guid_eq(&o->id, id));
+}
+
+static void a_server_is_seen_from_start_to_stop(void **state)
+{
+	struct test_db *t = *state;
+	struct pool_ops ops = {session_init, session_fini, t->pool};
+	struct loops loops = {0};
+	struct upkeep_deps deps = {.origin = guid_new(),
+				   .origin_last_seen_ms = 60000,
+				   .maintenance_interval_ms = 60000,
+				   .entry_max_age_ms = 60000};
+	struct guid old = guid_new();
+	size_t n;
+
+	assert_ok(migrate(t->db, &relay_migrations, 1, NULL, NULL));
+	assert_ok(origin_seen(t->db, &old, clock_wall_ms() - 3600 * 1000));
+	assert_ok(loops_start(&loops, 1, NULL));
+	deps.loop = loops.v[0];
+	deps.pool = pool_new("test", 1, 10, &ops);
+	struct upkeep *u = upkeep_new(&deps);
+	await_only(t, &deps.origin);
+	upkeep_stop(&u);
+	assert_null(u);
+	struct stats_origin *o = origins(t, &n);
+	assert_int_equal(n, 1);
+	assert_true(guid_eq(&o->id, &deps.origin));
+	assert_true(o->shutdown_ms.has);
+	pool_free(&deps.pool);
+	loops_join(&loops);
+	loops_free(&loops);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BOTH_ENGINES(a_server_is_seen_from_start_to_stop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
