@@ -1,0 +1,354 @@
+#include "relay_fixture.h"
+
+#include "relay/client.h"
+
+/* A request without a client: its outcome shows in the counters. */
+static struct relay_request *make(struct relay_fixture *x, const char *tenant, const char *url)
+{
+	struct relay_request *r = request_new(x->rl);
+
+	r->arena = &x->arena;
+	r->tenant_key = str_c(tenant);
+	r->target = STR("web");
+	r->url = str_c(url);
+	r->method = STR("GET");
+	http_header_add(&x->arena, &r->headers, STR("host"), STR("relay.example"));
+	http_header_add(&x->arena, &r->headers, STR("X-A"), STR("1"));
+	http_header_add(&x->arena, &r->headers, STR("x-a"), STR("2"));
+	r->id = relay_request_id(x->rl);
+	request_own(r);
+	request_enter(r, REQUEST_COLLECTING);
+	return r;
+}
+
+static struct guid arrive(struct relay_fixture *x, struct relay_request *r)
+{
+	struct guid id = r->id;
+
+	assert_ok(request_body_end(r));
+	request_arrive(r);
+	settle(x);
+	return id;
+}
+
+static struct guid relay_one(struct relay_fixture *x, const char *tenant, const char *url)
+{
+	return arrive(x, make(x, tenant, url));
+}
+
+static uint64_t count(struct relay_fixture *x, unsigned counter)
+{
+	return atomic_load(&x->rl->counters[counter]);
+}
+
+static void call(struct relay_fixture *x, struct fake_link *l, const char *method,
+		 const struct guid *id, const char *more)
+{
+	struct str text = str_fmt(&x->arena,
+				  "{\"type\":1,\"target\":\"%s\",\"arguments\":[{\"requestId\":"
+				  "\"%.*s\"%s}]}\n",
+				  method, STR_ARG(guid_d_str(&x->arena, id)), more);
+
+	say(l, str_cstr(&x->arena, text));
+}
+
+static void deliver(struct relay_fixture *x, struct fake_link *l, const struct guid *id)
+{
+	call(x, l, "Deliver", id, ",\"httpStatusCode\":200");
+}
+
+static void acknowledge(struct relay_fixture *x, struct fake_link *l, const struct guid *id)
+{
+	call(x, l, "Acknowledge", id, ",\"removeRequestBodyContent\":true");
+}
+
+static size_t requests_said(const struct fake_link *l)
+{
+	struct str rest = said(l);
+	size_t n = 0;
+	ptrdiff_t at;
+
+	while ((at = str_find(rest, STR("\"RequestTarget\""))) >= 0) {
+		rest = str_skip(rest, (size_t)at + 1);
+		n++;
+	}
+	return n;
+}
+
+static void test_round_trip(void **state)
+{
+	struct relay_fixture *x = *state;
+	struct fake_link *l = connect_to(x, "T1");
+	struct guid id = relay_one(x, "T1", "a%20b?c=%26");
+	struct str text = said(l);
+
+	assert_true(str_find(text, STR("\"tenantName\":\"t1\"")) > 0);
+	assert_true(str_find(text, STR("\"url\":\"a%20b?c=%26\"")) > 0);
+	assert_true(str_find(text, STR("\"httpHeaders\":{\"Host\":[\"relay.example\"],"
+				       "\"X-A\":[\"1\",\"2\"]}")) > 0);
+	assert_true(str_find(text, STR("\"acknowledgeMode\":0,\"acknowledgeOriginId\":null")) > 0);
+	assert_true(str_find(text, STR("\"bodySize\":0,\"bodyContent\":null")) > 0);
+	deliver(x, l, &id);
+	assert_int_equal(count(x, RELAY_SUCCEEDED), 1);
+	assert_int_equal(x->rl->requests.n, 0);
+	deliver(x, l, &id); /* late: nothing happens */
+	assert_int_equal(count(x, RELAY_SUCCEEDED), 1);
+}
+
+static void test_waits_for_a_connector(void **state)
+{
+	struct relay_fixture *x = *state;
+
+	(void)relay_one(x, "T1", "1");
+	(void)relay_one(x, "T1", "2");
+	assert_int_equal(count(x, COUNT_QUEUED), 2);
+	struct fake_link *l = connect_to(x, "T1");
+
+	assert_int_equal(count(x, COUNT_QUEUED), 0);
+	assert_true(str_find(said(l), STR("\"url\":\"1\"")) <
+		    str_find(said(l), STR("\"url\":\"2\"")));
+}
+
+static void test_refusals(void **state)
+{
+	struct relay_fixture *x = *state;
+
+	(void)relay_one(x, "NOBODY", "1");
+	(void)relay_one(x, "CLOSED", "1"); /* no token */
+	assert_int_equal(count(x, RELAY_REFUSED), 2);
+	x->config.require_active_connection = true;
+	(void)relay_one(x, "T1", "1");
+	assert_int_equal(count(x, RELAY_REFUSED), 3);
+	fake_result = ERR_UNAVAILABLE;
+	(void)relay_one(x, "OTHER", "1");
+	assert_int_equal(count(x, RELAY_FAILED), 1);
+	assert_int_equal(x->rl->requests.n, 0);
+}
+
+static void test_queue_is_bounded(void **state)
+{
+	struct relay_fixture *x = *state;
+
+	x->config.tenant_queue_max = 2;
+	for (int i = 0; i < 3; i++) {
+		(void)relay_one(x, "T1", "1");
+	}
+	assert_int_equal(count(x, COUNT_QUEUED), 2);
+	assert_int_equal(count(x, RELAY_FAILED), 1);
+}
+
+static void test_round_robin(void **state)
+{
+	struct relay_fixture *x = *state;
+	struct fake_link *a = connect_to(x, "T1"), *b = connect_to(x, "T1");
+
+	for (int i = 0; i < 10; i++) {
+		(void)relay_one(x, "T1", "1");
+	}
+	assert_int_equal(requests_said(a), 5);
+	assert_int_equal(requests_said(b), 5);
+}
+
+static void test_limit(void **state)
+{
+	struct relay_fixture *x = *state;
+	struct fake_link *l = connect_to(x, "LIMITED");
+	struct guid first = relay_one(x, "LIMITED", "1");
+	struct guid second = relay_one(x, "LIMITED", "2");
+
+	assert_int_equal(requests_said(l), 1);
+	assert_true(str_find(said(l), STR("\"acknowledgeMode\":2")) > 0);
+	acknowledge(x, l, &first);
+	assert_int_equal(requests_said(l), 2);
+	deliver(x, l, &second); /* without an acknowledgement it ends as well */
+	deliver(x, l, &first);
+	assert_int_equal(count(x, RELAY_SUCCEEDED), 2);
+	assert_int_equal(l->conn->counted, 0);
+}
+
+static void test_backlog(void **state)
+{
+	struct relay_fixture *x = *state;
+	struct fake_link *l = connect_to(x, "T1");
+
+	l->pending = HUB_BACKLOG_MAX;
+	(void)relay_one(x, "T1", "1");
+	assert_int_equal(requests_said(l), 0);
+	l->pending = 0;
+	hub_drained(l->conn);
+	assert_int_equal(requests_said(l), 1);
+}
+
+static void test_redelivery(void **state)
+{
+	struct relay_fixture *x = *state;
+
+	x->config.acknowledge_mode = ACK_CONNECTOR_FINISHED;
+	struct fake_link *a = connect_to(x, "T1");
+	struct guid acked = relay_one(x, "T1", "0");
+	struct guid one = relay_one(x, "T1", "1");
+	struct guid two = relay_one(x, "T1", "2");
+
+	acknowledge(x, a, &acked);
+	hub_lost(a->conn);
+	assert_int_equal(count(x, COUNT_QUEUED), 2);
+	struct fake_link *b = connect_to(x, "T1");
+
+	assert_int_equal(requests_said(b), 2);
+	assert_true(str_find(said(b), STR("\"url\":\"1\"")) <
+		    str_find(said(b), STR("\"url\":\"2\"")));
+	deliver(x, b, &one);
+	deliver(x, b, &two);
+	deliver(x, b, &acked); /* executed, so never sent again, but the answer is welcome */
+	assert_int_equal(count(x, RELAY_SUCCEEDED), 3);
+	assert_int_equal(count(x, COUNT_REDELIVERED), 2);
+}
+
+static void test_disabled_waits_for_the_old_connector(void **state)
+{
+	struct relay_fixture *x = *state;
+	struct fake_link *a = connect_to(x, "T1");
+	struct guid id = relay_one(x, "T1", "1");
+
+	hub_lost(a->conn);
+	struct fake_link *b = connect_to(x, "T1");
+
+	assert_int_equal(requests_said(b), 0);
+	deliver(x, b, &id);
+	assert_int_equal(count(x, RELAY_SUCCEEDED), 1);
+}
+
+static void test_other_tenants_are_strangers(void **state)
+{
+	struct relay_fixture *x = *state;
+
+	x->config.acknowledge_mode = ACK_CONNECTOR_FINISHED;
+	struct fake_link *mine = connect_to(x, "T1"), *other = connect_to(x, "LIMITED");
+	struct guid id = relay_one(x, "T1", "1");
+
+	deliver(x, other, &id);
+	acknowledge(x, other, &id);
+	assert_int_equal(request_find(x->rl, &id)->state, REQUEST_SENT);
+	deliver(x, mine, &id);
+	assert_int_equal(x->rl->requests.n, 0);
+}
+
+static void test_fire_and_forget(void **state)
+{
+	struct relay_fixture *x = *state;
+	struct fake_link *l = connect_to(x, "T1");
+	struct relay_request *r = make(x, "T1", "1");
+
+	r->is_discard = true;
+	(void)arrive(x, r);
+	assert_true(str_find(said(l), STR("\"discardConnectorResponse\":true")) > 0);
+	assert_int_equal(x->rl->requests.n, 0);
+	x->config.acknowledge_mode = ACK_CONNECTOR_RECEIVED;
+	r = make(x, "T1", "2");
+	r->is_discard = true;
+	struct guid id = arrive(x, r);
+
+	assert_int_equal(x->rl->requests.n, 1);
+	acknowledge(x, l, &id);
+	assert_int_equal(x->rl->requests.n, 0);
+}
+
+static void test_bodies(void **state)
+{
+	static char big[INLINE_MAX + 1];
+	struct relay_fixture *x = *state;
+	struct fake_link *l = connect_to(x, "T1");
+	struct relay_request *r = make(x, "T1", "1");
+	uint64_t size;
+
+	assert_ok(request_body_append(r, str_of(big, INLINE_MAX)));
+	struct guid id = arrive(x, r);
+
+	assert_true(str_find(said(l), STR("\"bodySize\":16384,\"bodyContent\":\"AAAA")) > 0);
+	deliver(x, l, &id);
+	unsay(l);
+	r = make(x, "T1", "1");
+	assert_ok(request_body_append(r, str_of(big, 10)));
+	assert_ok(request_body_append(r, str_of(big, INLINE_MAX - 9)));
+	id = arrive(x, r);
+	assert_true(str_find(said(l), STR("\"bodySize\":16385,\"bodyContent\":null")) > 0);
+	assert_ok(blob_stat(x->bodies, (struct blob_key){BLOB_REQUEST, id}, &size));
+	assert_int_equal(size, INLINE_MAX + 1);
+	deliver(x, l, &id);
+	assert_err(blob_stat(x->bodies, (struct blob_key){BLOB_REQUEST, id}, &size), ERR_NOT_FOUND);
+}
+
+static bool has_none(void *arg)
+{
+	return ((struct relay_fixture *)arg)->rl->requests.n == 0;
+}
+
+static void test_expiry(void **state)
+{
+	static char big[INLINE_MAX + 1];
+	struct relay_fixture *x = *state;
+	struct relay_request *r = make(x, "T1", "1");
+	struct guid id;
+	uint64_t size;
+
+	assert_ok(request_body_append(r, str_of(big, sizeof(big))));
+	r->deadline_ms = loop_now_ms(x->loop) + 20;
+	id = arrive(x, r);
+	run_until(x, has_none, x);
+	assert_int_equal(count(x, RELAY_EXPIRED), 1);
+	assert_int_equal(count(x, COUNT_QUEUED), 0);
+	assert_err(blob_stat(x->bodies, (struct blob_key){BLOB_REQUEST, id}, &size), ERR_NOT_FOUND);
+}
+
+static void test_abort(void **state)
+{
+	struct relay_fixture *x = *state;
+	struct fake_link *l = connect_to(x, "T1");
+	struct guid id = relay_one(x, "T1", "1");
+
+	request_abort(request_find(x->rl, &id));
+	assert_int_equal(count(x, RELAY_ABORTED), 1);
+	deliver(x, l, &id);
+	assert_int_equal(count(x, RELAY_SUCCEEDED), 0);
+	assert_int_equal(l->conn->n_in_flight, 0);
+}
+
+static void test_deleted_tenant_loses_its_connections(void **state)
+{
+	struct relay_fixture *x = *state;
+
+	x->config.tenant_info_cache_duration_ms = 0;
+	struct fake_link *l = connect_to(x, "T1");
+
+	fake_tenants[0].info.found = false;
+	(void)relay_one(x, "T1", "1");
+	settle(x);
+	fake_tenants[0].info.found = true;
+	assert_true(l->closed);
+	assert_true(str_ends(said(l), STR("{\"type\":7,\"allowReconnect\":true}\n")));
+}
+
+#define RELAY_TEST(fn) cmocka_unit_test_setup_teardown(fn, relay_setup, relay_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RELAY_TEST(test_round_trip),
+		RELAY_TEST(test_waits_for_a_connector),
+		RELAY_TEST(test_refusals),
+		RELAY_TEST(test_queue_is_bounded),
+		RELAY_TEST(test_round_robin),
+		RELAY_TEST(test_limit),
+		RELAY_TEST(test_backlog),
+		RELAY_TEST(test_redelivery),
+		RELAY_TEST(test_disabled_waits_for_the_old_connector),
+		RELAY_TEST(test_other_tenants_are_strangers),
+		RELAY_TEST(test_fire_and_forget),
+		RELAY_TEST(test_bodies),
+		RELAY_TEST(test_expiry),
+		RELAY_TEST(test_abort),
+		RELAY_TEST(test_deleted_tenant_loses_its_connections),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
