@@ -62,9 +62,13 @@ static enum err start_loops(struct server *s, struct fault *f)
 
 static enum err open_bodies(struct server *s, struct fault *f)
 {
-	struct blob_config config = {.url = s->settings->relay.bodies};
+	struct blob_config config = {0};
 
-	return s->settings->runs[ROLE_RELAY] ? blob_store_open(&config, &s->bodies, f) : ERR_OK;
+	if (!s->settings->runs[ROLE_RELAY]) {
+		return ERR_OK;
+	}
+	TRY(settings_bodies_url(s->settings, &s->settings->arena, &config.url, f));
+	return blob_store_open(&config, &s->bodies, f);
 }
 
 static enum err start_roles(struct server *s, struct fault *f)

@@ -20,6 +20,8 @@ static const struct conf_key top_keys[] = {
 	 "Directory for the SQLite database and stored bodies."},
 	{"database", CONF_SECRET, AT(database), NULL, 0, 0, NULL, 0,
 	 "sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME. Default: sqlite:DATA/posthouse.db."},
+	{"bodies", CONF_STR, AT(bodies), NULL, 0, 0, NULL, 0,
+	 "Store of large bodies: memory or file:DIR. Default: file:DATA/bodies."},
 	{"database_connections", CONF_INT, AT(database_connections), "8", 1, 256, NULL, 0,
 	 "Database sessions; as many control-plane requests run at once."},
 	{"database_migrate", CONF_BOOL, AT(database_migrate), "true", 0, 0, NULL, 0,
@@ -224,15 +226,34 @@ void settings_unref(struct settings **sp)
 	}
 }
 
-enum err settings_database_url(const struct settings *s, struct arena *a, struct str *out,
-			       struct fault *f)
+static enum err make_dir(const char *dir, struct fault *f)
 {
-	const char *dir = str_cstr(a, s->top.data);
-
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
 		return fault_set(f, ERR_INVALID, "cannot create the data directory %s: %s", dir,
 				 strerrordesc_np(errno));
 	}
-	*out = s->top.database.n > 0 ? s->top.database : str_fmt(a, "sqlite:%s/posthouse.db", dir);
+	return ERR_OK;
+}
+
+enum err settings_database_url(const struct settings *s, struct arena *a, struct str *out,
+			       struct fault *f)
+{
+	TRY(make_dir(str_cstr(a, s->top.data), f));
+	*out = s->top.database.n > 0 ? s->top.database
+				     : str_fmt(a, "sqlite:%.*s/posthouse.db", STR_ARG(s->top.data));
+	return ERR_OK;
+}
+
+enum err settings_bodies_url(const struct settings *s, struct arena *a, struct str *out,
+			     struct fault *f)
+{
+	struct str url = s->relay.bodies.n > 0 ? s->relay.bodies : s->top.bodies;
+
+	if (url.n == 0) {
+		url = str_fmt(a, "file:%.*s/bodies", STR_ARG(s->top.data));
+		TRY(make_dir(str_cstr(a, s->top.data), f));
+		TRY(make_dir(str_cstr(a, str_skip(url, strlen("file:"))), f));
+	}
+	*out = url;
 	return ERR_OK;
 }

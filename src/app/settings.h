@@ -20,6 +20,7 @@ extern const char *const role_names[ROLES];
 struct top_settings {
 	struct str data;
 	struct str database;
+	struct str bodies;
 	int64_t database_connections;
 	bool database_migrate;
 	int64_t loops;
@@ -80,5 +81,8 @@ void settings_unref(struct settings **s);
 /* `database`, with its default below the data directory (which is created, mode 0700). */
 enum err settings_database_url(const struct settings *s, struct arena *a, struct str *out,
 			       struct fault *f) MUST_USE;
+/* `relay.bodies` or `bodies`, with a default that is created likewise. */
+enum err settings_bodies_url(const struct settings *s, struct arena *a, struct str *out,
+			     struct fault *f) MUST_USE;
 
 struct config_tables settings_tables(void);
