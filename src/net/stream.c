@@ -106,7 +106,9 @@ static void tell_eof(struct stream *s)
 			 */
 	}
 	s->eof_told = true;
-	if (s->lingering || !s->handler || !s->handler->on_eof) {
+	if (s->write_broken) {
+		stream_fail(s, ERR_IO); /* neither direction works any more */
+	} else if (s->lingering || !s->handler || !s->handler->on_eof) {
 		stream_fail(s, ERR_CLOSED);
 	} else {
 		s->handler->on_eof(s);
@@ -223,6 +225,11 @@ static void on_redeliver(struct later *w)
 	}
 }
 
+static void on_broken_timeout(struct timer *t)
+{
+	stream_fail(container_of(t, struct stream, timer), ERR_IO);
+}
+
 /*
  * A peer that refuses a request early answers and closes: our next send fails while
  * its answer waits to be read. Show it before the end.
@@ -235,7 +242,7 @@ void stream_write_failed(struct stream *s)
 	}
 	s->write_broken = true;
 	stream_drop_output(s);
-	timer_pause(&s->timer);
+	timer_start(s->loop, &s->timer, LINGER_MS, on_broken_timeout);
 	s->readable = true;
 	s->hangup = true;
 	loop_later(s->loop, &s->redeliver, on_redeliver);

@@ -44,7 +44,10 @@ struct stream_handler {
 	void (*on_close)(struct stream *s, enum err why);
 };
 
-/* What TLS will replace. Results: > 0 bytes, 0 end of stream, -1 try later, -2 broken. */
+/*
+ * What TLS will replace. Results: > 0 bytes, 0 end of stream (sendfile: the file gives no
+ * more), -1 try later, -2 broken.
+ */
 struct stream_ops {
 	ptrdiff_t (*recv)(struct stream *s, void *p, size_t n);
 	ptrdiff_t (*sendv)(struct stream *s, const struct str *v, unsigned n);

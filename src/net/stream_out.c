@@ -230,7 +230,7 @@ static ptrdiff_t send_file_copied(struct stream *s, struct seg *g)
 	ptrdiff_t sent;
 
 	if (n <= 0) {
-		return -2;
+		return 0;
 	}
 	piece = str_of(p, (size_t)n);
 	sent = s->ops->sendv(s, &piece, 1);
@@ -254,6 +254,14 @@ static ptrdiff_t send_once(struct stream *s)
 		return s->ops->sendfile(s, g->fd, &g->offset, (size_t)MIN(SEND_PER_TURN, g->left));
 	}
 	return send_file_copied(s, g);
+}
+
+/* The file is shorter than announced or cannot be read: what it is part of stays incomplete. */
+static bool is_file_at_its_end(const struct stream *s, ptrdiff_t sent)
+{
+	const struct seg *g = first_seg(s);
+
+	return sent == 0 && s->out.n == 0 && g && g->kind == SEG_FILE;
 }
 
 static void on_write_timeout(struct timer *t)
@@ -296,6 +304,10 @@ void stream_send_queued(struct stream *s)
 		if (n == -1) {
 			s->write_blocked = true;
 			stream_watch_blocked(s);
+			return;
+		}
+		if (is_file_at_its_end(s, n)) {
+			stream_fail(s, ERR_IO);
 			return;
 		}
 		if (n < 0) {

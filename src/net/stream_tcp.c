@@ -42,8 +42,7 @@ static ptrdiff_t tcp_sendfile(struct stream *s, int fd, int64_t *offset, size_t 
 	ssize_t sent = sendfile(s->io.fd, fd, &off, n);
 
 	*offset = off;
-	/* 0 = the file is shorter than announced: the answer cannot be completed. */
-	return sent == 0 ? -2 : result(sent);
+	return sent < 0 && errno == EIO ? 0 : result(sent);
 }
 
 static void tcp_shutdown(struct stream *s)
