@@ -119,25 +119,30 @@ class Side {
 		}
 	}
 
-	/* Crude on purpose: a line that looks like one counts, wherever it stands. */
+	/* Crude on purpose: a line that ends like one counts; a body without newline may stand before it. */
 	heads() {
 		const text = this.rest.toString('latin1');
-		const start = this.direction === 'up' ? /^[A-Z]+ \/\S* HTTP\/1\.1$/ : /^HTTP\/1\.1 \d{3}/;
+		const start = this.direction === 'up' ? /[A-Z]+ \/\S* HTTP\/1\.1$/ : /HTTP\/1\.1 \d{3}.*$/;
 		const done = text.lastIndexOf('\r\n') + 2;
 		for (const line of text.slice(0, Math.max(done, 0)).split('\r\n')) {
-			if (start.test(line)) {
-				this.recorder.http.push(line);
-				this.recorder.emit('head', line);
+			const [head] = start.exec(line) ?? [];
+			if (head) {
+				this.recorder.http.push(head);
+				this.recorder.emit('head', head);
 			}
 		}
 		const upgraded = this.direction === 'up'
-			? /^GET [^\r]*(?:\r\n[^\r]+)*\r\nupgrade: *websocket(?:\r\n[^\r]+)*\r\n\r\n/im.exec(text)
-			: /^HTTP\/1\.1 101[^\r]*(?:\r\n[^\r]+)*\r\n\r\n/m.exec(text);
+			? /GET [^\r]*(?:\r\n[^\r]+)*\r\nupgrade: *websocket(?:\r\n[^\r]+)*\r\n\r\n/im.exec(text)
+			: /HTTP\/1\.1 101[^\r]*(?:\r\n[^\r]+)*\r\n\r\n/m.exec(text);
 		if (upgraded) {
 			this.isWebSocket = true;
 			this.rest = this.rest.subarray(upgraded.index + upgraded[0].length);
 		} else if (done > 1 && !/upgrade: *websocket|HTTP\/1\.1 101/i.test(text)) {
 			this.rest = this.rest.subarray(done);
+		}
+		/* Of a large body only the end is kept, where a head may begin. */
+		if (!this.isWebSocket && this.rest.length > 65536) {
+			this.rest = this.rest.subarray(-4096);
 		}
 	}
 
