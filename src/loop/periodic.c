@@ -22,12 +22,24 @@ struct periodic {
 
 static void on_due(struct timer *t);
 
-static void set_running(struct periodic *p, bool running)
+static void end_run(struct periodic *p)
 {
 	(void)pthread_mutex_lock(&p->mtx);
-	p->running = running;
+	p->running = false;
 	(void)pthread_cond_broadcast(&p->cond);
 	(void)pthread_mutex_unlock(&p->mtx);
+}
+
+/* False when it is being stopped: periodic_stop waits only for runs that it has seen. */
+static bool begin_run(struct periodic *p)
+{
+	bool may;
+
+	(void)pthread_mutex_lock(&p->mtx);
+	may = !p->stopping;
+	p->running = may;
+	(void)pthread_mutex_unlock(&p->mtx);
+	return may;
 }
 
 static bool is_stopping(struct periodic *p)
@@ -54,14 +66,16 @@ static void done(struct job *j)
 	if (!is_stopping(p)) {
 		timer_start(p->loop, &p->timer, p->interval_ms, on_due);
 	}
-	set_running(p, false); /* last: periodic_stop may free now */
+	end_run(p); /* last: periodic_stop may free now */
 }
 
 static void on_due(struct timer *t)
 {
 	struct periodic *p = container_of(t, struct periodic, timer);
 
-	set_running(p, true);
+	if (!begin_run(p)) {
+		return;
+	}
 	p->job = (struct job){.run = run, .done = done, .home = p->loop};
 	if (pool_submit(p->pool, &p->job) != ERR_OK) {
 		done(&p->job);
