@@ -35,6 +35,13 @@ enum {
 #define SUCCEEDED                                                                                  \
 	"NOT (r.\"Aborted\" OR r.\"Failed\" OR r.\"Expired\" OR r.\"Errored\")"
 #define COUNT_IF(condition) "count(*) FILTER (WHERE " condition ")"
+#define SUM_OF(column) "CAST(coalesce(sum(r.\"" column "\"), 0) AS bigint)"
+#define SUMMARY_COLUMNS                                                                            \
+	"count(*), " COUNT_IF(SUCCEEDED) ", " COUNT_IF("r.\"Aborted\"") ", "                       \
+	COUNT_IF("r.\"Failed\"") ", " COUNT_IF("r.\"Expired\"") ", " COUNT_IF("r.\"Errored\"") ", " \
+	SUM_OF("RequestBodySize") ", " SUM_OF("ResponseBodySize") ","                              \
+	" CAST(avg(r.\"RequestDuration\") FILTER (WHERE " SUCCEEDED ") AS bigint),"                \
+	" max(r.\"RequestDuration\") FILTER (WHERE " SUCCEEDED ")"
 /* clang-format on */
 
 static const struct stmt stmts[] = {
@@ -77,24 +84,7 @@ static const struct stmt stmts[] = {
 			    .params = "TMMTT",
 			    .cols = "i"},
 	[SUMMARY] = {.name = "stats_summary",
-		     .sql = "SELECT count(*), " COUNT_IF(SUCCEEDED) ", " COUNT_IF("r.\"Aborted\"") ", " COUNT_IF("r.\"Failed\"") ", " COUNT_IF(
-			     "r.\"Expired\"") ", " COUNT_IF("r.\"Errored\"") ","
-									     " CAST(coalesce(sum(r."
-									     "\"RequestBodySize\"),"
-									     " 0) AS bigint),"
-									     " CAST(coalesce(sum(r."
-									     "\"ResponseBodySize\")"
-									     ", 0) AS bigint),"
-									     " CAST(avg(r."
-									     "\"RequestDuration\") "
-									     "FILTER "
-									     "(WHERE " SUCCEEDED
-									     ") AS bigint),"
-									     " max(r."
-									     "\"RequestDuration\") "
-									     "FILTER "
-									     "(WHERE " SUCCEEDED
-									     ")" OF_TENANT,
+		     .sql = "SELECT " SUMMARY_COLUMNS OF_TENANT,
 		     .params = "tMM",
 		     .cols = "iiiiiiiiII"},
 	[LIVE] = {.name = "stats_live",
