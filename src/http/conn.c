@@ -432,10 +432,19 @@ void conn_resume_body(struct conn *c)
 	}
 }
 
+/* Bytes of the body may follow; false also while its last piece is with the role. */
+static bool is_body_left(const struct exchange *x)
+{
+	if (x->body_done) {
+		return false;
+	}
+	return x->req.framing == HTTP_BODY_CHUNKED ? !x->chunked.done : x->body_left > 0;
+}
+
 void conn_answered(struct conn *c)
 {
 	struct exchange *x = c->x;
-	bool body_left = !x->body_done;
+	bool body_left = is_body_left(x);
 	/* Nobody said "continue": the client may never send the body. */
 	bool unsure = body_left && x->expect_continue;
 
@@ -458,6 +467,9 @@ void conn_answered(struct conn *c)
 	} else {
 		c->x = NULL;
 		exchange_free(x);
+		if (c->state != CONN_ANSWER) {
+			conn_enter(c, CONN_ANSWER);
+		}
 		conn_enter(c, CONN_IDLE);
 	}
 	if (!c->in_on_data) {

@@ -67,6 +67,15 @@ static void stream_end(struct exchange *x)
 static const struct exchange_handler stream_echo = {
 	.on_data = stream_data, .on_end = stream_end, .on_abort = note_abort};
 
+static void enough_data(struct exchange *x, struct str data)
+{
+	(void)data;
+	exchange_reply_status(x, 202);
+}
+
+/* Answers at the first piece of the body. */
+static const struct exchange_handler enough = {.on_data = enough_data, .on_abort = note_abort};
+
 static const struct exchange_handler hang = {.on_abort = note_abort};
 
 static void hijack(struct exchange *x)
@@ -90,6 +99,8 @@ static void dispatch(struct exchange *x, void *role)
 	} else if (str_eq(path, STR("/stream"))) {
 		exchange_start(x, 200, NULL, 0, -1);
 		exchange_stream(x, UINT64_MAX, &stream_echo);
+	} else if (str_eq(path, STR("/enough"))) {
+		exchange_stream(x, UINT64_MAX, &enough);
 	} else if (str_eq(path, STR("/early"))) {
 		exchange_reply_status(x, 403);
 	} else if (str_eq(path, STR("/hang"))) {
@@ -225,6 +236,28 @@ static void test_pipelining(void **state)
 	(void)state;
 	assert_int_equal(count(got, "HTTP/1.1 200"), 3);
 	assert_has(got, "\r\n\r\nabcHTTP/1.1 200");
+}
+
+/* The role answers with the last piece of the body in hand; what follows is the next request. */
+static void test_answer_in_the_last_piece(void **state)
+{
+	static const char *const bodies[] = {
+		"Content-Length: 3\r\n\r\nabc",
+		"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+		char text[256];
+		int n = snprintf(text, sizeof(text),
+				 "POST /enough HTTP/1.1\r\nHost: a\r\n%s"
+				 "GET / HTTP/1.1\r\n" CLOSE "\r\n",
+				 bodies[i]);
+		struct str got = talk(str_of(text, (size_t)n));
+
+		assert_has(got, "HTTP/1.1 202");
+		assert_true(str_ends(got, STR("hello")));
+	}
 }
 
 static void test_every_split(void **state)
@@ -404,6 +437,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_simple),
 		cmocka_unit_test(test_pipelining),
+		cmocka_unit_test(test_answer_in_the_last_piece),
 		cmocka_unit_test(test_every_split),
 		cmocka_unit_test(test_head_and_no_content),
 		cmocka_unit_test(test_continue),
