@@ -296,6 +296,11 @@ static size_t take_body(struct conn *c, struct str in)
 	return c->x->req.framing == HTTP_BODY_CHUNKED ? body_chunked(c, in) : body_plain(c, in);
 }
 
+static bool is_draining(const struct conn *c)
+{
+	return atomic_load_explicit(&c->owner->server->draining, memory_order_relaxed);
+}
+
 /* The answer is out, but the client still sends: read on without keeping it. */
 static size_t discard_body(struct conn *c, struct str in)
 {
@@ -315,7 +320,7 @@ static size_t discard_body(struct conn *c, struct str in)
 		done = x->body_left == 0;
 	}
 	c->discarded += used;
-	if (c->discarded > DISCARD_MAX) {
+	if (c->discarded > DISCARD_MAX || (done && is_draining(c))) {
 		conn_close(c);
 	} else if (done) {
 		c->x = NULL;

@@ -407,22 +407,27 @@ static void test_drain(void **state)
 {
 	int idle = dial();
 	int busy = dial();
+	int answered = dial();
 	struct str got;
 
 	(void)state;
+	say(answered, STR("POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na"));
 	say(idle, STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
 	say(busy, STR("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na"));
-	while (http_server_active(fx.server) < 2) {
+	while (http_server_active(fx.server) < 3) {
 		sched_yield();
 	}
 	{
 		char c;
 
-		assert_int_equal(recv(idle, &c, 1, 0), 1); /* answered: idle now */
+		assert_int_equal(recv(idle, &c, 1, 0), 1);     /* answered: idle now */
+		assert_int_equal(recv(answered, &c, 1, 0), 1); /* but for the end of a body */
 	}
 	http_server_drain(fx.server);
 	got = hear_all(idle);
 	assert_true(str_ends(got, STR("hello")));
+	say(answered, STR("b"));
+	(void)hear_all(answered);
 	say(busy, STR("b"));
 	got = hear_all(busy);
 	assert_has(got, "Connection: close");
