@@ -233,7 +233,7 @@ void server_stop(struct server **sp)
 	}
 	*sp = NULL;
 	roles_stop(&s->roles);
-	for (int i = 0; i < LISTENERS; i++) {
+	for (int i = LISTENERS; i-- > 0;) { /* status first: it asks the others */
 		http_server_free(&s->http[i]);
 	}
 	pool_free(&s->pools[REST_SLOW]);
