@@ -1,6 +1,7 @@
 #include "app/fetch.h"
 
 #include "http/client.h"
+#include "net/dns.h"
 
 #define FETCH_TIMEOUT_MS 10000
 
@@ -45,6 +46,7 @@ enum err fetch_text(struct arena *a, struct str url, struct str *out_text, struc
 				       &w);
 		loop_run(w.loop);
 		http_loop_fini(w.loop);
+		dns_loop_fini(w.loop);
 	}
 	loop_free(&w.loop);
 	if (w.err == ERR_OK) {
