@@ -210,6 +210,7 @@ void *roles_dispatch_arg(struct roles *r, enum role which)
 enum err roles_start(struct roles *r, const struct roles_deps *deps, struct fault *f)
 {
 	r->deps = *deps;
+	r->deps.settings = settings_ref(deps->settings); /* keys and names in use; reload or not */
 	TRY(start_relay(r, f));
 	TRY(start_identity(r, f));
 	prepare_rests(r);
@@ -252,4 +253,5 @@ void roles_free(struct roles *r)
 {
 	relay_free(&r->relay);
 	issuer_free(&r->issuer);
+	settings_unref(&r->deps.settings);
 }
