@@ -34,6 +34,10 @@ export class Recorder extends EventEmitter {
 		const down = new Side(this, 'down');
 		pump(this, client, server, up);
 		pump(this, server, client, down);
+		if (this.isFrozen) {
+			client.pause();
+			server.pause();
+		}
 		for (const [one, other] of [[client, server], [server, client]]) {
 			one.on('error', () => {});
 			one.on('close', () => {
