@@ -1,4 +1,4 @@
-#include "app/command.h"
+#include "app/commands.h"
 #include "app/config_int.h"
 #include "app/fetch.h"
 #include "base/clock.h"
@@ -431,7 +431,6 @@ static int run(const struct command *c, void *opts, struct str *args, size_t n_a
 	return status;
 }
 
-extern const struct command connect_command;
 const struct command connect_command = {
 	.name = "connect",
 	.usage = "[RelayConnector:KEY=VALUE …]",
