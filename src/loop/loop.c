@@ -20,7 +20,7 @@ struct loop {
 	uint64_t now_ms;
 	struct io wake;
 	struct timer_heap timers;
-	struct list laters, flushes, next_turn;
+	struct list laters, flushes, next_turn, ends;
 	struct grave *graves;
 	char *scratch;
 	struct buf bufs[BUFS_KEPT];
@@ -33,6 +33,8 @@ struct loop {
 };
 
 static _Thread_local struct loop *current;
+
+static void run_laters(struct list *list);
 
 static void on_wake(struct io *io, unsigned events)
 {
@@ -56,6 +58,7 @@ struct loop *loop_new(unsigned index)
 	list_init(&l->laters);
 	list_init(&l->flushes);
 	list_init(&l->next_turn);
+	list_init(&l->ends);
 	l->scratch = mem_alloc(LOOP_SCRATCH);
 	l->now_ms = clock_mono_ms();
 	l->wake.fd = -1;
@@ -102,6 +105,7 @@ void loop_free(struct loop **lp)
 			m->drop(m);
 		}
 	}
+	run_laters(&l->ends);
 	run_graves(l);
 	(void)close(l->wake.fd);
 	(void)close(l->epoll_fd);
@@ -285,6 +289,16 @@ void loop_flush_later(struct loop *l, struct later *w, later_fn *fn)
 void loop_next_turn(struct loop *l, struct later *w, later_fn *fn)
 {
 	defer(&l->next_turn, w, fn);
+}
+
+void loop_at_end(struct loop *l, struct later *w, later_fn *fn)
+{
+	defer(&l->ends, w, fn);
+}
+
+bool loop_has_ends(const struct loop *l)
+{
+	return !list_is_empty(&l->ends);
 }
 
 void later_cancel(struct later *w)

@@ -88,6 +88,10 @@ void loop_later(struct loop *l, struct later *w, later_fn *fn);
 void loop_flush_later(struct loop *l, struct later *w, later_fn *fn);
 /* Runs in the next turn, after other events had their chance. */
 void loop_next_turn(struct loop *l, struct later *w, later_fn *fn);
+/* Runs at loop_free unless canceled before: for what nobody else holds any more. */
+void loop_at_end(struct loop *l, struct later *w, later_fn *fn);
+/* Whether anything waits for loop_free. */
+bool loop_has_ends(const struct loop *l);
 void later_cancel(struct later *w);
 
 /* Frees `obj` with `fn` at the end of the turn. */

@@ -40,6 +40,7 @@ static void teardown(struct stream *s)
 	s->dead = true;
 	later_cancel(&s->flush);
 	later_cancel(&s->redeliver);
+	later_cancel(&s->end);
 	if (s->loop) {
 		timer_stop(s->loop, &s->timer);
 		io_remove(s->loop, &s->io);
@@ -384,6 +385,11 @@ void stream_set_handler(struct stream *s, const struct stream_handler *h, void *
 
 /* ---- closing and moving ---- */
 
+static void on_loop_end(struct later *w)
+{
+	stream_abort(container_of(w, struct stream, end));
+}
+
 void stream_close(struct stream *s)
 {
 	if (s->dead || s->closing) {
@@ -391,6 +397,7 @@ void stream_close(struct stream *s)
 	}
 	s->closing = true;
 	s->handler = NULL;
+	loop_at_end(s->loop, &s->end, on_loop_end);
 	if (s->connecting || stream_pending(s) == 0) {
 		if (s->connecting) {
 			stream_fail(s, ERR_CANCELED);

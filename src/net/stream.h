@@ -10,7 +10,8 @@
  *
  * Life  stream_new takes the descriptor. The stream ends once, in one of two ways:
  *       the owner calls stream_close or stream_abort and is not called again; or
- *       on_close is called, last of all. In both cases the stream frees itself.
+ *       on_close is called, last of all. In both cases the stream frees itself; one
+ *       that is still closing at loop_free ends there (loop_has_ends tells before).
  *
  * Back-pressure  stream_pause_read stops on_data; stream_pending says what is
  *       unsent, and on_drained tells when it is all gone after it had been above
@@ -73,6 +74,7 @@ struct stream {
 	struct list segs; /* ... then these */
 	struct later flush;
 	struct later redeliver;
+	struct later end;   /* while closing: it has no owner */
 	struct timer timer; /* connecting, a blocked write, lingering: one at a time */
 	void (*on_connect)(struct stream *s, void *user, enum err result);
 	enum err connect_result;

@@ -371,6 +371,41 @@ static void test_close_limits_a_write_that_is_blocked_already(void **state)
 	mem_free(p);
 }
 
+static void run_has_ends(struct loop *l, void *arg)
+{
+	*(bool *)arg = loop_has_ends(l);
+}
+
+static bool has_ends(struct fixture *f)
+{
+	bool any;
+
+	loop_call(f->loops.v[0], run_has_ends, &any);
+	return any;
+}
+
+/* Nobody holds a closing stream but its loop, which tells of it and ends it. */
+static void test_loop_ends_what_is_closing(void **state)
+{
+	const size_t n = (size_t)16 << 20;
+	char *p = pattern(n);
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	f.say = str_of(p, n);
+	act(&f, ACT_WRITE);
+	assert_false(has_ends(&f));
+	act(&f, ACT_CLOSE);
+	assert_true(has_ends(&f));
+	loops_join(&f.loops);
+	assert_int_equal(f.freed, 0);
+	loops_free(&f.loops);
+	assert_int_equal(f.freed, 1);
+	fixture_fini(&f);
+	mem_free(p);
+}
+
 /* The peer said all, then its FIN arrives while the answer is still leaving. */
 static void test_half_closed_peer_gets_the_whole_answer(void **state)
 {
@@ -464,6 +499,7 @@ int main(void)
 		cmocka_unit_test(test_peer_that_takes_nothing),
 		cmocka_unit_test(test_closed_with_a_peer_that_takes_nothing),
 		cmocka_unit_test(test_close_limits_a_write_that_is_blocked_already),
+		cmocka_unit_test(test_loop_ends_what_is_closing),
 		cmocka_unit_test(test_half_closed_peer_gets_the_whole_answer),
 		cmocka_unit_test(test_echo_holds_back_its_peer),
 	};
