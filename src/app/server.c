@@ -201,6 +201,24 @@ void server_drain(struct server *s)
 	}
 }
 
+static void look_for_ends(struct loop *l, void *arg)
+{
+	bool *any = arg;
+
+	*any = *any || loop_has_ends(l);
+}
+
+/* Whether an answer is still on its way through a connection that is closing. */
+static bool is_closing(const struct server *s)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < s->loops.n; i++) {
+		loop_call(s->loops.v[i], look_for_ends, &any);
+	}
+	return any;
+}
+
 bool server_is_drained(const struct server *s)
 {
 	for (int i = 0; i < LISTENERS; i++) {
@@ -208,7 +226,7 @@ bool server_is_drained(const struct server *s)
 			return false;
 		}
 	}
-	return roles_are_drained(&s->roles);
+	return roles_are_drained(&s->roles) && !is_closing(s);
 }
 
 /* ---- the end ---- */
