@@ -3,6 +3,8 @@
 #include "relay/endpoint.h"
 #include "relay/forwarded.h"
 
+enum { PARKED_MS = 2000 };
+
 static struct str base_url(struct relay_loop *rl, struct exchange *x)
 {
 	const struct relay_epoch *e = rl->epoch;
@@ -79,7 +81,7 @@ static void write_document(struct relay_loop *rl, struct exchange *x, struct buf
 	json_end_object(&w);
 }
 
-void endpoint_discovery(struct relay_loop *rl, struct exchange *x)
+static void answer(struct relay_loop *rl, struct exchange *x)
 {
 	struct buf b = {0};
 
@@ -90,6 +92,36 @@ void endpoint_discovery(struct relay_loop *rl, struct exchange *x)
 	write_document(rl, x, &b);
 	exchange_reply_text(x, 200, STR("application/json; charset=utf-8"), buf_str(&b));
 	buf_free(&b);
+}
+
+void discovery_unpark(struct relay_loop *rl)
+{
+	timer_pause(&rl->parked_timer);
+	while (rl->n_parked > 0) {
+		struct exchange *x = exchange_find(rl->parked[--rl->n_parked]);
+
+		if (x) {
+			answer(rl, x);
+		}
+	}
+}
+
+static void on_parked_long(struct timer *t)
+{
+	discovery_unpark(container_of(t, struct relay_loop, parked_timer));
+}
+
+/* Just started: the first fetch is under way, and a 503 would cost the connector 10 s. */
+void endpoint_discovery(struct relay_loop *rl, struct exchange *x)
+{
+	if (rl->trust || rl->draining || rl->n_parked == RELAY_PARKED_MAX) {
+		answer(rl, x);
+		return;
+	}
+	if (rl->n_parked == 0) {
+		timer_start(rl->loop, &rl->parked_timer, PARKED_MS, on_parked_long);
+	}
+	rl->parked[rl->n_parked++] = exchange_id(x);
 }
 
 void endpoint_ready(struct relay_loop *rl, struct exchange *x)

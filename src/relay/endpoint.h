@@ -9,6 +9,8 @@
 
 /* discovery.c */
 void endpoint_discovery(struct relay_loop *rl, struct exchange *x);
+/* Trust came, or the end: answers those that wait. */
+void discovery_unpark(struct relay_loop *rl);
 void endpoint_ready(struct relay_loop *rl, struct exchange *x);
 /* body_endpoint.c */
 void endpoint_body_request(struct relay_loop *rl, struct exchange *x, const struct guid *id);

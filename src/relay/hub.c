@@ -103,6 +103,7 @@ static void on_keep_alive(struct hub_conn *c)
 	}
 	if (now >= c->next_ping_ms) {
 		send_ping(c);
+		tenant_refresh(c->tenant);
 		c->next_ping_ms = now + (uint64_t)c->keep_alive_ms;
 	}
 	arm_keep_alive(c, now);

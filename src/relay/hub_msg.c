@@ -119,12 +119,22 @@ static struct str error_text(struct arena *a, struct str target, bool known)
 		       known ? "" : " HubException: Method does not exist.");
 }
 
-static void on_invocation(struct hub_conn *c, const struct json *j)
+static enum err on_invocation(struct hub_conn *c, const struct json *j)
 {
-	struct str target = json_str(json_get(j, STR("target")));
+	const struct json *name = json_get(j, STR("target"));
 	const struct json *args = json_get(j, STR("arguments"));
 	const struct json *id = json_get(j, STR("invocationId"));
 	bool known = false;
+
+	if (!name || name->type != JSON_STRING || !args || args->type != JSON_ARRAY ||
+	    (!json_is_null(id) && id->type != JSON_STRING)) {
+		return ERR_PROTO;
+	}
+	/* Before it is registered a connection has nothing to deliver. */
+	if (c->state != HUB_OPEN) {
+		return ERR_OK;
+	}
+	struct str target = json_str(name);
 	enum err e = ERR_NOT_FOUND;
 
 	for (size_t i = 0; i < ARRAY_LEN(methods) && !known; i++) {
@@ -132,11 +142,12 @@ static void on_invocation(struct hub_conn *c, const struct json *j)
 		if (known) {
 			e = ERR_INVALID;
 		}
-		if (known && args && args->type == JSON_ARRAY && args->n == 1) {
+		if (known && args->n == 1) {
 			e = methods[i].fn(c, args->child);
 		}
 	}
 	complete(c, id, e == ERR_OK ? STR_NULL : error_text(&c->rl->arena, target, known));
+	return ERR_OK;
 }
 
 enum err hub_handle_record(struct hub_conn *c, struct str record)
@@ -150,11 +161,7 @@ enum err hub_handle_record(struct hub_conn *c, struct str record)
 	}
 	switch (type) {
 	case HUB_INVOCATION:
-		/* Before it is registered a connection has nothing to deliver. */
-		if (c->state == HUB_OPEN) {
-			on_invocation(c, j);
-		}
-		break;
+		return on_invocation(c, j);
 	case HUB_PING:
 		if (!c->peer_pings && c->transport->pings) {
 			c->peer_pings = true;

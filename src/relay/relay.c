@@ -206,6 +206,7 @@ static void on_news(struct msg *m, struct loop *l)
 		rl->trust = trust_ref(n->trust);
 		validator_set_trust(rl->validator, n->trust);
 		atomic_store(&rl->has_trust, true);
+		discovery_unpark(rl);
 	}
 	news_free(m);
 }
@@ -297,6 +298,8 @@ static void on_stop(struct loop *l, void *arg)
 	if (rl->relay->authority && rl->index == 0) {
 		authority_stop(rl->relay->authority);
 	}
+	discovery_unpark(rl);
+	timer_stop(rl->loop, &rl->parked_timer);
 	tenants_wake_all(rl);
 	while (!list_is_empty(&rl->all_conns)) {
 		hub_close(container_of(list_first(&rl->all_conns), struct hub_conn, all),

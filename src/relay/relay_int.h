@@ -43,6 +43,8 @@ struct relay_epoch *relay_epoch_ref(struct relay_epoch *e);
 void relay_epoch_unref(struct relay_epoch **e);
 bool relay_epoch_trusts(const struct relay_epoch *e, const struct addr *peer);
 
+#define RELAY_PARKED_MAX 64
+
 struct relay_loop {
 	/* constant */
 	struct relay *relay;
@@ -63,6 +65,11 @@ struct relay_loop {
 	struct arena arena; /* of the message being handled */
 	struct buf scratch; /* decoded bodies, for one call */
 	struct relay_event_log events;
+	/* discovery asked for before the keys of the authority came: answered then, or soon refused
+	 */
+	struct exchange_id parked[RELAY_PARKED_MAX];
+	unsigned n_parked;
+	struct timer parked_timer;
 	bool draining;
 	bool stopped;
 	/* written by the loop, read by any thread */

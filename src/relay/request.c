@@ -261,6 +261,7 @@ void request_acknowledge(struct relay_request *r, bool remove_body)
 
 void request_body_taken(struct relay_request *r)
 {
+	drop_request_body(r);
 	if (r->is_discard && r->ack == ACK_DISABLED && r->state == REQUEST_SENT) {
 		request_finish(r, REQUEST_ANSWERED, RELAY_SUCCEEDED,
 			       &(struct answer){.status = 202});

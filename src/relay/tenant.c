@@ -255,6 +255,13 @@ void tenant_wait(struct tenant *t, struct tenant_waiter *w)
 	tenant_unuse(t);
 }
 
+void tenant_refresh(struct tenant *t)
+{
+	if (!t->loading && loop_now_ms(t->rl->loop) >= t->fresh_until_ms) {
+		ask(t, NULL);
+	}
+}
+
 void tenant_visit(struct tenant *t, const struct tenant_visit *v, struct tenant_waiter *w)
 {
 	list_push(&t->visiting, &w->node);

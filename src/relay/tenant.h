@@ -63,6 +63,8 @@ void tenant_use(struct tenant *t);
 void tenant_unuse(struct tenant *t);
 /* Calls w->fn at once when the facts are there, else later. */
 void tenant_wait(struct tenant *t, struct tenant_waiter *w);
+/* Asks again when the facts are stale, so that a tenant without traffic hears of changes too. */
+void tenant_refresh(struct tenant *t);
 /* A connector came: create or update, then w->fn. */
 void tenant_visit(struct tenant *t, const struct tenant_visit *v, struct tenant_waiter *w);
 static inline bool tenant_exists(const struct tenant *t)

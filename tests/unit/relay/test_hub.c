@@ -144,8 +144,14 @@ static void test_records(void **state)
 
 static void test_malformed(void **state)
 {
-	static const char *const cases[] = {
-		"x\n", "[]\n", "{}\n", "{\"type\":\"x\"}\n", "\n", "{\"type\":1,\"type\":1}\n"};
+	static const char *const cases[] = {"x\n",
+					    "[]\n",
+					    "{}\n",
+					    "{\"type\":\"x\"}\n",
+					    "\n",
+					    "{\"type\":1,\"type\":1}\n",
+					    "{\"type\":1,\"target\":7,\"arguments\":[]}\n",
+					    "{\"type\":1,\"target\":\"x\"}\n"};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct fake_link *l = connect_to(*state, "T1");
