@@ -14,7 +14,7 @@
  *       that is still closing at loop_free ends there (loop_has_ends tells before).
  *
  * Back-pressure  stream_pause_read stops on_data; stream_pending says what is
- *       unsent, and on_drained tells when it is all gone after it had been above
+ *       unsent, and on_drained tells when it is all gone after it had been at or above
  *       STREAM_HIGH_WATER. A peer that takes nothing for write_timeout_ms is
  *       dropped with ERR_TIMEOUT.
  *

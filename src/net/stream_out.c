@@ -102,7 +102,7 @@ void stream_flush(struct stream *s)
 		stream_drop_output(s);
 		return;
 	}
-	if (!s->was_high && stream_pending(s) > STREAM_HIGH_WATER) {
+	if (!s->was_high && stream_pending(s) >= STREAM_HIGH_WATER) {
 		s->was_high = true;
 	}
 	if (s->loop && !s->write_blocked && !s->connecting) {
