@@ -128,6 +128,9 @@ void exchange_start(struct exchange *x, int status, const struct http_header *he
 
 	ASSERT(!x->answer_begun);
 	x->answer_begun = true;
+	x->answer_bare = x->method == HTTP_HEAD || never_has_body(status);
+	x->answer_measured = length >= 0 && !x->answer_bare;
+	x->answer_left = x->answer_measured ? (uint64_t)length : 0;
 	x->answer_chunked = length < 0 && x->minor >= 1 && !never_has_body(status);
 	x->answer_close = (length < 0 && x->minor == 0) || (!x->body_done && x->expect_continue);
 	answer_write_head(out, x, status, headers, n);
@@ -145,8 +148,15 @@ void exchange_write(struct exchange *x, struct str data)
 	struct stream *s = x->conn->stream;
 
 	ASSERT(x->answer_begun);
-	if (x->method == HTTP_HEAD || data.n == 0) {
+	if (x->answer_bare || data.n == 0) {
 		return;
+	}
+	if (x->answer_measured) {
+		x->answer_wrong = x->answer_wrong || data.n > x->answer_left;
+		if (x->answer_wrong) {
+			return;
+		}
+		x->answer_left -= data.n;
 	}
 	if (x->answer_chunked) {
 		h1_write_chunk_head(stream_out(s), data.n);
@@ -160,6 +170,10 @@ void exchange_write(struct exchange *x, struct str data)
 void exchange_finish(struct exchange *x)
 {
 	ASSERT(x->answer_begun);
+	if (x->answer_wrong || x->answer_left > 0) {
+		exchange_cut(x);
+		return;
+	}
 	if (x->answer_chunked && x->method != HTTP_HEAD) {
 		stream_write(x->conn->stream, STR("0\r\n\r\n"));
 	}

@@ -162,6 +162,7 @@ void exchange_reply_text(struct exchange *x, int status, struct str content_type
 /*
  * A streamed answer: `length` < 0 = chunked (for HTTP/1.0: until close). Then
  * any number of writes, then finish; or exchange_cut when it cannot be completed.
+ * To finish with another length than announced cuts too: what follows would be misread.
  */
 void exchange_start(struct exchange *x, int status, const struct http_header *headers, size_t n,
 		    int64_t length);

@@ -81,6 +81,7 @@ struct exchange {
 	void *user;
 	struct addr *peer; /* made on demand, in the arena */
 	uint64_t start_ms;
+	uint64_t answer_left; /* of a streamed answer whose length was announced */
 	/* body */
 	uint64_t body_left; /* HTTP_BODY_LENGTH */
 	uint64_t body_seen;
@@ -98,6 +99,9 @@ struct exchange {
 	bool expect_continue : 1;
 	bool answer_begun : 1;
 	bool answer_chunked : 1;
+	bool answer_bare : 1; /* head only: what is written as its body is dropped */
+	bool answer_measured : 1;
+	bool answer_wrong : 1; /* more than announced */
 	bool answer_close : 1;
 };
 

@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -101,6 +102,11 @@ static void dispatch(struct exchange *x, void *role)
 		exchange_stream(x, UINT64_MAX, &stream_echo);
 	} else if (str_eq(path, STR("/enough"))) {
 		exchange_stream(x, UINT64_MAX, &enough);
+	} else if (str_eq(path, STR("/measured"))) { /* announces 3 bytes */
+		exchange_start(x, 200, NULL, 0, 3);
+		exchange_write(x, STR("a"));
+		exchange_write(x, exchange_request(x)->query);
+		exchange_finish(x);
 	} else if (str_eq(path, STR("/early"))) {
 		exchange_reply_status(x, 403);
 	} else if (str_eq(path, STR("/hang"))) {
@@ -380,6 +386,32 @@ static void test_streamed(void **state)
 	assert_true(str_ends(got, STR("\r\n\r\nabcd")));
 }
 
+/* A body of another length than announced must not let the client misread what follows. */
+static void test_announced_length_is_kept(void **state)
+{
+	int fd = dial();
+	char text[512];
+	ssize_t n;
+
+	(void)state;
+	assert_true(str_ends(talk(STR("GET /measured?bc HTTP/1.1\r\n" CLOSE "\r\n")), STR("abc")));
+	assert_true(
+		str_ends(talk(STR("HEAD /measured?b HTTP/1.1\r\n" CLOSE "\r\n")), STR("\r\n\r\n")));
+	for (int i = 0; i < 2; i++) {
+		struct str wrong = i == 0 ? STR("GET /measured?b HTTP/1.1\r\nHost: a\r\n\r\n")
+					  : STR("GET /measured?bcd HTTP/1.1\r\nHost: a\r\n\r\n");
+
+		say(fd, wrong);
+		do {
+			n = recv(fd, text, sizeof(text), 0);
+		} while (n > 0);
+		assert_int_equal(n < 0 ? errno : 0, 0);
+		(void)close(fd);
+		fd = dial();
+	}
+	(void)close(fd);
+}
+
 static void test_hijack(void **state)
 {
 	struct str got = talk(STR("GET /hijack HTTP/1.1\r\nHost: a\r\n\r\nbehind"));
@@ -451,6 +483,7 @@ int main(void)
 		cmocka_unit_test(test_timeouts),
 		cmocka_unit_test(test_early_answer_keeps_connection),
 		cmocka_unit_test(test_streamed),
+		cmocka_unit_test(test_announced_length_is_kept),
 		cmocka_unit_test(test_hijack),
 		cmocka_unit_test(test_client_gone),
 		cmocka_unit_test(test_drain), /* last: nothing is accepted after it */
