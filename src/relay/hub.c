@@ -70,18 +70,19 @@ static int64_t keep_alive_of(const struct hub_conn *c)
 	return own->has && own->v > 0 ? own->v : all;
 }
 
+/*
+ * Every known client pings right after the handshake. One that never did may be
+ * different, or its first ping was lost on a link that only looks alive: it gets twice the time.
+ */
 static uint64_t silence_end_ms(const struct hub_conn *c)
 {
-	return c->last_heard_ms + 2 * (uint64_t)c->keep_alive_ms;
+	return c->last_heard_ms + (c->peer_pings ? 2 : 4) * (uint64_t)c->keep_alive_ms;
 }
 
 static void arm_keep_alive(struct hub_conn *c, uint64_t now)
 {
-	uint64_t due = c->next_ping_ms;
+	uint64_t due = MIN(c->next_ping_ms, silence_end_ms(c));
 
-	if (c->peer_pings) {
-		due = MIN(due, silence_end_ms(c));
-	}
 	arm(c, due > now ? due - now : 1);
 }
 
@@ -95,7 +96,7 @@ static void on_keep_alive(struct hub_conn *c)
 {
 	uint64_t now = loop_now_ms(c->rl->loop);
 
-	if (c->peer_pings && now >= silence_end_ms(c)) {
+	if (now >= silence_end_ms(c)) {
 		log_info("relay", "connector is silent, dropped",
 			 LOG_STR("tenant", c->visitor.tenant_key));
 		hub_close(c, HUB_SILENT);

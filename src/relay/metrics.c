@@ -41,8 +41,8 @@ void relay_metrics(const struct relay *r, struct buf *out)
 		unsigned counter;
 		const char *name, *type, *help;
 	} rows[] = {
-		{COUNT_IN_FLIGHT, "in_flight", "gauge", "Requests under way."},
-		{COUNT_QUEUED, "queued", "gauge", "Requests waiting for a connector."},
+		{COUNT_IN_FLIGHT, "requests_in_flight", "gauge", "Requests under way."},
+		{COUNT_QUEUED, "requests_queued", "gauge", "Requests waiting for a connector."},
 		{COUNT_CONNECTIONS, "connections", "gauge", "Connectors connected."},
 		{COUNT_BODIES, "bodies_total", "counter", "Bodies put into the store."},
 		{COUNT_REQUEST_BYTES, "request_bytes_total", "counter", "Bytes from clients."},

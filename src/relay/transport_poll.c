@@ -105,8 +105,9 @@ static void on_later(struct later *l)
 
 	if (p->out.n > 0) {
 		answer_poll(p, 200);
-	} else if (!c) {
+	} else if (!c && p->waiting) {
 		answer_poll(p, 204);
+		poll_free(p);
 	}
 	if (c) {
 		hub_drained(c);

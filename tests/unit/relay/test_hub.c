@@ -211,10 +211,24 @@ static void test_keep_alive(void **state)
 	unsay(l);
 	run_until(x, has_said, l);
 	assert_str(said(l), STR("{\"type\":6}\n"));
-	/* Silence counts only after the first ping of the client. */
-	assert_false(l->conn->peer_pings);
 	say(l, "{\"type\":6}\n");
+	uint64_t from = loop_now_ms(x->loop);
+
 	run_until(x, is_closed, l);
+	assert_in_range(loop_now_ms(x->loop) - from, 38, 1000);
+}
+
+/* Without a first ping it takes longer, but it does not take forever. */
+static void test_never_pings(void **state)
+{
+	struct relay_fixture *x = *state;
+
+	x->config.keep_alive_interval_ms = 10;
+	struct fake_link *l = connect_to(x, "T1");
+	uint64_t from = loop_now_ms(x->loop);
+
+	run_until(x, is_closed, l);
+	assert_in_range(loop_now_ms(x->loop) - from, 38, 1000);
 }
 
 static void test_handshake_timeout(void **state)
@@ -245,13 +259,21 @@ static void test_drain_says_come_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		RELAY_TEST(test_handshake),	     RELAY_TEST(test_split_records),
-		RELAY_TEST(test_handshake_errors),   RELAY_TEST(test_unknown_tenant),
-		RELAY_TEST(test_automatic_creation), RELAY_TEST(test_database_down),
-		RELAY_TEST(test_configure),	     RELAY_TEST(test_records),
-		RELAY_TEST(test_malformed),	     RELAY_TEST(test_too_long),
-		RELAY_TEST(test_client_closes),	     RELAY_TEST(test_keep_alive),
-		RELAY_TEST(test_handshake_timeout),  RELAY_TEST(test_drain_says_come_back),
+		RELAY_TEST(test_handshake),
+		RELAY_TEST(test_split_records),
+		RELAY_TEST(test_handshake_errors),
+		RELAY_TEST(test_unknown_tenant),
+		RELAY_TEST(test_automatic_creation),
+		RELAY_TEST(test_database_down),
+		RELAY_TEST(test_configure),
+		RELAY_TEST(test_records),
+		RELAY_TEST(test_malformed),
+		RELAY_TEST(test_too_long),
+		RELAY_TEST(test_client_closes),
+		RELAY_TEST(test_keep_alive),
+		RELAY_TEST(test_never_pings),
+		RELAY_TEST(test_handshake_timeout),
+		RELAY_TEST(test_drain_says_come_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
