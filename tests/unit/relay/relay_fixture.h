@@ -5,12 +5,10 @@
  * `said` of each link, records separated by line ends instead of 0x1E.
  */
 #pragma once
-#include "unit.h"
+#include "loop_gate.h"
 
 #include "base/mem.h"
 #include "relay/hub.h"
-
-#include <pthread.h>
 
 struct fake_tenant {
 	const char *key;
@@ -29,15 +27,8 @@ struct fake_link {
 struct relay_fixture {
 	struct fake_link *links[LINKS_MAX];
 	size_t n_links;
-	struct loop *loop;
-	struct loops loops;
-	struct msg msg;
-	struct later later;
-	pthread_mutex_t mutex;
-	pthread_cond_t cond;
-	bool held; /* the loop stands at the gate */
-	bool (*done)(void *arg);
-	void *arg;
+	struct loop_gate gate;
+	struct loop *loop; /* gate.loop */
 	struct pool *pool;
 	struct blob_store *bodies;
 	struct relay_config config;
@@ -80,70 +71,10 @@ static enum err fake_load(void *worker, struct str normalized, const struct tena
 
 static const struct tenant_store_ops fake_ops = {fake_load};
 
-/* -- running the loop --------------------------------------------------------------------- */
-
-/*
- * The loop runs on its own thread, but only while the test waits in run_until;
- * else it stands at the gate, and the test may touch what belongs to the loop.
- */
-static void look(struct later *l);
-
-static void stand_at_gate(struct relay_fixture *x)
-{
-	(void)pthread_mutex_lock(&x->mutex);
-	x->held = true;
-	(void)pthread_cond_broadcast(&x->cond);
-	while (x->held) {
-		(void)pthread_cond_wait(&x->cond, &x->mutex);
-	}
-	(void)pthread_mutex_unlock(&x->mutex);
-	if (x->done) {
-		loop_next_turn(x->loop, &x->later, look);
-	}
-}
-
-static void look(struct later *l)
-{
-	struct relay_fixture *x = container_of(l, struct relay_fixture, later);
-
-	if (x->done(x->arg)) {
-		stand_at_gate(x);
-	} else {
-		loop_next_turn(x->loop, l, look);
-	}
-}
-
-static void on_first(struct msg *m, struct loop *l)
-{
-	(void)l;
-	stand_at_gate(container_of(m, struct relay_fixture, msg));
-}
-
-static inline void wait_for_gate(struct relay_fixture *x)
-{
-	(void)pthread_mutex_lock(&x->mutex);
-	while (!x->held) {
-		(void)pthread_cond_wait(&x->cond, &x->mutex);
-	}
-	(void)pthread_mutex_unlock(&x->mutex);
-}
-
-/* Lets the loop run freely; for the end. */
-static inline void open_gate(struct relay_fixture *x, bool (*done)(void *arg), void *arg)
-{
-	(void)pthread_mutex_lock(&x->mutex);
-	x->done = done;
-	x->arg = arg;
-	x->held = false;
-	(void)pthread_cond_broadcast(&x->cond);
-	(void)pthread_mutex_unlock(&x->mutex);
-}
-
 /* Turns until `done` says so. */
 static inline void run_until(struct relay_fixture *x, bool (*done)(void *arg), void *arg)
 {
-	open_gate(x, done, arg);
-	wait_for_gate(x);
+	gate_until(&x->gate, done, arg);
 }
 
 static bool is_quiet(void *arg)
@@ -180,16 +111,11 @@ static inline int relay_setup(void **state)
 	fake_created = STR_NULL;
 	arena_init(&x->arena, 0);
 	assert_ok(conf_apply(&x->arena, &relay_conf, NULL, &x->config, &f));
-	(void)pthread_mutex_init(&x->mutex, NULL);
-	(void)pthread_cond_init(&x->cond, NULL);
-	assert_ok(loops_start(&x->loops, 1, &f));
-	x->loop = x->loops.v[0];
-	x->msg.run = on_first;
-	loop_post(x->loop, &x->msg);
-	wait_for_gate(x);
+	gate_start(&x->gate);
+	x->loop = x->gate.loop;
 	x->pool = pool_new("test", 1, 100, NULL);
 	assert_ok(blob_store_open(&(struct blob_config){.url = STR("memory")}, &x->bodies, &f));
-	struct relay_deps deps = {.loops = &x->loops,
+	struct relay_deps deps = {.loops = &x->gate.loops,
 				  .db_pool = x->pool,
 				  .tenants = &fake_ops,
 				  .bodies = x->bodies,
@@ -206,11 +132,11 @@ static inline int relay_teardown(void **state)
 {
 	struct relay_fixture *x = *state;
 
-	open_gate(x, NULL, NULL);
+	gate_open(&x->gate, NULL, NULL);
 	relay_stop(x->relay);
 	pool_free(&x->pool);
-	loops_join(&x->loops);
-	loops_free(&x->loops);
+	loops_join(&x->gate.loops);
+	loops_free(&x->gate.loops);
 	relay_free(&x->relay);
 	blob_store_close(&x->bodies);
 	arena_fini(&x->arena);
