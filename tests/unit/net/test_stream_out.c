@@ -236,7 +236,7 @@ static void test_file_shorter_than_announced(void **state)
 
 static void test_drained_only_after_high_water(void **state)
 {
-	const size_t low = STREAM_HIGH_WATER, high = (size_t)8 << 20;
+	const size_t low = STREAM_HIGH_WATER - 1, high = (size_t)8 << 20;
 	char *p = pattern(high);
 	struct fixture f;
 
@@ -262,6 +262,11 @@ static void test_drained_only_after_high_water(void **state)
 	peer_expect(&f, f.say);
 	settle(&f);
 	assert_int_equal(f.count[EV_DRAINED], 1);
+
+	f.say = str_of(p, STREAM_HIGH_WATER); /* to the byte: a producer waits there */
+	act(&f, ACT_WRITE);
+	peer_expect(&f, f.say);
+	WAIT(&f, f.count[EV_DRAINED] == 2);
 	tear_down(&f);
 	mem_free(p);
 }
