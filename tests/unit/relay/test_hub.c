@@ -212,10 +212,10 @@ static void test_keep_alive(void **state)
 	run_until(x, has_said, l);
 	assert_str(said(l), STR("{\"type\":6}\n"));
 	say(l, "{\"type\":6}\n");
-	uint64_t from = loop_now_ms(x->loop);
+	uint64_t from = l->conn->last_heard_ms;
 
 	run_until(x, is_closed, l);
-	assert_in_range(loop_now_ms(x->loop) - from, 38, 1000);
+	assert_true(loop_now_ms(x->loop) - from >= 40);
 }
 
 /* Without a first ping it takes longer, but it does not take forever. */
@@ -225,10 +225,10 @@ static void test_never_pings(void **state)
 
 	x->config.keep_alive_interval_ms = 10;
 	struct fake_link *l = connect_to(x, "T1");
-	uint64_t from = loop_now_ms(x->loop);
+	uint64_t from = l->conn->last_heard_ms;
 
 	run_until(x, is_closed, l);
-	assert_in_range(loop_now_ms(x->loop) - from, 38, 1000);
+	assert_true(loop_now_ms(x->loop) - from >= 40);
 }
 
 static void test_handshake_timeout(void **state)
