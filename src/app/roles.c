@@ -152,11 +152,10 @@ static void prepare_rest(struct roles *r, enum role which, const struct rest_tab
 		.role = role,
 		.pools = {r->deps.pools[REST_DB], r->deps.pools[REST_SLOW]},
 		.worker_ops = &sessions_rest_ops,
-		.keys = settings ? settings->keys : NULL,
-		.n_keys = settings ? settings->n_keys : 0,
+		.keys = settings ? &settings->keys : NULL,
 		.key_header = settings ? settings->api_key_header : STR_NULL,
 	};
-	if (settings && settings->n_keys == 0 && r->deps.settings->runs[which]) {
+	if (settings && settings->keys.n == 0 && r->deps.settings->runs[which]) {
 		log_warn(role_names[which], "no api_keys are configured: every call is refused");
 	}
 }
@@ -219,13 +218,19 @@ enum err roles_start(struct roles *r, const struct roles_deps *deps, struct faul
 
 enum err roles_reload(struct roles *r, struct settings *next, struct fault *f)
 {
-	struct relay_config_epoch epoch;
+	struct settings *old = r->reloaded;
 
-	if (!r->relay) {
-		return ERR_OK;
+	if (r->relay) {
+		struct relay_config_epoch epoch = relay_epoch_of(next);
+
+		TRY(relay_reload(r->relay, &epoch, f));
 	}
-	epoch = relay_epoch_of(next);
-	return relay_reload(r->relay, &epoch, f);
+	atomic_store(&r->rest[ROLE_MANAGEMENT].keys, &next->management.keys);
+	atomic_store(&r->rest[ROLE_STATISTICS].keys, &next->statistics.rest.keys);
+	r->reloaded = settings_ref(next);
+	loops_quiesce(r->deps.loops);
+	settings_unref(&old);
+	return ERR_OK;
 }
 
 void roles_drain(struct roles *r)
@@ -253,5 +258,6 @@ void roles_free(struct roles *r)
 {
 	relay_free(&r->relay);
 	issuer_free(&r->issuer);
+	settings_unref(&r->reloaded);
 	settings_unref(&r->deps.settings);
 }

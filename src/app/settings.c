@@ -130,12 +130,15 @@ static enum err read_keys(struct arena *a, struct rest_settings *r, struct fault
 		return fault_set(f, ERR_INVALID, "%.*s:%u: api_keys is a list of {key: …, may: …}",
 				 STR_ARG(r->api_keys->source), r->api_keys->line);
 	}
-	r->keys = ARENA_NEW_ARRAY(a, struct rest_key, count_children(r->api_keys) + 1);
+	struct rest_key *keys =
+		ARENA_NEW_ARRAY(a, struct rest_key, count_children(r->api_keys) + 1);
+
+	r->keys.v = keys;
 	for (const struct conf_node *c = r->api_keys ? r->api_keys->child : NULL; c; c = c->next) {
 		struct key_entry e;
 
 		TRY(conf_apply(a, &key_entry_conf, c, &e, f));
-		r->keys[r->n_keys++] = (struct rest_key){e.key, may_bits[e.may]};
+		keys[r->keys.n++] = (struct rest_key){e.key, may_bits[e.may]};
 	}
 	return ERR_OK;
 }

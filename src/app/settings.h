@@ -34,8 +34,7 @@ struct rest_settings {
 	const struct conf_node *api_keys;
 	struct str api_key_header;
 	/* filled from api_keys */
-	struct rest_key *keys;
-	size_t n_keys;
+	struct rest_keys keys;
 };
 
 struct statistics_settings {

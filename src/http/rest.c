@@ -151,17 +151,18 @@ static enum err check_access(const struct rest *rest, const struct rest_route *r
 {
 	struct str name = rest->key_header.p ? rest->key_header : STR("Api-Key");
 	struct str given = http_header_get(&req->headers, name);
+	const struct rest_keys *keys = atomic_load(&rest->keys);
 	unsigned may = 0;
 	bool known = false;
 
 	if (route->access == REST_OPEN) {
 		return ERR_OK;
 	}
-	for (size_t i = 0; i < rest->n_keys; i++) { /* all of them: time must not tell which */
-		bool same = given.n > 0 && str_eq_const_time(given, rest->keys[i].key);
+	for (size_t i = 0; keys && i < keys->n; i++) { /* all: time must not tell which */
+		bool same = given.n > 0 && str_eq_const_time(given, keys->v[i].key);
 
 		known = known || same;
-		may |= same ? rest->keys[i].may : 0;
+		may |= same ? keys->v[i].may : 0;
 	}
 	if (!known) {
 		return ERR_UNAUTHENTICATED;

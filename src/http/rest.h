@@ -46,6 +46,15 @@ struct rest_key {
 };
 
 /*
+ * A set of keys, immutable. Another one may be put in its place at any time; the old one is
+ * free once every loop has begun another turn (loops_quiesce).
+ */
+struct rest_keys {
+	const struct rest_key *v;
+	size_t n;
+};
+
+/*
  * What surrounds a handler on its worker: the app lends the database session of
  * the worker to the task and ends its transaction. http knows nothing of stores.
  */
@@ -64,12 +73,11 @@ struct rest {
 	void *role; /* task->role */
 	struct pool *pools[REST_POOLS];
 	const struct rest_worker_ops *worker_ops; /* may be NULL */
-	const struct rest_key *keys;		  /* for READ and WRITE routes; none = always 401 */
-	size_t n_keys;
-	struct str key_header;	 /* p NULL = "Api-Key" */
-	uint32_t timeout_ms;	 /* of a task; 0 = 30 s */
-	rest_error_fn *on_error; /* NULL = default */
-	dispatch_fn *fallback;	 /* for unmatched paths; NULL = 404 */
+	_Atomic(const struct rest_keys *) keys;	  /* for READ and WRITE routes; none = always 401 */
+	struct str key_header;			  /* p NULL = "Api-Key" */
+	uint32_t timeout_ms;			  /* of a task; 0 = 30 s */
+	rest_error_fn *on_error;		  /* NULL = default */
+	dispatch_fn *fallback;			  /* for unmatched paths; NULL = 404 */
 	void *fallback_role;
 };
 

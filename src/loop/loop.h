@@ -135,5 +135,10 @@ enum err loops_start(struct loops *s, unsigned n, struct fault *f) MUST_USE;
 /* Stops and joins all; the loops still exist (their owners take things down), then loops_free. */
 void loops_join(struct loops *s);
 void loops_free(struct loops *s);
+/*
+ * Waits until every loop has begun another turn: what was unpublished before is not
+ * looked at any more. Not from a loop.
+ */
+void loops_quiesce(struct loops *s);
 /* Runs fn(loop, arg) on that loop and waits for it to return. Not from a loop. */
 void loop_call(struct loop *l, void (*fn)(struct loop *l, void *arg), void *arg);

@@ -106,3 +106,16 @@ void loop_call(struct loop *l, void (*fn)(struct loop *l, void *arg), void *arg)
 	}
 	(void)pthread_mutex_unlock(&c.mtx);
 }
+
+static void do_nothing(struct loop *l, void *arg)
+{
+	(void)l;
+	(void)arg;
+}
+
+void loops_quiesce(struct loops *s)
+{
+	for (unsigned i = 0; i < s->n; i++) {
+		loop_call(s->v[i], do_nothing, NULL);
+	}
+}

@@ -48,11 +48,12 @@ static bool may_retry(struct task *t, enum err e)
 }
 
 static const struct rest_worker_ops worker_ops = {begin, end, may_retry};
-static const struct rest_key keys[] = {
+static const struct rest_key key_list[] = {
 	{STR_INIT("r"), REST_MAY_READ},
 	{STR_INIT("w"), REST_MAY_WRITE},
 	{STR_INIT("rw"), REST_MAY_READ | REST_MAY_WRITE},
 };
+static const struct rest_keys keys = {key_list, ARRAY_LEN(key_list)};
 
 /* ---- life ---- */
 
@@ -69,8 +70,7 @@ void rest_server_start(struct rest_server *s, const struct rest_table *table, vo
 				.role = role,
 				.pools = {s->pool, s->pool},
 				.worker_ops = &worker_ops,
-				.keys = keys,
-				.n_keys = ARRAY_LEN(keys),
+				.keys = &keys,
 				.on_error = management_error};
 	s->http = http_server_new(&http_limits_default, rest_dispatch, &s->rest);
 	assert_ok(http_server_listen(s->http, &s->loops, STR("127.0.0.1:0"), NULL));
