@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #define EXCHANGES_KEPT 256
+#define ARENA_KEPT 8192
 
 const struct http_limits http_limits_default = {
 	.head = {.line_bytes = 8192, .head_bytes = 65536, .headers = 100},
@@ -78,7 +79,7 @@ void exchange_free(struct exchange *x)
 		x->id = (struct slot_id){0};
 	}
 	buf_free(&x->body);
-	arena_reset(&x->arena);
+	arena_rewind(&x->arena, ARENA_KEPT);
 	if (hl->n_free < EXCHANGES_KEPT) {
 		x->next_free = hl->free;
 		hl->free = x;

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 
-enum { SEEN_EVERY_MS = 60000 };
+enum { SEEN_EVERY_MS = 60000, ARENA_KEPT = 16384 };
 
 static const uint8_t next_states[HUB_STATES] = {
 	[HUB_WAITING] = 1u << HUB_HANDSHAKE | 1u << HUB_CLOSED,
@@ -278,7 +278,7 @@ void hub_feed(struct hub_conn *c, struct str data)
 	hub_heard(c);
 	records_feed(&c->records, data);
 	while (c->state != HUB_CLOSED && (e = records_next(&c->records, &record)) == ERR_OK) {
-		arena_reset(&c->rl->arena);
+		arena_rewind(&c->rl->arena, ARENA_KEPT);
 		if (c->state == HUB_HANDSHAKE) {
 			on_handshake(c, record);
 		} else if (hub_handle_record(c, record) != ERR_OK) {
