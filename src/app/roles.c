@@ -160,10 +160,19 @@ static void prepare_rest(struct roles *r, enum role which, const struct rest_tab
 	}
 }
 
+static void on_tenant_changed(void *relay, struct str normalized)
+{
+	relay_tenant_changed(relay, normalized);
+}
+
 static void prepare_rests(struct roles *r)
 {
 	struct settings *s = r->deps.settings;
 
+	if (r->relay) {
+		r->management.tenant_changed = on_tenant_changed;
+		r->management.arg = r->relay;
+	}
 	r->management.key_header = s->management.api_key_header;
 	r->statistics.key_header = s->statistics.rest.api_key_header;
 	prepare_rest(r, ROLE_IDENTITY, &issuer_table, r->issuer, NULL);

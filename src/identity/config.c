@@ -14,7 +14,7 @@ static const struct conf_key keys[] = {
 	 "Public http(s) URL of the issuer, which tokens carry; needed when others validate them."},
 	{"algorithm", CONF_ENUM, OFF(algorithm), "rs256", 0, 0, algorithms, 0,
 	 "Signature of the tokens."},
-	{"token_lifetime", CONF_DURATION, OFF(token_lifetime_ms), "1h", MINUTE_MS, DAY_MS, NULL, 0,
+	{"token_lifetime", CONF_DURATION, OFF(token_lifetime_ms), "1h", 1000, DAY_MS, NULL, 0,
 	 "Time for which a token is valid."},
 	{"key_rotation", CONF_DURATION, OFF(key_rotation_ms), "90d", 0, 3650 * DAY_MS, NULL, 0,
 	 "Age at which a signing key gets a successor; 0 = never."},

@@ -239,6 +239,42 @@ void relay_set_trust(struct relay *r, struct trust *t)
 	tell_all(r, NULL, t);
 }
 
+/* -- news for one tenant --------------------------------------------------------------------- */
+
+struct tenant_news {
+	struct msg msg;
+	struct relay_loop *home;
+	struct str key; /* in the same allocation */
+};
+
+static void on_tenant_news_dropped(struct msg *m)
+{
+	mem_free(container_of(m, struct tenant_news, msg));
+}
+
+static void on_tenant_news(struct msg *m, struct loop *l)
+{
+	struct tenant_news *n = container_of(m, struct tenant_news, msg);
+	struct tenant *t = tenant_peek(n->home, n->key);
+
+	(void)l;
+	if (t) {
+		tenant_changed(t);
+	}
+	mem_free(n);
+}
+
+void relay_tenant_changed(struct relay *r, struct str normalized)
+{
+	struct tenant_news *n = mem_alloc(sizeof(*n) + normalized.n);
+
+	n->msg = (struct msg){.run = on_tenant_news, .drop = on_tenant_news_dropped};
+	n->home = relay_home(r, normalized);
+	memcpy(n + 1, normalized.p, normalized.n);
+	n->key = str_of(n + 1, normalized.n);
+	loop_post(n->home->loop, &n->msg);
+}
+
 /* -- the end ------------------------------------------------------------------------------------
  */
 

@@ -44,6 +44,12 @@ enum err relay_reload(struct relay *r, const struct relay_config_epoch *epoch,
 /* Whom to believe, when the role does not fetch it (no `authority` configured). */
 void relay_set_trust(struct relay *r, struct trust *t);
 
+/*
+ * A tenant was created, changed or deleted, by its normalized name: ask anew, and end the
+ * connections of one that is gone. Any thread.
+ */
+void relay_tenant_changed(struct relay *r, struct str normalized);
+
 void relay_dispatch(struct exchange *x, void *relay);
 
 /* No new requests; connectors leave when what they work on is answered. */

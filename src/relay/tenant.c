@@ -197,6 +197,9 @@ static void on_job_done(struct job *j)
 	}
 	if (!t->rl->stopped) {
 		take_facts(t, tj);
+		if (t->changed) {
+			tenant_changed(t);
+		}
 		wake(t, &t->asking);
 		if (tj->is_visit) {
 			wake(t, &t->visiting);
@@ -258,6 +261,15 @@ void tenant_wait(struct tenant *t, struct tenant_waiter *w)
 void tenant_refresh(struct tenant *t)
 {
 	if (!t->loading && loop_now_ms(t->rl->loop) >= t->fresh_until_ms) {
+		ask(t, NULL);
+	}
+}
+
+void tenant_changed(struct tenant *t)
+{
+	t->changed = t->loading;
+	t->fresh_until_ms = 0;
+	if (!t->loading && t->n_conns > 0) {
 		ask(t, NULL);
 	}
 }

@@ -42,6 +42,7 @@ struct tenant {
 	struct arena info_arena;
 	uint64_t fresh_until_ms;
 	bool loading;
+	bool changed;	      /* while loading: ask again */
 	unsigned uses;	      /* lists and jobs that hold it */
 	struct list asking;   /* of tenant_waiter */
 	struct list visiting; /* those that brought a visit */
@@ -65,6 +66,8 @@ void tenant_unuse(struct tenant *t);
 void tenant_wait(struct tenant *t, struct tenant_waiter *w);
 /* Asks again when the facts are stale, so that a tenant without traffic hears of changes too. */
 void tenant_refresh(struct tenant *t);
+/* Somebody changed the tenant: what is known, or being asked for right now, is old. */
+void tenant_changed(struct tenant *t);
 /* A connector came: create or update, then w->fn. */
 void tenant_visit(struct tenant *t, const struct tenant_visit *v, struct tenant_waiter *w);
 static inline bool tenant_exists(const struct tenant *t)
