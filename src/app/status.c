@@ -146,10 +146,14 @@ void status_dispatch(struct exchange *x, void *arg)
 	struct status *s = arg;
 	const struct http_request *r = exchange_request(x);
 	bool reads = r->method == HTTP_GET || r->method == HTTP_HEAD;
+	bool is_live = str_eq(r->path, STR("/health/live"));
+	bool is_metrics = str_eq(r->path, STR("/metrics"));
 
-	if (reads && str_eq(r->path, STR("/health/live"))) {
+	if ((is_live || is_metrics) && !reads) {
+		exchange_reply_status(x, 405);
+	} else if (is_live) {
 		exchange_reply_text(x, 200, STR("text/plain"), STR("live\n"));
-	} else if (reads && str_eq(r->path, STR("/metrics"))) {
+	} else if (is_metrics) {
 		metrics(x, s);
 	} else {
 		rest_dispatch(x, &s->rest);

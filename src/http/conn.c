@@ -209,6 +209,11 @@ static size_t take_head(struct conn *c, struct str in)
 	enum err e = h1_parse_request(&x->arena, in, &server->limits.head, &c->scan, &x->req, &used,
 				      &status);
 
+	if (e == ERR_OK && x->req.method == HTTP_CONNECT) {
+		/* We are no tunnel. What follows was meant for one and is no request of ours. */
+		e = ERR_PROTO;
+		status = 501;
+	}
 	if (e == ERR_OK) {
 		keep_head(x, in.p, used);
 		begin_exchange(c, x);

@@ -348,6 +348,12 @@ static void test_bad_requests(void **state)
 	assert_true(str_starts(talk(STR("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
 					"chunked\r\n\r\nzz\r\n")),
 			       STR("HTTP/1.1 400 ")));
+	/* Bytes for a tunnel are no requests: one answer, then the end. */
+	struct str refused = talk(STR("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"
+				      "GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+
+	assert_true(str_starts(refused, STR("HTTP/1.1 501 ")));
+	assert_true(str_find(str_skip(refused, 9), STR("HTTP/1.1")) < 0);
 }
 
 static void test_timeouts(void **state)
