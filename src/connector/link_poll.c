@@ -17,6 +17,7 @@ static void on_head(struct http_call *call, const struct http_response *r)
 	struct link *l = http_call_user(call);
 
 	if (r->status != 200) {
+		l->polled = false; /* there is nothing to delete any more */
 		http_call_cancel(call);
 		lost(l, r->status == 204 ? ERR_CLOSED : ERR_DENIED,
 		     r->status == 204 ? 0 : r->status);
@@ -116,6 +117,7 @@ static void on_delete_grant(struct grant_wait *w, enum err e, struct str authori
 		link_call(l, &a, STR("DELETE"), authorization, (struct http_header){0}, headers);
 
 	spec.idle_timeout_ms = LINK_TIMEOUT_MS;
+	l->polled = false;
 	l->post.fetch = http_fetch_start(l->c->http, &spec, 4096, on_deleted, l);
 	arena_fini(&a);
 }
@@ -132,8 +134,36 @@ static void poll_close(struct link *l)
 	link_post_send(l);
 }
 
+static void on_told(void *arg, const struct http_fetch_result *r)
+{
+	(void)arg;
+	(void)r;
+}
+
+/*
+ * The server cannot see that nobody will poll again, and would go on to send requests
+ * this way: it is told, without waiting for its answer.
+ */
+static void tell_gone(struct link *l)
+{
+	struct http_header headers[LINK_HEADERS];
+	struct arena a;
+
+	arena_init(&a, 0);
+	struct http_call_spec spec = link_call(l, &a, STR("DELETE"), l->c->grant.authorization,
+					       (struct http_header){0}, headers);
+
+	spec.idle_timeout_ms = LINK_TIMEOUT_MS;
+	(void)http_fetch_start(l->c->http, &spec, 4096, on_told, NULL);
+	arena_fini(&a);
+}
+
 static void poll_abort(struct link *l)
 {
+	if (l->polled && !l->c->closed) {
+		tell_gone(l);
+	}
+	l->polled = false;
 	link_post_abort(l);
 	if (l->get) {
 		http_call_cancel(l->get);

@@ -1,0 +1,446 @@
+/* Our connector: its transports and options, and its behaviour towards an original server: spec §5.4, §15. */
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import net from 'node:net';
+import { after, before } from 'node:test';
+import { once } from 'node:events';
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { check, until, within } from './lib/check.mjs';
+import { request } from './lib/client.mjs';
+import { Connector } from './lib/connector.mjs';
+import { Original } from './lib/original.mjs';
+import { run } from './lib/process.mjs';
+import { Recorder } from './lib/recorder.mjs';
+import { Server } from './lib/server.mjs';
+import { pattern, sha256, Target, values } from './lib/target.mjs';
+
+let server;
+let secret;
+let target;
+
+before(async () => {
+	server = await Server.start();
+	secret = await server.addTenant('T1');
+	target = await Target.start({ base: '/base/' });
+});
+
+after(async () => {
+	await target?.close();
+	await server?.close();
+});
+
+/* A connector for the duration of `fn`, the only one of the tenant. */
+async function connected(options, fn) {
+	const connector = await Connector.start(server, {
+		tenant: 'T1', secret, targets: { web: target.url }, ...options,
+	});
+	try {
+		await server.connections(options.settings?.connections ?? 1);
+		await fn(connector);
+		await connector.stop();
+		assert.equal(connector.child.code, 0, connector.child.story());
+		await server.connections(0);
+	} finally {
+		target.open();
+		await connector.close();
+	}
+}
+
+function relay(path, options) {
+	return request(server.relay, `/relay/T1/${path}`, options);
+}
+
+async function carriesAll() {
+	for (const size of [0, 5, 16384, 16385, 1 << 20]) {
+		const up = await relay('web/echo', { method: 'POST', body: pattern(size) });
+		assert.equal(up.status, 200);
+		assert.ok(up.body.equals(pattern(size)), `${size} bytes`);
+	}
+	const replies = await Promise.all(Array.from({ length: 50 }, (_, i) => relay(`web/x${i}`)));
+	assert.deepEqual(replies.map((r) => r.json.url), replies.map((_, i) => `/base/x${i}`));
+}
+
+for (const [name, transport] of Object.entries({
+	websockets: 'WebSockets', server_sent_events: 'ServerSentEvents', long_polling: 'LongPolling',
+})) {
+	check(`over ${name}: bodies of all sizes, many at once, and again after a cut`, async () => {
+		const recorder = await Recorder.start(server.relay);
+		try {
+			await connected({ url: recorder.url, settings: { transports: [name] } }, async (connector) => {
+				assert.match(await connector.connected(), new RegExp(`transport=${transport}`));
+				await carriesAll();
+				const from = connector.seenLines;
+				recorder.cut();
+				await connector.connected({ from });
+				await carriesAll();
+			});
+		} finally {
+			await recorder.close();
+		}
+	});
+}
+
+check('without negotiation a WebSocket is opened at once', async () => {
+	const recorder = await Recorder.start(server.relay);
+	await connected({ url: recorder.url, settings: { negotiate: false } }, carriesAll);
+	assert.equal(recorder.lines(/negotiate/).length, 0);
+	await recorder.close();
+});
+
+/* Passes everything but upgrades: what some proxies do. */
+async function upgradeless(upstream) {
+	const { hostname, port } = new URL(upstream);
+	const proxy = http.createServer((req, res) => {
+		const up = http.request({ hostname, port, path: req.url, method: req.method, headers: req.headers }, (r) => {
+			res.writeHead(r.statusCode, r.headers);
+			r.pipe(res);
+		});
+		up.on('error', () => res.destroy());
+		res.on('close', () => up.destroy());
+		req.pipe(up);
+	});
+	proxy.on('upgrade', (req, socket) => socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n'));
+	proxy.listen(0, '127.0.0.1');
+	await once(proxy, 'listening');
+	return proxy;
+}
+
+check('where WebSockets do not pass, it falls back to server-sent events', async () => {
+	const proxy = await upgradeless(server.relay);
+	await connected({ url: `http://127.0.0.1:${proxy.address().port}` }, async (connector) => {
+		assert.match(await connector.connected(), /transport=ServerSentEvents/);
+		await carriesAll();
+	});
+	proxy.closeAllConnections();
+	await new Promise((done) => proxy.close(done));
+});
+
+check('several connections share the work, over several threads', async () => {
+	await connected({ settings: { connections: 4, loops: 2 } }, async (connector) => {
+		assert.equal(connector.child.lines.filter((l) => /^ready /.test(l)).length, 4);
+		await carriesAll();
+	});
+});
+
+check('max_concurrent: the others wait; requests_max: the next is 503', async () => {
+	await connected({ settings: { max_concurrent: 2, requests_max: 4 } }, async () => {
+		target.forget();
+		const held = Array.from({ length: 4 }, () => relay('web/gate'));
+		await target.hits.take();
+		await target.hits.take();
+		await until(async () => (await relay('web/status/200')).status === 503, 'the fifth is refused');
+		assert.equal(target.running, 2);
+		target.open();
+		await target.hits.take();
+		await target.hits.take();
+		target.open();
+		assert.deepEqual((await Promise.all(held)).map((r) => r.status), [200, 200, 200, 200]);
+		assert.equal(target.mostRunning, 2);
+	});
+});
+
+check('SIGHUP adds and removes targets; connection and running requests stay', async () => {
+	await connected({}, async (connector) => {
+		target.forget();
+		const running = relay('web/gate');
+		await target.hits.take();
+		assert.equal((await relay('new/x')).status, 404);
+		await connector.write({ targets: { new: { url: target.url } } });
+		connector.reload();
+		await until(async () => (await relay('new/x')).status === 200, 'the new target is there');
+		assert.equal((await relay('web/x')).status, 404);
+		target.open();
+		assert.equal((await running).text, 'through the gate');
+		await connector.write({ targets: { new: { url: 'nonsense' } } });
+		connector.reload();
+		await connector.child.line(/not reloaded/);
+		assert.equal((await relay('new/x')).status, 200);
+		assert.equal(connector.child.lines.filter((l) => /^ready /.test(l)).length, 1);
+	});
+});
+
+check('the health file exists while connected', async () => {
+	const file = join(server.dir, 'healthy');
+	const exists = () => access(file).then(() => true, () => false);
+	const recorder = await Recorder.start(server.relay);
+	await connected({ url: recorder.url, settings: { health_file: file } }, async (connector) => {
+		assert.ok(await exists());
+		recorder.freeze();
+		recorder.cut();
+		await until(async () => !(await exists()), 'the health file goes');
+		const from = connector.seenLines;
+		recorder.thaw();
+		recorder.cut();
+		await connector.connected({ from });
+		assert.ok(await exists());
+	});
+	assert.ok(!(await exists()));
+	await recorder.close();
+});
+
+check('a missing secret is a wrong configuration', async () => {
+	const missing = await run(['connect', '--server', server.relay, '--tenant', 'T1']);
+	assert.equal(missing.code, 2);
+	assert.match(missing.stderr, /secret/);
+});
+
+check('a catch-all, and targets given as in the original', async () => {
+	const env = {
+		RelayConnector__RelayServerBaseUri: server.relay,
+		RelayConnector__TenantName: 'T1',
+		RelayConnector__TenantSecret: secret,
+		RelayConnector__Targets__web__Type: 'RelayWebTarget',
+		RelayConnector__Targets__web__Url: target.url,
+	};
+	const { Child } = await import('./lib/process.mjs');
+	const child = new Child('original names', ['connect', 'RelayConnector:Targets:** CATCH-ALL **:Type=RelayWebTarget',
+		`RelayConnector:Targets:** CATCH-ALL **:Url=${target.url}all/`], { env });
+	await child.line(/^ready /);
+	assert.equal((await relay('web/x')).json.url, '/base/x');
+	assert.equal((await relay('whatever/x')).json.url, '/base/all/x');
+	await child.stop();
+	await server.connections(0);
+	const wrong = await run(['connect', 'RelayConnector:Targets:a:Url=http://x'], { env });
+	assert.equal(wrong.code, 2);
+	assert.match(wrong.stderr, /The following targets have no "Type" provided: "a"/);
+});
+
+check('redirects are passed on, or followed where the target says so', async () => {
+	const other = await Target.start();
+	const hops = http.createServer((req, res) => {
+		const n = Number(/\/hop\/(\d+)/.exec(req.url)?.[1] ?? 0);
+		const status = Number(/status=(\d+)/.exec(req.url)?.[1] ?? 302);
+		const to = /to=([^&]+)/.exec(req.url)?.[1];
+		req.resume();
+		res.writeHead(status, { Location: n > 0 ? `/hop/${n - 1}?to=${to}` : decodeURIComponent(to) }).end();
+	});
+	hops.listen(0, '127.0.0.1');
+	await once(hops, 'listening');
+	const url = `http://127.0.0.1:${hops.address().port}/`;
+	const to = encodeURIComponent(`${other.url}end`);
+	await connected({ targets: { plain: url, follow: { url, follow_redirects: true } } }, async () => {
+		const plain = await relay(`plain/hop/3?to=${to}`);
+		assert.equal(plain.status, 302);
+		assert.equal(plain.headers.location, `/hop/2?to=${to}`);
+		const followed = await relay(`follow/hop/3?to=${to}`, { headers: { Authorization: 'Bearer secret', 'X-Kept': '1' } });
+		assert.equal(followed.status, 200);
+		assert.equal(followed.json.url, '/end');
+		assert.deepEqual(values(followed.json.raw, 'authorization'), []);
+		assert.deepEqual(values(followed.json.raw, 'x-kept'), ['1']);
+		assert.equal((await relay(`follow/hop/49?to=${to}`)).status, 200);
+		assert.equal((await relay(`follow/hop/50?to=${to}`)).status, 302);
+		const post = { method: 'POST', body: 'abc' };
+		assert.equal((await relay(`follow/hop/0?to=${to}`, post)).json.method, 'GET');
+		const kept = await relay(`follow/hop/0?status=307&to=${to}`, post);
+		assert.equal(kept.json.method, 'POST');
+		assert.equal(kept.json.body, 'abc');
+	});
+	hops.closeAllConnections();
+	await new Promise((done) => hops.close(done));
+	await other.close();
+});
+
+check('SIGTERM: running requests are answered, then it goes', async () => {
+	await connected({}, async (connector) => {
+		target.forget();
+		const pending = relay('web/gate');
+		await target.hits.take();
+		const ended = connector.stop();
+		await until(async () => (await relay('web/status/200')).status === 503, 'no new requests');
+		target.open();
+		assert.equal((await pending).text, 'through the gate');
+		await ended;
+	});
+});
+
+/* ---- towards an original server ---- */
+
+async function original(options, fn, connect = {}) {
+	const theirs = await Original.start(options);
+	theirs.dir = server.dir;
+	const connector = await Connector.start(theirs, {
+		tenant: 'TestTenant1', secret: '<Strong!Passw0rd>', targets: { web: target.url }, ...connect,
+	});
+	try {
+		await fn(theirs, await theirs.links.take(), connector);
+	} finally {
+		target.open();
+		await connector.close();
+		await theirs.close();
+	}
+}
+
+check('check 41: a secret with special characters is form-encoded', async () => {
+	await original({}, (theirs, link) => {
+		assert.equal(Buffer.from(theirs.credentials.slice(6), 'base64').toString(), 'TestTenant1:%3CStrong%21Passw0rd%3E');
+		assert.equal(theirs.grant, 'grant_type=client_credentials&scope=connector');
+		assert.equal(link.authorization, `Bearer ${theirs.tokens[0]}`);
+		assert.deepEqual(link.records[0], { protocol: 'json', version: 1 });
+	});
+});
+
+check('the shape of a response', async () => {
+	await original({}, async (theirs, link) => {
+		const requestId = link.request({ url: 'bytes/5' });
+		const delivered = await link.delivered.take();
+		assert.equal(delivered.requestId, requestId);
+		assert.deepEqual(Object.keys(delivered).sort(), [
+			'bodyContent', 'bodySize', 'connectionId', 'httpHeaders', 'httpStatusCode', 'originalBodySize',
+			'requestDuration', 'requestFailed', 'requestId', 'requestOriginId', 'requestStart',
+		]);
+		assert.equal(delivered.bodySize, 5);
+		assert.ok(Buffer.from(delivered.bodyContent, 'base64').equals(pattern(5)));
+		assert.deepEqual(delivered.httpHeaders['Content-Type'], ['application/x-pattern']);
+		link.request({ url: 'x', enableTracing: true });
+		const traced = await link.delivered.take();
+		assert.match(traced.requestDuration, /^00:00:00(\.\d{7})?$/);
+		assert.ok(!Number.isNaN(Date.parse(traced.requestStart)));
+		assert.match(traced.httpHeaders['RelayServer-TargetDuration'][0], /^0:00:00\.\d{7}$/);
+		link.request({ target: 'nowhere' });
+		const failed = await link.delivered.take();
+		assert.equal(failed.httpStatusCode, 404);
+		assert.equal(failed.requestFailed, true);
+	});
+});
+
+check('a refused token at the body endpoints: a new one, once', async () => {
+	await original({}, async (theirs, link) => {
+		theirs.answer(/GET \/body\/request/, 401);
+		theirs.answer(/POST \/body\/response/, 401);
+		const requestId = link.request({ url: 'echo', httpMethod: 'POST', body: pattern(100_000) });
+		const delivered = await link.delivered.take();
+		assert.equal(delivered.httpStatusCode, 200);
+		assert.equal(delivered.bodySize, 100_000);
+		assert.equal(delivered.bodyContent, null);
+		assert.equal(sha256(theirs.uploads.get(requestId.replaceAll('-', ''))), sha256(pattern(100_000)));
+		assert.equal(theirs.tokens.length, 3);
+		theirs.answer(/GET \/body\/request/, 401, 2);
+		link.request({ url: 'echo', httpMethod: 'POST', body: pattern(100_000) });
+		assert.equal((await link.delivered.take()).httpStatusCode, 502);
+		theirs.answer(/POST \/body\/response/, 413);
+		link.request({ url: 'bytes/5000000' });
+		assert.equal((await link.delivered.take()).httpStatusCode, 502);
+	});
+});
+
+check('acknowledgements by mode, and before the response', async () => {
+	await original({}, async (theirs, link) => {
+		const origin = 'aaaaaaaa-0000-4000-8000-000000000001';
+		const send = (acknowledgeMode, changes) => link.request({
+			acknowledgeMode, acknowledgeOriginId: origin, url: 'x', ...changes,
+		});
+		for (const mode of [1, 2]) {
+			const requestId = send(mode);
+			await link.delivered.take();
+			assert.equal((await link.acknowledged.take()).requestId, requestId);
+			const order = link.records.filter((r) => r.type === 1).slice(-2).map((r) => r.target);
+			assert.deepEqual(order, ['Acknowledge', 'Deliver']);
+		}
+		target.forget();
+		const requestId = send(3);
+		const [url] = values((await target.hits.take()).raw, 'RelayServer-AcknowledgeUrl');
+		assert.equal(url, `${theirs.relay}/acknowledge/${origin}/${requestId}`);
+		await link.delivered.take();
+		assert.equal(link.acknowledged.length, 0);
+		/* Nobody but the connector can acknowledge what no target saw. */
+		send(3, { target: 'nowhere' });
+		await link.delivered.take();
+		await link.acknowledged.take();
+		send(2, { discardConnectorResponse: true });
+		await link.acknowledged.take();
+		assert.equal(link.delivered.length, 0);
+	});
+});
+
+check('a response whose arrival is not known is sent again after a reconnect', async () => {
+	await original({}, async (theirs, link) => {
+		link.completes = false;
+		const ids = [1, 2, 3].map(() => link.request({ url: 'x' }));
+		for (const _ of ids) {
+			await link.delivered.take();
+		}
+		link.ws.terminate();
+		const next = await theirs.links.take();
+		const again = [];
+		for (const _ of ids) {
+			again.push((await next.delivered.take()).requestId);
+		}
+		assert.deepEqual(again.sort(), ids.sort());
+	});
+});
+
+check('close semantics: come back, with an error, for good', async () => {
+	await original({}, async (theirs, link, connector) => {
+		link.send({ type: 7, allowReconnect: true });
+		const second = await theirs.links.take();
+		second.send({ type: 7, error: 'Connection closed with an error.' });
+		const third = await theirs.links.take();
+		third.send({ type: 7 });
+		await within(connector.child.exited, 'the connector ends');
+		assert.equal(connector.child.code, 1);
+		assert.equal(theirs.count(/negotiate/), 3);
+		assert.equal(theirs.count(/well-known/), 1, 'discovery is read once');
+	});
+});
+
+check('a server that sends nonsense is left, and tried again', async () => {
+	await original({}, async (theirs, link) => {
+		link.ws.send('nonsense\x1e');
+		const next = await theirs.links.take();
+		next.invoke('RequestTarget', { requestId: 'x' });
+		next.invoke('Unknown', {});
+		next.request({ url: 'x', httpHeaders: { 'X-Bad': ['a\r\nb'] } });
+		assert.equal((await next.delivered.take()).httpStatusCode, 400);
+		next.request({ url: 'x', httpMethod: 'BAD METHOD' });
+		assert.equal((await next.delivered.take()).httpStatusCode, 400);
+		next.request({ url: 'x' });
+		assert.equal((await next.delivered.take()).httpStatusCode, 200);
+	});
+});
+
+check('a first connection that is refused is tried every second', async () => {
+	const theirs = await Original.start({});
+	theirs.dir = server.dir;
+	theirs.answer(/negotiate/, 404, 2);
+	const connector = await Connector.start(theirs, { tenant: 'T', secret: 's', wait: false });
+	await theirs.links.take();
+	assert.equal(theirs.count(/negotiate/), 3);
+	await connector.close();
+	await theirs.close();
+});
+
+check('Configure changes the heartbeat', async () => {
+	await original({}, async (theirs, link) => {
+		link.invoke('Configure', {
+			tenantName: 'T', keepAliveInterval: '00:00:00.2000000', enableTracing: true,
+			reconnectMinimumDelay: null, reconnectMaximumDelay: null,
+		});
+		link.request({ url: 'x' });
+		assert.ok((await link.delivered.take()).httpHeaders['RelayServer-RequestId']);
+		await theirs.links.take();
+		assert.ok(link.records.filter((r) => r.type === 6).length >= 2, 'pings, until the silence was noticed');
+	});
+});
+
+check('a proxy from the environment is used for the server', async () => {
+	const seen = [];
+	const proxy = http.createServer((req, res) => {
+		seen.push(`${req.method} ${req.url}`);
+		res.writeHead(502).end();
+	});
+	proxy.on('connect', (req, socket) => {
+		seen.push(`CONNECT ${req.url}`);
+		net.connect(1, '127.0.0.1').on('error', () => socket.destroy());
+	});
+	proxy.listen(0, '127.0.0.1');
+	await once(proxy, 'listening');
+	const connector = await Connector.start(server, {
+		tenant: 'T1', secret, url: 'http://relay.invalid:5000', wait: false,
+		env: { http_proxy: `http://127.0.0.1:${proxy.address().port}` },
+	});
+	await until(() => seen.length > 0, 'the proxy is asked');
+	assert.equal(seen[0], 'GET http://relay.invalid:5000/.well-known/relayserver-configuration');
+	await connector.close();
+	await new Promise((done) => proxy.close(done));
+});
