@@ -63,7 +63,7 @@ async function deliver(hub, { requestId, requestOriginId }, response = {}) {
 }
 
 async function idle() {
-	await until(async () => await server.metric('posthouse_relay_in_flight') === 0, 'no request in flight');
+	await until(async () => await server.metric('posthouse_relay_requests_in_flight') === 0, 'no request in flight');
 	await server.noBodyFiles();
 }
 
