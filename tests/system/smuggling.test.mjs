@@ -67,7 +67,7 @@ const REFUSED = [
 	['Transfer-Encoding in HTTP/1.0', (path) => `POST ${path} HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
 
 	/* 2: Content-Length */
-	...['', '+10', '-48', '0x10', '1_0', '1Z', '5, 5', '5,6', '5;5', ' ', '1 0', '1.0', '1e1', '\xb25', '18446744073709551616',
+	...['', '+10', '-48', '010', '0x10', '1_0', '1Z', '5, 5', '5,6', '5;5', ' ', '1 0', '1.0', '1e1', '\xb25', '18446744073709551616',
 		'9223372036854775808', '99999999999999999999999', '4294967296999999999999'].map((value) =>
 		[`Content-Length: ${JSON.stringify(value)}`, post(`Content-Length: ${value}`, 'Hello'), [400, 413]]),
 
@@ -176,7 +176,6 @@ for (const name of ['relay', 'management', 'status']) {
 
 /* Legal, if unusual: taken, with the meaning that every recipient gives it. */
 const TAKEN = [
-	['leading zeros of a length', post('Content-Length: 010', 'Hello World'.slice(0, 10)), 'Hello Worl'],
 	['a chunk size with leading zeros', chunked('0005\r\nHello\r\n000\r\n\r\n'), 'Hello'],
 	['hexadecimal in both cases', chunked('A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n'), '01234567890123456789'],
 	['Transfer-Encoding in capitals', post('TRANSFER-ENCODING: ChUnKeD', '1\r\nx\r\n0\r\n\r\n'), 'x'],
@@ -318,19 +317,19 @@ async function badSecret() {
 	return known;
 }
 
-/* Answers with something around them that must not reach the next client. */
+/* Answers with something around them that must not reach the next client; `true`: 502 will do, too. */
 const GOOD_ANSWERS = [
-	['bytes after the body', `${head('Content-Length: 5')}Hello${head('Content-Length: 6\r\nX-Injected: 1')}poison`, 'Hello'],
+	['bytes after the body', `${head('Content-Length: 5')}Hello${head('Content-Length: 6\r\nX-Injected: 1')}poison`, 'Hello', true],
 	['interim answers', `${head('Link: </a>', 'HTTP/1.1 103 Early Hints')}${head('', 'HTTP/1.1 100 Continue').replace('\r\n\r\n\r\n', '\r\n\r\n')}${head('Content-Length: 5')}Hello`, 'Hello'],
-	['204 with a body', `${head('Content-Length: 5', 'HTTP/1.1 204 No Content')}Hello`, ''],
-	['304 with a body', `${head('Content-Length: 5', 'HTTP/1.1 304 Not Modified')}Hello`, ''],
+	['204 with a body', `${head('Content-Length: 5', 'HTTP/1.1 204 No Content')}Hello`, '', true],
+	['304 with a body', `${head('Content-Length: 5', 'HTTP/1.1 304 Not Modified')}Hello`, '', true],
 	['no reason', `${head('Content-Length: 5', 'HTTP/1.1 200 ')}Hello`, 'Hello'],
-	['Content-Length twice, equal', `${head('Content-Length: 5\r\nContent-Length: 5')}Hello`, 'Hello', [200, 502]],
+	['Content-Length twice, equal', `${head('Content-Length: 5\r\nContent-Length: 5')}Hello`, 'Hello', true],
 	['until the close', `${head('X-A: 1')}Hello`, 'Hello'],
 ];
 
 check('answers of a target that are taken never spill into the next', async (t) => {
-	for (const [what, bytes, text, allowed] of GOOD_ANSWERS) {
+	for (const [what, bytes, text, mayRefuse] of GOOD_ANSWERS) {
 		await t.test(what, async () => {
 			const raw = await RawTarget.start((socket) => {
 				socket.write(Buffer.from(bytes, 'latin1'));
@@ -344,13 +343,13 @@ check('answers of a target that are taken never spill into the next', async (t) 
 			try {
 				for (let i = 0; i < 3; i++) {
 					const reply = await request(server.relay, '/relay/bad/raw/x');
-					if (allowed) {
-						assert.ok(allowed.includes(reply.status), `${reply.status}`);
+					assert.equal(reply.headers['x-injected'], undefined);
+					if (mayRefuse && reply.status === 502) {
+						assert.equal(reply.text, '');
 						continue;
 					}
 					assert.equal(reply.status, Number(bytes.match(/HTTP\/1\.1 ([2-5]\d\d)/)[1]));
 					assert.equal(reply.text, text);
-					assert.equal(reply.headers['x-injected'], undefined);
 				}
 			} finally {
 				await theirs.stop();

@@ -38,6 +38,9 @@ export class Idp {
 		const idp = new Idp();
 		idp.keys = keys;
 		idp.keyFetches = 0;
+		idp.issued = [];
+		/* What changes in the claims of tokens given out for credentials. */
+		idp.changes = () => ({});
 		idp.server = http.createServer((req, res) => idp.answer(req, res));
 		idp.server.listen(0, '127.0.0.1');
 		await once(idp.server, 'listening');
@@ -58,7 +61,10 @@ export class Idp {
 				this.keyFetches += 1;
 				return { keys: this.keys.map((key) => key.jwk) };
 			},
-			'/token': () => ({ access_token: this.token('T1'), token_type: 'Bearer', expires_in: 300 }),
+			'/token': () => {
+				this.issued.push(this.token('T1', this.changes()));
+				return { access_token: this.issued.at(-1), token_type: 'Bearer', expires_in: 300 };
+			},
 		};
 		const path = new URL(req.url, this.authority).href.slice(this.authority.length);
 		req.resume();
