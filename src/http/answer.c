@@ -87,7 +87,7 @@ void exchange_reply(struct exchange *x, const struct exchange_answer *a)
 	x->answer_begun = true;
 	/* A body that will not be read to its end costs the connection: conn_answered decides too.
 	 */
-	x->answer_close = a->close || (!x->body_done && x->expect_continue);
+	x->answer_close = a->close || conn_must_close_after(x);
 	answer_write_head(out, x, a->status, a->headers, a->n_headers);
 	if (!bare || (a->status == 304 && a->has_length)) {
 		h1_write_header_u64(out, STR("Content-Length"),

@@ -451,15 +451,22 @@ static bool is_body_left(const struct exchange *x)
 	return x->req.framing == HTTP_BODY_CHUNKED ? !x->chunked.done : x->body_left > 0;
 }
 
+bool conn_must_close_after(const struct exchange *x)
+{
+	if (!is_body_left(x)) {
+		return false;
+	}
+	/* Nobody said "continue": the client may never send the body. */
+	return x->expect_continue ||
+	       (x->req.framing == HTTP_BODY_LENGTH && x->body_left > DISCARD_MAX);
+}
+
 void conn_answered(struct conn *c)
 {
 	struct exchange *x = c->x;
 	bool body_left = is_body_left(x);
-	/* Nobody said "continue": the client may never send the body. */
-	bool unsure = body_left && x->expect_continue;
 
-	if (x->answer_close || unsure ||
-	    (body_left && x->req.framing == HTTP_BODY_LENGTH && x->body_left > DISCARD_MAX)) {
+	if (x->answer_close || conn_must_close_after(x)) {
 		struct stream *s = c->stream;
 
 		c->x = NULL;

@@ -101,9 +101,9 @@ struct exchange_handler {
 	/* Room again after exchange_pending was above STREAM_HIGH_WATER. May be NULL. */
 	void (*on_drained)(struct exchange *x);
 	/*
-	 * The client has gone, or broke the protocol (then the answer was sent by the
-	 * server), or a time or size limit struck (`status` 408 or 413: nothing was sent yet, and
-	 * the role's answer is not needed). Last call.
+	 * The client has gone (a half-closed connection counts), or broke the protocol (then the
+	 * answer was sent by the server), or a time or size limit struck (`status` 408 or 413:
+	 * nothing was sent yet, and the role's answer is not needed). Last call.
 	 */
 	void (*on_abort)(struct exchange *x, int status);
 };

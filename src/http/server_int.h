@@ -124,6 +124,8 @@ void exchange_abort(struct exchange *x, int status);
 
 void conn_accept(struct loop *l, int fd, const struct addr *peer, void *server_loop_array);
 void conn_enter(struct conn *c, enum conn_state to);
+/* The rest of the body will not be read: too long, or perhaps never sent. */
+bool conn_must_close_after(const struct exchange *x);
 /* The exchange's answer is queued: next request, discard, or close. */
 void conn_answered(struct conn *c);
 /* The role asked for the body (or for more of it). */

@@ -11,6 +11,7 @@
 
 #define ACCEPTS_PER_TURN 64
 #define EXHAUSTED_PAUSE_MS 100
+#define EXHAUSTED_SAY_MS 10000
 #define BACKLOG 4096
 
 struct acceptor {
@@ -19,6 +20,7 @@ struct acceptor {
 	struct timer pause;
 	struct loop *loop;
 	struct listener *owner;
+	uint64_t said_ms; /* when we last complained */
 };
 
 struct listener {
@@ -48,6 +50,18 @@ static bool is_exhausted(int e)
 	return e == EMFILE || e == ENFILE || e == ENOBUFS || e == ENOMEM;
 }
 
+static void say_exhausted(struct acceptor *a)
+{
+	uint64_t now = loop_now_ms(a->loop);
+
+	if (a->said_ms == 0 || now - a->said_ms >= EXHAUSTED_SAY_MS) {
+		a->said_ms = now;
+		log_warn("net",
+			 "out of descriptors: accepting pauses; raise the limit of open files",
+			 LOG_INT("pause_ms", EXHAUSTED_PAUSE_MS));
+	}
+}
+
 static void accept_some(struct acceptor *a)
 {
 	for (unsigned i = 0; i < ACCEPTS_PER_TURN && a->io.fd >= 0; i++) {
@@ -60,10 +74,7 @@ static void accept_some(struct acceptor *a)
 		} else if (errno == EAGAIN) {
 			return;
 		} else if (is_exhausted(errno)) {
-			log_warn("net",
-				 "out of descriptors: accepting pauses; raise the limit of open "
-				 "files",
-				 LOG_INT("pause_ms", EXHAUSTED_PAUSE_MS));
+			say_exhausted(a);
 			timer_start(a->loop, &a->pause, EXHAUSTED_PAUSE_MS, on_pause_over);
 			return;
 		}

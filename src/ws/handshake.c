@@ -53,6 +53,7 @@ static void refuse(struct exchange *x, int status)
 {
 	static const struct http_header headers[] = {
 		{STR_INIT("Upgrade"), STR_INIT("websocket")},
+		{STR_INIT("Connection"), STR_INIT("Upgrade")},
 		{STR_INIT("Sec-WebSocket-Version"), STR_INIT("13")},
 	};
 	struct exchange_answer a = {.status = status, .fd = -1};
