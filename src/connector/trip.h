@@ -1,0 +1,124 @@
+/*
+ * trip - one request on its way to a target, and the response on its way back
+ *
+ *   trip.c          from its record to its end
+ *   trip_body.c     its body, where that is to be fetched
+ *   trip_web.c, trip_builtin.c      the targets
+ *   trip_reply.c    its response: gathered or uploaded, then delivered
+ *
+ * Life     owned by the connector. Anything that is called may end it: it is buried then, so
+ *          look at its state afterwards.
+ */
+#pragma once
+#include "connector/grant.h"
+#include "connector/target.h"
+#include "connector/wire.h"
+
+struct connector;
+struct link;
+struct trip;
+enum trip_state { TRIP_WAITING, TRIP_RUNNING, TRIP_DONE };
+
+#define TRIP_INLINE_MAX 16384
+
+struct trip_ops {
+	/* The body is in `body`, or comes in pieces when `is_outsourced`. */
+	void (*start)(struct trip *e);
+	void (*on_body)(struct trip *e, struct str data);
+	void (*on_body_end)(struct trip *e);
+	/* The response is (no longer) taken slower than it comes. */
+	void (*pause)(struct trip *e);
+	void (*resume)(struct trip *e);
+	void (*cancel)(struct trip *e);
+};
+
+/* The response on its way to the server. */
+struct trip_reply {
+	bool ended;	/* the target has given all */
+	bool is_upload; /* else gathered in `data` */
+	bool is_paused;
+	bool is_taken; /* the upload was accepted */
+	bool retried;
+	int status;
+	struct http_headers headers;
+	int64_t length;	 /* -1 = not known */
+	uint64_t n;	 /* bytes so far */
+	struct buf data; /* gathered; of an upload: what can still be sent again */
+	bool can_replay; /* `data` is all of it */
+	struct grant_wait grant;
+	struct http_call *call;
+};
+
+struct trip {
+	struct connector *c;
+	struct list_node node; /* c->running, c->waiting or c->spare */
+	struct grave grave;
+	enum trip_state state;
+	struct arena arena;
+	struct link *link;
+	struct target_set *targets;
+	const struct target *target;
+	const struct trip_ops *ops;
+	struct wire_request q;
+	struct http_headers headers; /* for the target */
+	bool is_outsourced;
+	bool reached_target;
+	bool acknowledged;
+	uint64_t expires_ms;
+	int64_t start_wall_ms; /* tracing */
+	uint64_t start_ns;
+	struct buf body; /* inline */
+	/* trip_body.c */
+	struct grant_wait fetch_grant;
+	struct http_call *fetch;
+	uint64_t fetched;
+	bool fetch_retried;
+	bool fetch_done;
+	/* trip_web.c */
+	struct http_call *call;
+	struct str method;
+	struct uri uri;
+	struct str path_query;
+	unsigned redirects;
+	uint64_t deadline_ms;
+	/* trip_builtin.c: echo */
+	uint64_t echo_n;
+	uint64_t echo_left;
+	struct later echo_work;
+	/* trip_reply.c */
+	struct trip_reply reply;
+};
+
+/* A trip to read a record into: its arena is empty. Then trip_take or trip_put_back. */
+struct trip *trip_get(struct connector *c);
+void trip_put_back(struct trip *e);
+/* `q` is filled, its strings are in the arena. */
+void trip_take(struct trip *e, struct link *from);
+void trip_run_waiting(struct connector *c);
+/* Gives up whatever it does; the response is `status`, made by us. */
+void trip_fail(struct trip *e, int status);
+/* Everything is done. */
+void trip_end(struct trip *e);
+/* Without a response. */
+void trip_cancel(struct trip *e);
+void trip_free(struct trip *e);
+void trip_acknowledge(struct trip *e);
+/* For transfers to and from the server. */
+struct http_call_spec trip_server_call(struct trip *e, const struct uri *base, struct str suffix,
+				       struct str authorization, struct http_header *headers);
+
+extern const struct trip_ops trip_web_ops, trip_ping_ops, trip_echo_ops;
+
+/* trip_body.c */
+void trip_fetch(struct trip *e);
+void trip_fetch_cancel(struct trip *e);
+void trip_fetch_pause(struct trip *e);
+void trip_fetch_resume(struct trip *e);
+
+/* trip_reply.c; each may end the trip: look at its state afterwards. */
+void trip_reply_begin(struct trip *e, int status, const struct http_headers *headers,
+		      int64_t length);
+void trip_reply_data(struct trip *e, struct str data);
+void trip_reply_end(struct trip *e);
+void trip_reply_cancel(struct trip *e);
+void trip_reply_failure(struct trip *e, int status);
