@@ -80,14 +80,14 @@ static const struct command *find(int argc, char **argv, int *out_words)
 	return NULL;
 }
 
-static void print_group(struct str group)
+static void print_group(FILE *out, struct str group)
 {
-	printf("Usage: posthouse %.*s COMMAND …\n\nCommands:\n", STR_ARG(group));
+	(void)fprintf(out, "Usage: posthouse %.*s COMMAND …\n\nCommands:\n", STR_ARG(group));
 	for (size_t i = 0; i < n_commands; i++) {
 		struct str name = str_c(commands[i]->name);
 
 		if (str_starts(name, group) && name.n > group.n && name.p[group.n] == ' ') {
-			printf("  %-18s %s\n", commands[i]->name, commands[i]->doc);
+			(void)fprintf(out, "  %-18s %s\n", commands[i]->name, commands[i]->doc);
 		}
 	}
 }
@@ -212,8 +212,10 @@ int command_main(int argc, char **argv)
 		return parse_and_run(c, argc, argv, 1 + words);
 	}
 	if (argc >= 2 && is_group(str_c(argv[1]))) {
-		print_group(str_c(argv[1]));
-		return argc == 2 || is_help(argv[2]) ? EXIT_DONE : EXIT_USAGE;
+		bool asked = argc == 2 || is_help(argv[2]);
+
+		print_group(asked ? stdout : stderr, str_c(argv[1]));
+		return asked ? EXIT_DONE : EXIT_USAGE;
 	}
 	if (argc >= 2 && is_help(argv[1])) {
 		print_overview(stdout);

@@ -91,7 +91,15 @@ enum err client_secret_add(struct db *db, struct str normalized, const struct cl
 
 enum err client_secret_remove(struct db *db, struct str normalized, const struct guid *id)
 {
-	return db_exec_one(db, &stmts[SECRET_REMOVE], DB_ARGS(DB_GUID(id), DB_TEXT(normalized)));
+	enum err e =
+		db_exec_one(db, &stmts[SECRET_REMOVE], DB_ARGS(DB_GUID(id), DB_TEXT(normalized)));
+	struct fault *f = db_fault(db);
+
+	if (e == ERR_NOT_FOUND && f) {
+		*f = (struct fault){0};
+		return fault_set(f, e, "the tenant has no such secret");
+	}
+	return e;
 }
 
 static bool is_alive(const struct client_secret *s, int64_t now_ms)

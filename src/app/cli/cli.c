@@ -54,6 +54,7 @@ int cli_failed(struct cli *c, enum err e)
 	}
 	int status = command_fault(&c->fault);
 
+	status = c->settings ? status : EXIT_USAGE; /* the configuration could not be had */
 	cli_close(c);
 	return status;
 }

@@ -17,8 +17,7 @@ static int run(const struct command *cmd, void *opts, struct str *args, size_t n
 	o->config = n_args > 0 ? args[0] : o->config;
 	enum err e = cli_open_settings(&c, o);
 	if (e != ERR_OK) {
-		(void)cli_failed(&c, e);
-		return EXIT_USAGE;
+		return cli_failed(&c, e);
 	}
 	config_show(c.settings->root, settings_tables(), &text);
 	printf("%.*s", STR_ARG(buf_str(&text)));
