@@ -296,8 +296,11 @@ static size_t body_chunked(struct conn *c, struct str in)
 
 static size_t take_body(struct conn *c, struct str in)
 {
-	timer_start(c->owner->loop, &c->timer, c->owner->server->limits.body_timeout_ms,
-		    on_timeout);
+	/* A small body that is collected has the time once; a stream may take it between pieces. */
+	if (!c->x->collecting) {
+		timer_start(c->owner->loop, &c->timer, c->owner->server->limits.body_timeout_ms,
+			    on_timeout);
+	}
 	return c->x->req.framing == HTTP_BODY_CHUNKED ? body_chunked(c, in) : body_plain(c, in);
 }
 
