@@ -245,7 +245,7 @@ enum err validator_check(struct validator *v, struct str token, int64_t now_ms, 
 {
 	uint8_t digest[SHA256_LEN];
 	const struct verdict *known;
-	struct verdict fresh;
+	struct verdict fresh = {0};
 	enum err e;
 
 	if (!v->trust) {
