@@ -1,6 +1,6 @@
 /* What breaks: processes that are killed, peers that stall, a full disk, wrong clocks. */
 import assert from 'node:assert/strict';
-import { after } from 'node:test';
+import { afterEach } from 'node:test';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { check, SANITIZED, until } from './lib/check.mjs';
@@ -15,13 +15,13 @@ import { SignalrConnector } from './lib/signalr.mjs';
 import { pattern, Target } from './lib/target.mjs';
 
 const things = [];
-after(async () => {
-	for (const thing of things.reverse()) {
-		await thing.close();
+afterEach(async () => {
+	while (things.length > 0) {
+		await things.pop().close();
 	}
 });
 
-/* A server with a target and a connector, all closed at the end of the file. */
+/* A server with a target and a connector, all closed at the end of the test. */
 async function chain({ relay = {}, env = {}, connect = {} } = {}) {
 	const server = await Server.start({ relay, env });
 	const target = await Target.start();

@@ -1,7 +1,7 @@
 /* Management and statistics REST, identity's token endpoint, and the life of an origin: spec §11 to §14. */
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
-import { check, until } from './lib/check.mjs';
+import { check, SLOWNESS, until } from './lib/check.mjs';
 import { abortable, request } from './lib/client.mjs';
 import { Connector } from './lib/connector.mjs';
 import { freePort } from './lib/ports.mjs';
@@ -96,7 +96,7 @@ check('check 36: a new tenant is relayable within ten seconds though it was unkn
 	assert.equal((await request(server.relay, '/relay/fresh/x')).status, 404);
 	await manage('POST', TENANTS, { name: 'fresh' });
 	await until(async () => (await request(server.relay, '/relay/fresh/x')).status === 408,
-		'the tenant is known', 11_500);
+		'the tenant is known', 11_500 * SLOWNESS);
 });
 
 check('secrets: several a tenant, shown once, hashed, with an end', async () => {
@@ -265,7 +265,7 @@ check('check 39: a connector that is older than the server connects within ten s
 	try {
 		await connector.child.line(/./);
 		await later.restart();
-		await connector.connected({ ms: 11_000 });
+		await connector.connected({ ms: 11_000 * SLOWNESS });
 		assert.equal((await request(later.relay, '/relay/T1/$ping')).text, 'PONG');
 		await connector.stop();
 	} finally {

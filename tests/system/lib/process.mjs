@@ -10,6 +10,15 @@ import { track, untrack, within } from './check.mjs';
 
 export const BIN = resolve(process.env.POSTHOUSE_BIN ?? 'build/posthouse');
 
+/* Whatever ends a test file ends what it has started. */
+const alive = new Set();
+process.once('SIGTERM', () => process.exit(143));
+process.once('exit', () => {
+	for (const child of alive) {
+		child.process.kill('SIGKILL');
+	}
+});
+
 export class Child extends EventEmitter {
 	constructor(name, args, { env = {}, cwd } = {}) {
 		super();
@@ -21,9 +30,11 @@ export class Child extends EventEmitter {
 			stdio: ['ignore', 'pipe', 'pipe'],
 		});
 		this.pid = this.process.pid;
+		alive.add(this);
 		this.exited = once(this.process, 'exit').then(([code, signal]) => {
 			this.code = code;
 			this.signal = signal;
+			alive.delete(this);
 			untrack(this);
 			this.emit('exit');
 			return { code, signal };

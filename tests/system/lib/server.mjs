@@ -57,7 +57,8 @@ export class Server {
 		for (const [section, values] of Object.entries(changes)) {
 			this.options[section] = { ...this.options[section], ...values };
 		}
-		const config = { database: this.database, data: this.dir };
+		/* Few sessions: test files run side by side on one PostgreSQL. */
+		const config = { database: this.database, data: this.dir, database_connections: 4 };
 		for (const [role, defaults] of Object.entries(DEFAULTS)) {
 			const listen = this[role] ? new URL(this[role]).host : '127.0.0.1:0';
 			config[role] = { listen: [listen], ...defaults, ...this.options[role] };
