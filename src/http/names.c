@@ -112,6 +112,30 @@ bool http_is_hop_by_hop(struct str name)
 	}
 }
 
+/*
+ * Fields that say what the message is or who sent it: RFC 9110 7.6.1 forbids to list them, and a
+ * sender that does wants the next hop to misread it.
+ */
+static bool is_end_to_end(struct str name)
+{
+	switch (name.n) {
+	case 4:
+		return TOKEN_IS(name, "host");
+	case 6:
+		return TOKEN_IS(name, "cookie");
+	case 12:
+		return TOKEN_IS(name, "content-type");
+	case 13:
+		return TOKEN_IS(name, "authorization") || TOKEN_IS(name, "content-range");
+	case 14:
+		return TOKEN_IS(name, "content-length");
+	case 16:
+		return TOKEN_IS(name, "content-encoding");
+	default:
+		return false;
+	}
+}
+
 /* More names in Connection lines than this are no longer looked at: each costs a pass. */
 #define LISTED_MAX 64
 
@@ -121,7 +145,7 @@ static void blank_listed(struct http_headers *h, struct str list, size_t *budget
 
 	while (*budget > 0 && str_split(&list, ',', &part)) {
 		part = str_trim(part);
-		if (part.n == 0) {
+		if (part.n == 0 || is_end_to_end(part)) {
 			continue;
 		}
 		(*budget)--;

@@ -105,6 +105,28 @@ static void stripping_follows_connection(void **state)
 	arena_fini(&a);
 }
 
+/* What says where a message goes and how to read it stays, whatever Connection claims. */
+static void some_cannot_be_listed(void **state)
+{
+	static const char *const kept[] = {"Host",	    "Content-Type",	"content-length",
+					   "Authorization", "Content-Encoding", "Cookie"};
+	struct http_headers h = {0};
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, 0);
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+		http_header_add(&a, &h, str_c(kept[i]), STR("1"));
+	}
+	http_header_add(&a, &h, STR("Connection"),
+			STR("host, Content-type, Content-Length, authorization, x-a"));
+	http_header_add(&a, &h, STR("Connection"), STR("content-encoding, cookie"));
+	http_header_add(&a, &h, STR("X-A"), STR("1"));
+	http_strip_hop_by_hop(&h);
+	assert_int_equal(h.n, ARRAY_LEN(kept));
+	arena_fini(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -112,6 +134,7 @@ int main(void)
 		cmocka_unit_test(unknown_names_stay),
 		cmocka_unit_test(hop_by_hop_names),
 		cmocka_unit_test(stripping_follows_connection),
+		cmocka_unit_test(some_cannot_be_listed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
