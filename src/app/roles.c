@@ -9,6 +9,7 @@
 #include "relay/tenant_store.h"
 
 #define WORKER_WAIT_MS 10000
+#define BODY_MARGIN_MS 300000
 
 /* ---- schema ---- */
 
@@ -110,6 +111,23 @@ static struct relay_config_epoch relay_epoch_of(struct settings *s)
 	return (struct relay_config_epoch){&s->relay, release_settings, settings_ref(s)};
 }
 
+/* 0 = unknown. A margin for answers on their way and clocks that differ. */
+static int64_t body_max_age_ms(const struct settings *s)
+{
+	int64_t age = relay_request_max_age_ms(&s->relay);
+
+	return age > 0 ? age + BODY_MARGIN_MS : 0;
+}
+
+/* Requests that came under the former configuration live as long as that allowed. */
+static void keep_bodies(struct roles *r, const struct settings *next)
+{
+	int64_t age = body_max_age_ms(next);
+
+	r->body_max_age_ms = age > 0 && r->body_max_age_ms > 0 ? MAX(age, r->body_max_age_ms) : 0;
+	upkeep_set_body_max_age(r->upkeep, r->body_max_age_ms);
+}
+
 static enum err start_relay(struct roles *r, struct fault *f)
 {
 	struct settings *s = r->deps.settings;
@@ -137,7 +155,9 @@ static enum err start_relay(struct roles *r, struct fault *f)
 		.maintenance_interval_ms = s->statistics.maintenance_interval_ms,
 		.request_log_max_age_ms = s->statistics.request_log_max_age_ms,
 		.connection_cleanup = s->statistics.connection_cleanup,
+		.body_max_age_ms = body_max_age_ms(s),
 	});
+	r->body_max_age_ms = body_max_age_ms(s);
 	epoch = relay_epoch_of(s);
 	return relay_new(&deps, &epoch, &r->relay, f);
 }
@@ -233,6 +253,7 @@ enum err roles_reload(struct roles *r, struct settings *next, struct fault *f)
 		struct relay_config_epoch epoch = relay_epoch_of(next);
 
 		TRY(relay_reload(r->relay, &epoch, f));
+		keep_bodies(r, next);
 	}
 	atomic_store(&r->rest[ROLE_MANAGEMENT].keys, &next->management.keys);
 	atomic_store(&r->rest[ROLE_STATISTICS].keys, &next->statistics.rest.keys);

@@ -35,6 +35,7 @@ struct roles {
 	struct issuer *issuer;
 	struct periodic *key_upkeep;
 	struct upkeep *upkeep;
+	int64_t body_max_age_ms;   /* of any configuration so far */
 	struct settings *reloaded; /* the last; NULL = those of the start */
 	struct event_writer events;
 	struct management management;

@@ -42,7 +42,8 @@ struct blob_reader;
 
 /*
  * A file store must exist and let a file test_{guid} be created, read and deleted; if not,
- * fails with a text that names the directory.
+ * fails with a text that names the directory. Bodies that are there are removed at once when no
+ * other store has the directory open (on file systems of this machine only).
  */
 enum err blob_store_open(const struct blob_config *config, struct blob_store **out,
 			 struct fault *f) MUST_USE;

@@ -69,6 +69,12 @@ const struct conf_section relay_conf = {
 	.n = ARRAY_LEN(keys),
 };
 
+int64_t relay_request_max_age_ms(const struct relay_config *c)
+{
+	return c->request_expiration_ms > 0 ? MAX(c->request_expiration_ms, c->queue_max_age_ms)
+					    : 0;
+}
+
 static const struct {
 	struct str name;
 	unsigned flags;

@@ -58,6 +58,9 @@ struct relay_config {
 	int64_t connections_max;
 };
 
+/* The longest that a request, and so its stored bodies, may live; 0 = for ever. */
+int64_t relay_request_max_age_ms(const struct relay_config *c);
+
 extern const struct conf_section relay_conf;
 
 /* The flags of a request_logger_level; names in any case, or the number. */

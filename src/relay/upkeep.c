@@ -7,6 +7,7 @@
 #include "relay/origin_store.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 enum {
 	/* A server that missed so many of its own reports is dead. */
@@ -21,6 +22,7 @@ struct upkeep {
 	struct origin_upkeep origins;
 	struct periodic *report, *maintain;
 	struct job farewell;
+	_Atomic int64_t body_max_age_ms;
 	/* guarded by mtx */
 	pthread_mutex_t mtx;
 	pthread_cond_t cond;
@@ -76,7 +78,7 @@ static void on_report(void *arg, void *worker)
 
 static void sweep(struct upkeep *u)
 {
-	int64_t max = u->deps.body_max_age_ms ? u->deps.body_max_age_ms : BODY_MAX_AGE_MS;
+	int64_t max = atomic_load(&u->body_max_age_ms);
 	size_t removed = 0;
 
 	if (!u->deps.bodies) {
@@ -127,12 +129,18 @@ static struct origin_upkeep policy_of(const struct upkeep_deps *d)
 	};
 }
 
+void upkeep_set_body_max_age(struct upkeep *u, int64_t ms)
+{
+	atomic_store(&u->body_max_age_ms, ms > 0 ? ms : BODY_MAX_AGE_MS);
+}
+
 struct upkeep *upkeep_new(const struct upkeep_deps *deps)
 {
 	struct upkeep *u = MEM_NEW(struct upkeep);
 
 	u->deps = *deps;
 	u->origins = policy_of(deps);
+	upkeep_set_body_max_age(u, deps->body_max_age_ms);
 	(void)pthread_mutex_init(&u->mtx, NULL);
 	(void)pthread_cond_init(&u->cond, NULL);
 	u->report = periodic_start(deps->loop, deps->pool, (uint64_t)deps->origin_last_seen_ms,

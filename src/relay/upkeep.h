@@ -20,11 +20,16 @@ struct upkeep_deps {
 	int64_t entry_max_age_ms;
 	int64_t request_log_max_age_ms; /* 0 = for ever */
 	bool connection_cleanup;
-	int64_t body_max_age_ms; /* a stored body older than this was leaked; 0 = a day */
+	int64_t body_max_age_ms; /* see upkeep_set_body_max_age */
 };
 
 /* The first runs are due at once. */
 struct upkeep *upkeep_new(const struct upkeep_deps *deps);
+/*
+ * A stored body older than this was left behind by a server that died; 0 = a day. The age must
+ * be more than a request of any server with the same store may live. Any thread.
+ */
+void upkeep_set_body_max_age(struct upkeep *u, int64_t ms);
 /*
  * After the relay was stopped. Waits for what runs, and records the end of this server.
  * NULL-safe, sets *u to NULL.

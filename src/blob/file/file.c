@@ -7,20 +7,33 @@
  *
  * All access goes through the directory's descriptor, so a directory that is replaced under
  * the running server is noticed as missing files, not as files elsewhere.
+ *
+ * Every server that uses the directory holds a shared lock on it. One that at its start gets the
+ * exclusive lock is alone: whatever bodies are there belonged to the dead and are removed. Only on
+ * file systems of this machine: elsewhere a lock may not be seen by others, and leftovers wait
+ * for blob_sweep.
  */
 #include "blob/blob_int.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { NAME_SIZE = 48 };
+
+#ifndef ZFS_MAGIC
+#define ZFS_MAGIC 0x2fc12fc1
+#endif
 
 struct file_store {
 	struct blob_store base;
@@ -343,6 +356,44 @@ static int try_out(int dir)
 	return err_no;
 }
 
+static bool is_local(int dir)
+{
+	static const unsigned long kinds[] = {
+		EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,	 BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC,
+		TMPFS_MAGIC,	  OVERLAYFS_SUPER_MAGIC, ZFS_MAGIC,
+	};
+	struct statfs fs;
+
+	if (fstatfs(dir, &fs) != 0) {
+		return false;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if ((unsigned long)fs.f_type == kinds[i]) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * The lock lives as long as the descriptor, so it ends with the process, however that ends.
+ * Going over from the exclusive to the shared lock is not atomic, but we have no bodies before.
+ */
+static void bury_the_dead(struct file_store *s)
+{
+	size_t removed = 0;
+	bool is_alone = flock(s->dir, LOCK_EX | LOCK_NB) == 0;
+
+	if (is_alone && is_local(s->dir) && file_sweep(&s->base, INT64_MIN, &removed) == ERR_OK &&
+	    removed > 0) {
+		log_info("blob", "bodies of a server that died were removed",
+			 LOG_INT("bodies", removed));
+	}
+	if (flock(s->dir, LOCK_SH) != 0) {
+		log_warn("blob", "the directory of bodies cannot be locked");
+	}
+}
+
 enum err blob_file_open(struct str path, struct blob_store **out, struct fault *f)
 {
 	char cpath[4096];
@@ -364,6 +415,7 @@ enum err blob_file_open(struct str path, struct blob_store **out, struct fault *
 	struct file_store *s = MEM_NEW(struct file_store);
 	s->base.ops = &file_ops;
 	s->dir = dir;
+	bury_the_dead(s);
 	*out = &s->base;
 	return ERR_OK;
 }
