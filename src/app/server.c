@@ -92,12 +92,13 @@ static enum err listen_all(struct server *s, int which, const char *name,
 	struct http_limits lim = http_limits_default;
 
 	s->http[which] = http_server_new(&lim, fn, role);
-	for (size_t i = 0; i < addresses->n; i++) {
-		TRY(http_server_listen(s->http[which], &s->loops, addresses->v[i], f));
-	}
+	/* Before the first connection: /metrics reads the list on a loop. */
 	if (addresses->n > 0) {
 		s->status.servers[s->status.n_servers++] =
 			(struct status_server){name, s->http[which]};
+	}
+	for (size_t i = 0; i < addresses->n; i++) {
+		TRY(http_server_listen(s->http[which], &s->loops, addresses->v[i], f));
 	}
 	return ERR_OK;
 }
