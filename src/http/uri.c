@@ -336,9 +336,20 @@ bool uri_rest_is_safe(struct str rest)
 	return path_is_safe(str_slice(rest, 0, q));
 }
 
+/* RFC 3986 4.2: "./" before a first segment that holds a colon only says that it is no scheme. */
+static struct str without_guard(struct str rest)
+{
+	struct str bare = str_skip(rest, 2);
+	size_t end = path_start(bare);
+
+	return str_starts(rest, STR("./")) && str_index(str_slice(bare, 0, end), ':') >= 0 ? bare
+											   : rest;
+}
+
 enum err uri_append(struct arena *a, const struct uri *base, struct str rest,
 		    struct str *out_path_query)
 {
+	rest = without_guard(rest);
 	bool needs_slash = rest.n > 0 && rest.p[0] != '?' && !str_ends(base->path, STR("/"));
 
 	if (!uri_rest_is_safe(rest)) {

@@ -42,6 +42,7 @@ bool uri_rest_is_safe(struct str rest);
 /*
  * base path + rest. The base gets a "/" at its end unless rest is empty or only
  * a query. The base's own query stays only when rest is empty (RFC 3986 5.2.2).
+ * "./" before a first segment with a colon, as in "./ftp:x", is taken off.
  * ERR_INVALID when uri_rest_is_safe says no.
  */
 enum err uri_append(struct arena *a, const struct uri *base, struct str rest,
