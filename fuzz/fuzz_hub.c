@@ -34,8 +34,15 @@ static void on_close(struct hub_conn *c)
 	(void)c;
 }
 
-static const struct transport_ops ops = {TRANSPORT_WS, true,	   on_begin,
-					 on_send,      on_pending, on_close};
+static const struct transport_ops ops = {
+	.kind = TRANSPORT_WS,
+	.pings = true,
+	.begin = on_begin,
+	.send = on_send,
+	.pending = on_pending,
+	.close = on_close,
+	.drop = on_close,
+};
 
 /* No facts are ever asked for: the tenant is made known below. */
 static const struct tenant_store_ops no_store;

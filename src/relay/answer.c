@@ -154,7 +154,7 @@ static struct body_send *write_stored(struct exchange *x, struct relay *r, const
 struct body_send *answer_write(struct exchange *x, struct relay *r, const struct answer *an)
 {
 	bool is_head = exchange_request(x)->method == HTTP_HEAD;
-	bool bare = an->status == 204 || an->status == 304;
+	bool bare = an->status == 204 || an->status == 205 || an->status == 304;
 
 	if (an->kind == ANSWER_STORED && !is_head && !bare) {
 		return write_stored(x, r, an);
@@ -170,7 +170,7 @@ struct body_send *answer_write(struct exchange *x, struct relay *r, const struct
 		.status = an->status,
 		.headers = an->headers.v,
 		.n_headers = an->headers.n,
-		.body = an->kind == ANSWER_INLINE ? an->body : STR_NULL,
+		.body = an->kind == ANSWER_INLINE && an->status != 205 ? an->body : STR_NULL,
 		.has_length = (is_head || an->status == 304) && an->has_length,
 		.length = an->length,
 	};

@@ -190,6 +190,37 @@ static const struct exchange_handler handler = {
 	.on_abort = on_abort,
 };
 
+static struct str bearer_of(const struct http_headers *h)
+{
+	struct str header = http_header_get(h, STR("Authorization")), token;
+
+	return header.p && bearer_from_header(header, &token) ? token : STR_NULL;
+}
+
+/* Which of two lines the target would believe is not for us to guess. */
+static bool has_two(const struct http_headers *h, struct str name)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->n; i++) {
+		n += str_eq_nocase(h->v[i].name, name);
+	}
+	return n > 1;
+}
+
+/* Ours and the connector's to set: targets trust the URL for acknowledgements. */
+static void strip_own_names(struct http_headers *h)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < h->n; i++) {
+		if (!str_starts_nocase(h->v[i].name, STR("RelayServer-"))) {
+			h->v[kept++] = h->v[i];
+		}
+	}
+	h->n = kept;
+}
+
 static void take_headers(struct relay_request *r, struct exchange *x)
 {
 	const struct relay_epoch *e = r->rl->epoch;
@@ -202,11 +233,9 @@ static void take_headers(struct relay_request *r, struct exchange *x)
 	};
 
 	f.peer_is_trusted = relay_epoch_trusts(e, &f.peer);
-	struct str token = http_header_get(h, STR("Authorization"));
-
-	if (!token.p || !bearer_from_header(token, &r->token)) {
-		r->token = STR_NULL;
-	}
+	r->token = bearer_of(h);
+	r->has_two_tokens = has_two(h, STR("Authorization"));
+	strip_own_names(h);
 	/* The client's own hop-by-hop list must not touch what we add. */
 	http_strip_hop_by_hop(h);
 	(void)http_header_remove(h, STR("Expect"));

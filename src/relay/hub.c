@@ -89,7 +89,7 @@ static void arm_keep_alive(struct hub_conn *c, uint64_t now)
 static void send_ping(struct hub_conn *c)
 {
 	buf_puts(c->transport->begin(c), "{\"type\":6}\x1e");
-	c->transport->send(c);
+	hub_say(c);
 }
 
 static void on_keep_alive(struct hub_conn *c)
@@ -103,11 +103,13 @@ static void on_keep_alive(struct hub_conn *c)
 		return;
 	}
 	if (now >= c->next_ping_ms) {
-		send_ping(c);
-		tenant_refresh(c->tenant);
 		c->next_ping_ms = now + (uint64_t)c->keep_alive_ms;
+		tenant_refresh(c->tenant);
+		send_ping(c);
 	}
-	arm_keep_alive(c, now);
+	if (c->state != HUB_CLOSED) {
+		arm_keep_alive(c, now);
+	}
 }
 
 static void start_keep_alive(struct hub_conn *c)
@@ -300,6 +302,7 @@ void hub_drained(struct hub_conn *c)
 bool hub_can_take(const struct hub_conn *c)
 {
 	return c->state == HUB_OPEN && (c->limit == 0 || c->counted < c->limit) &&
+	       (!c->transport->is_there || c->transport->is_there(c)) &&
 	       c->transport->pending(c) < HUB_BACKLOG_MAX;
 }
 
@@ -310,6 +313,8 @@ enum err hub_send_request(struct hub_conn *c, struct relay_request *r)
 	}
 	hub_write_request(c, r, c->transport->begin(c));
 	c->transport->send(c);
+	r->conn_seq = ++c->n_sent;
+	c->n_delivered = c->n_sent;
 	return ERR_OK;
 }
 
@@ -397,6 +402,21 @@ static const char *goodbye_record(enum hub_goodbye how)
 		return "{\"type\":7,\"error\":\"Connection closed with an error.\"}\x1e";
 	}
 	return "";
+}
+
+void hub_say(struct hub_conn *c)
+{
+	const struct transport_ops *t = c->transport;
+
+	t->send(c);
+	if (t->pending(c) <= HUB_UNREAD_MAX) {
+		return;
+	}
+	log_warn("relay", "connector does not read, dropped",
+		 LOG_STR("tenant", c->visitor.tenant_key));
+	c->transport = NULL;
+	t->drop(c);
+	hub_lost(c);
 }
 
 void hub_close(struct hub_conn *c, enum hub_goodbye how)

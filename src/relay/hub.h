@@ -26,6 +26,8 @@
 #define HUB_ATTACH_MS 15000
 /* A connection whose peer leaves this much unread gets no more requests. */
 #define HUB_BACKLOG_MAX ((size_t)1 << 20)
+/* One that makes us say more all the same, by asking without reading, is dropped. */
+#define HUB_UNREAD_MAX (2 * HUB_BACKLOG_MAX)
 
 enum hub_state { HUB_WAITING, HUB_HANDSHAKE, HUB_JOINING, HUB_OPEN, HUB_CLOSED, HUB_STATES };
 
@@ -34,12 +36,16 @@ enum transport_kind { TRANSPORT_NONE, TRANSPORT_WS, TRANSPORT_SSE, TRANSPORT_POL
 struct transport_ops {
 	enum transport_kind kind;
 	bool pings; /* keep-alive pings are sent and expected */
+	/* Whether the peer can be given requests now; NULL: always. */
+	bool (*is_there)(const struct hub_conn *c);
 	/* Where to append one record with its end byte; then send. */
 	struct buf *(*begin)(struct hub_conn *c);
 	void (*send)(struct hub_conn *c);
 	size_t (*pending)(const struct hub_conn *c);
 	/* Sends what is queued, then ends; `c` is forgotten. */
 	void (*close)(struct hub_conn *c);
+	/* Ends at once, with what is queued; `c` is forgotten. */
+	void (*drop)(struct hub_conn *c);
 };
 
 /* Who connects, from the token. */
@@ -80,6 +86,9 @@ struct hub_conn {
 	unsigned counted;
 	struct list in_flight; /* requests sent, not yet answered */
 	size_t n_in_flight;
+	uint64_t n_sent;      /* requests, ever */
+	uint64_t n_delivered; /* of these, that the peer may have seen: a transport that knows
+				 better corrects it before hub_lost */
 	/* what Configure said last */
 	struct tenant_info configured;
 };
@@ -106,6 +115,8 @@ enum hub_goodbye {
 	HUB_BROKEN,    /* type 7 with an error */
 };
 void hub_close(struct hub_conn *c, enum hub_goodbye how);
+/* Sends the record begun. The connection is dropped when its peer leaves too much unread. */
+void hub_say(struct hub_conn *c);
 
 bool hub_can_take(const struct hub_conn *c);
 /* Sends the request. ERR_UNAVAILABLE: try another connection. */

@@ -40,18 +40,24 @@ static void complete(struct hub_conn *c, const struct json *id, struct str error
 		return;
 	}
 	hub_write_completion(c->transport->begin(c), json_str(id), error);
-	c->transport->send(c);
+	hub_say(c);
+}
+
+/* NULL when late, or of another tenant: its upload, if any, was refused or removed. */
+static struct relay_request *find_delivered(const struct hub_conn *c, const struct guid *id)
+{
+	struct relay_request *r = request_find(c->rl, id);
+
+	return r && r->tenant == c->tenant && r->state >= REQUEST_QUEUED ? r : NULL;
 }
 
 static void deliver(struct hub_conn *c, const struct target_response *t)
 {
 	struct relay_loop *rl = c->rl;
-	struct relay_request *r = request_find(rl, &t->request_id);
+	struct relay_request *r = find_delivered(c, &t->request_id);
 	struct answer an;
 
-	/* Late, or of another tenant: its upload, if any, was refused or removed with the request.
-	 */
-	if (!r || r->tenant != c->tenant || r->state < REQUEST_QUEUED) {
+	if (!r) {
 		return;
 	}
 	if (answer_from_response(t, &rl->arena, &rl->scratch, &an) != ERR_OK) {
@@ -65,13 +71,32 @@ static void deliver(struct hub_conn *c, const struct target_response *t)
 	}
 }
 
+/* A response of wrong types: there will be no better one, so its client need not wait. */
+static void deliver_none(struct hub_conn *c, const struct json *arg)
+{
+	struct relay_request *r;
+	struct guid id;
+
+	if (guid_parse(json_str(json_get_nocase(arg, STR("requestId"))), &id) != ERR_OK) {
+		return;
+	}
+	r = find_delivered(c, &id);
+	if (r) {
+		request_answer(r, &(struct answer){.status = 502}, true);
+	}
+}
+
 static enum err on_deliver(struct hub_conn *c, const struct json *arg)
 {
 	struct target_response t;
+	enum err e = json_decode(&target_response_shape, arg, &t, NULL);
 
-	TRY(json_decode(&target_response_shape, arg, &t, NULL));
-	deliver(c, &t);
-	return ERR_OK;
+	if (e == ERR_OK) {
+		deliver(c, &t);
+	} else {
+		deliver_none(c, arg);
+	}
+	return e;
 }
 
 struct acknowledge {
@@ -246,6 +271,24 @@ static void put_text(struct json_writer *w, struct str key, struct str v)
 	json_put_str(w, v);
 }
 
+/*
+ * A first segment with a colon reads as a scheme ("ftp:x") where a connector resolves the URL
+ * against its base, as the .NET one does: RFC 3986 4.2 wants "./" before it.
+ */
+static void put_url(struct json_writer *w, struct str url)
+{
+	ptrdiff_t colon = str_index(url, ':');
+	struct str before = str_slice(url, 0, colon < 0 ? 0 : (size_t)colon);
+	struct buf b = {0};
+
+	if (colon >= 0 && str_index(before, '/') < 0 && str_index(before, '?') < 0) {
+		buf_puts(&b, "./");
+	}
+	buf_put(&b, url);
+	put_text(w, STR("url"), buf_str(&b));
+	buf_free(&b);
+}
+
 void hub_write_request(struct hub_conn *c, const struct relay_request *r, struct buf *out)
 {
 	struct json_writer w = json_writer_to(out);
@@ -263,7 +306,7 @@ void hub_write_request(struct hub_conn *c, const struct relay_request *r, struct
 	put_text(&w, STR("target"), r->target);
 	put_text(&w, STR("tenantName"), c->tenant->info.name);
 	put_text(&w, STR("httpMethod"), r->method);
-	put_text(&w, STR("url"), r->url);
+	put_url(&w, r->url);
 	json_key(&w, STR("httpHeaders"));
 	put_headers(&w, &r->headers);
 	put_body(&w, r);

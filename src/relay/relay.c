@@ -298,11 +298,31 @@ void relay_drained(struct relay_loop *rl)
 	}
 }
 
+/* Requests that nobody waits for and no connector has: they would only hold us up. */
+static void drop_waiting(struct relay_loop *rl)
+{
+	struct map_entry e;
+	size_t pos = 0, dropped = 0;
+
+	while (map_next(&rl->requests, &pos, &e)) {
+		const struct relay_request *r = e.value;
+
+		if (r->is_discard && r->state == REQUEST_QUEUED) {
+			request_fail(e.value, REQUEST_FAILED, 503, RELAY_FAILED);
+			dropped++;
+		}
+	}
+	if (dropped > 0) {
+		log_warn("relay", "waiting /queue requests are lost", LOG_INT("requests", dropped));
+	}
+}
+
 static void on_drain(struct loop *l, void *arg)
 {
 	struct relay_loop *rl = relay_loop_of(arg, l);
 
 	rl->draining = true;
+	drop_waiting(rl);
 	relay_drained(rl);
 }
 

@@ -226,13 +226,20 @@ void request_sent(struct relay_request *r, struct hub_conn *c)
 
 void request_conn_lost(struct relay_request *r)
 {
+	bool was_seen = r->conn_seq <= r->conn->n_delivered;
+
 	uncount(r);
 	list_remove(&r->node);
 	r->conn->n_in_flight--;
 	r->conn = NULL;
-	if (r->state == REQUEST_SENT && r->ack != ACK_DISABLED) {
+	if (r->state == REQUEST_SENT && (r->ack != ACK_DISABLED || !was_seen)) {
 		request_enter(r, REQUEST_QUEUED);
 		tenant_requeue(r->tenant, r);
+		if (r->rl->draining && r->is_discard) {
+			log_warn("relay", "a /queue request is lost",
+				 LOG_STR("tenant", r->tenant_key), LOG_STR("target", r->target));
+			request_fail(r, REQUEST_FAILED, 503, RELAY_FAILED);
+		}
 	}
 }
 

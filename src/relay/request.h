@@ -14,7 +14,8 @@
  *	ACKED       acknowledged: not sent again, whatever happens to the connection
  *
  * SENT goes back to QUEUED when the connection is lost and the mode is not
- * Disabled: the same id goes to another connection, the first response wins.
+ * Disabled, or the connector cannot have seen it: the same id goes to another connection,
+ * the first response wins.
  *
  * Ownership  a request is held by the loop it lives on (rl->requests once at home)
  *            and by nobody else. Its strings live in the arena of the exchange while the client
@@ -61,12 +62,13 @@ struct relay_request {
 	bool is_trace : 1;
 	bool is_discard : 1; /* nobody waits for the response (any more) */
 	bool is_head : 1;
-	bool is_stored : 1;	/* the request body is in the blob store */
-	bool has_response : 1;	/* a response body is in the blob store */
-	bool is_counted : 1;	/* against the limit of its connection */
-	bool is_registered : 1; /* in rl->requests */
-	bool is_local : 1;	/* `client` is on this loop */
-	uint8_t ack;		/* enum ack_mode */
+	bool is_stored : 1;	 /* the request body is in the blob store */
+	bool has_response : 1;	 /* a response body is in the blob store */
+	bool is_counted : 1;	 /* against the limit of its connection */
+	bool is_registered : 1;	 /* in rl->requests */
+	bool is_local : 1;	 /* `client` is on this loop */
+	bool has_two_tokens : 1; /* more than one Authorization line */
+	uint8_t ack;		 /* enum ack_mode */
 	/* the client: one of them, or nobody */
 	struct relay_client *client;  /* is_local */
 	struct exchange_id client_id; /* otherwise; id.gen 0 = nobody */
@@ -77,6 +79,7 @@ struct relay_request {
 	/* home */
 	struct tenant *tenant;
 	struct hub_conn *conn;
+	uint64_t conn_seq; /* its number among those sent on `conn` */
 	struct tenant_waiter waiter;
 	struct list_node node;	   /* tenant's queue, or the connection's in_flight */
 	struct relay_epoch *epoch; /* whose rules matched; NULL = none did */

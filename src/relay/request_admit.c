@@ -74,7 +74,7 @@ static int check_tenant(struct relay_request *r, const struct tenant *t)
 		return 404;
 	}
 	if (t->info.require_authentication) {
-		int status = check_token(r);
+		int status = r->has_two_tokens ? 400 : check_token(r);
 
 		if (status) {
 			return status;

@@ -114,6 +114,24 @@ static struct errand *connector_errand(struct relay_loop *rl, struct exchange *x
 	return e;
 }
 
+/* The poll stands at home: there it must be known that nobody is left to be answered. */
+static void on_poll_abort(struct exchange *x, int status)
+{
+	struct relay_loop *rl = exchange_user(x);
+	struct str id = id_of(x);
+	struct relay_loop *home = home_of_token(rl->relay, id);
+
+	(void)status;
+	if (home) {
+		struct errand *e = errand_new(rl, x);
+
+		e->token = str_dup(&e->arena, id);
+		errand_go(e, home, transport_poll_gone);
+	}
+}
+
+static const struct exchange_handler poll_handler = {.on_abort = on_poll_abort};
+
 static void endpoint_get(struct relay_loop *rl, struct exchange *x)
 {
 	const struct http_request *q = exchange_request(x);
@@ -129,6 +147,8 @@ static void endpoint_get(struct relay_loop *rl, struct exchange *x)
 	} else if (str_find(accept, STR("text/event-stream")) >= 0) {
 		errand_go(e, home, transport_sse);
 	} else {
+		exchange_set_user(x, rl);
+		exchange_collect(x, 0, &poll_handler);
 		errand_go(e, home, transport_poll);
 	}
 }

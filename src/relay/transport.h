@@ -22,6 +22,8 @@ struct hub_conn *transport_reserved(struct errand *e);
 void transport_ws(struct errand *e);
 void transport_sse(struct errand *e);
 void transport_poll(struct errand *e);
+/* At home: the client of an open poll has gone. */
+void transport_poll_gone(struct errand *e);
 
 /* At the end of the loop. */
 void polls_free(struct relay_loop *rl);

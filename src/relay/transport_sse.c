@@ -57,6 +57,11 @@ static void on_close_wanted(struct hub_conn *c)
 	stream_close(s);
 }
 
+static void on_drop_wanted(struct hub_conn *c)
+{
+	stream_abort(c->link);
+}
+
 static const struct transport_ops sse_ops = {
 	.kind = TRANSPORT_SSE,
 	.pings = true,
@@ -64,6 +69,7 @@ static const struct transport_ops sse_ops = {
 	.send = on_send,
 	.pending = on_pending,
 	.close = on_close_wanted,
+	.drop = on_drop_wanted,
 };
 
 static void on_drained(struct stream *s)

@@ -48,6 +48,14 @@ static void on_close_wanted(struct hub_conn *c)
 	ws_close(w, WS_CLOSE_NORMAL, STR_NULL);
 }
 
+static void on_drop_wanted(struct hub_conn *c)
+{
+	struct ws *w = c->link;
+
+	ws_set_user(w, &orphan_handler, NULL);
+	ws_abort(w);
+}
+
 static const struct transport_ops ws_ops = {
 	.kind = TRANSPORT_WS,
 	.pings = true,
@@ -55,6 +63,7 @@ static const struct transport_ops ws_ops = {
 	.send = on_send,
 	.pending = on_pending,
 	.close = on_close_wanted,
+	.drop = on_drop_wanted,
 };
 
 static void on_message(struct ws *w, enum ws_opcode type, struct str data)

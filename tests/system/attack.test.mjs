@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { createHmac } from 'node:crypto';
 import { check, until } from './lib/check.mjs';
-import { request } from './lib/client.mjs';
+import { request, timed } from './lib/client.mjs';
 import { Hub, negotiate, RS } from './lib/hub.mjs';
 import { RawConnection } from './lib/raw.mjs';
 import { Server } from './lib/server.mjs';
@@ -107,6 +107,7 @@ const FRAMING = [
 	{ method: 'GET', response: { httpHeaders: { 'Transfer-Encoding': ['chunked'], 'content-length': ['1', '2'] } }, length: '0', body: '' },
 	{ method: 'GET', response: { httpHeaders: { Connection: ['close, X'], X: ['1'], Upgrade: ['h2c'] } }, length: '0', body: '' },
 	{ method: 'GET', response: { httpStatusCode: 204, bodySize: 3, bodyContent: base64('abc') }, length: undefined, body: '' },
+	{ method: 'GET', response: { httpStatusCode: 205, bodySize: 3, bodyContent: base64('abc') }, length: '0', body: '' },
 	{ method: 'GET', response: { httpStatusCode: 304, bodySize: 3, bodyContent: base64('abc') }, length: undefined, body: '' },
 	{ method: 'HEAD', response: { bodySize: 3, bodyContent: base64('abc') }, length: '3', body: '' },
 	{ method: 'HEAD', response: { httpHeaders: { 'Content-Length': ['77'] } }, length: '77', body: '' },
@@ -315,4 +316,117 @@ check('wrong secrets are slowed down for that client only, and tell nothing', as
 	assert.deepEqual([unknown.status, await unknown.text()], [wrong.status, await wrong.text()]);
 	await until(async () => (await ask('T2', 'wrong')).status === 429, 'it is slowed down');
 	assert.equal((await ask('T1', secrets.T1)).status, 200);
+});
+
+check('a client cannot send what only relay server and connector say', () => withHub(async (hub) => {
+	const pending = request(server.relay, '/relay/T1/web/a', {
+		headers: { 'relayserver-AcknowledgeUrl': 'http://evil/', 'RelayServer-RequestId': 'x', 'X-RelayServer': 'y' },
+	});
+	const record = await taken(hub);
+	await deliver(hub, record);
+	assert.equal((await pending).status, 200);
+	const names = Object.keys(record.httpHeaders).map((name) => name.toLowerCase());
+	assert.deepEqual(names.filter((name) => name.includes('relayserver')), ['x-relayserver']);
+}));
+
+check('a first segment with a colon is no scheme for the connector', () => withHub(async (hub) => {
+	const cases = { 'ftp:x': './ftp:x', 'https:x?y=a:b': './https:x?y=a:b', 'a/b:c': 'a/b:c', '?a:b': '?a:b', ':x': './:x' };
+	for (const [sent, seen] of Object.entries(cases)) {
+		const pending = request(server.relay, `/relay/T1/web/${sent}`);
+		const record = await taken(hub);
+		assert.equal(record.url, seen);
+		await deliver(hub, record);
+		await pending;
+	}
+}));
+
+/* What needs a server of its own. */
+const others = [];
+after(async () => {
+	for (const other of others) {
+		await other.close();
+	}
+});
+
+async function start(relay = {}) {
+	const own = await Server.start({ relay: { request_expiration: '3s', ...relay } });
+	others.push(own);
+	assert.equal((await own.manage('POST', '/management/tenants', { name: 'T1' })).status, 202);
+	return { server: own, token: await own.token('T1', await own.newSecret('T1')) };
+}
+
+check('a client cannot take the Host header away by naming it in Connection', async () => {
+		const { server, token } = await start();
+		const hub = await Hub.open(server, { token });
+		const raw = await RawConnection.open(server.relay);
+		raw.send('GET /relay/T1/web/a HTTP/1.1\r\nHost: x\r\nConnection: Host\r\n\r\n');
+		const record = (await hub.next()).arguments[0];
+		raw.close();
+		hub.close();
+		assert.deepEqual(record.httpHeaders.Host, ['x']);
+	});
+
+check('two Authorization lines are refused where a token is demanded', async () => {
+		const { server, token } = await start({ require_active_connection: true });
+		await server.manage('PUT', '/management/tenants/T1', { name: 'T1', requireAuthentication: true });
+		const raw = await RawConnection.open(server.relay);
+		raw.send(`GET /relay/T1/web/a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nAuthorization: Bearer x\r\n\r\n`);
+		const { status } = await raw.response();
+		raw.close();
+		assert.ok([400, 401].includes(status), `${status}`);
+	});
+
+check('waiting /queue requests without a connector do not hold up the shutdown', async () => {
+		const { server } = await start();
+		assert.equal((await request(server.relay, '/queue/T1/web/a')).status, 202);
+		const { ms } = await timed(server.stop());
+		assert.ok(ms < 10_000, `${Math.round(ms)} ms`);
+	});
+
+check('a connector that asks without reading is dropped before it takes much memory', async () => {
+	const { server, token } = await start();
+	const { connectionToken } = await (await negotiate(server, { token })).json();
+	const post = async (body) => (await request(server.relay, `/connector?id=${connectionToken}`, {
+		method: 'POST', headers: { Authorization: `Bearer ${token}` }, body,
+	})).status;
+	const events = await RawConnection.open(server.relay);
+	events.send(`GET /connector?id=${connectionToken} HTTP/1.1\r\nHost: x\r\n`);
+	events.send(`Authorization: Bearer ${token}\r\nAccept: text/event-stream\r\n\r\n`);
+	await events.until(() => events.text.includes(':\r\n'), 'the event stream opens');
+	events.socket.pause();
+	assert.equal(await post(`{"protocol":"json","version":1}${RS}`), 200);
+	const record = `{"type":1,"target":"x","arguments":[],"invocationId":"${'i'.repeat(3 << 20)}"}${RS}`;
+	let status = 200;
+	for (let i = 0; i < 20 && status === 200; i++) {
+		status = await post(record);
+	}
+	events.close();
+	assert.equal(status, 404, '60 MiB of unread answers are kept');
+	await server.connections(0);
+});
+
+check('a long poll whose client vanished takes no requests, and ends', async () => {
+	const { server: own, token } = await start();
+	const { connectionToken } = await (await negotiate(own, { token })).json();
+	const url = `/connector?id=${connectionToken}`;
+	const headers = { Authorization: `Bearer ${token}` };
+	await request(own.relay, url, { headers });
+	await request(own.relay, url, { method: 'POST', headers, body: `{"protocol":"json","version":1}${RS}` });
+	await request(own.relay, url, { headers });
+	const poll = await RawConnection.open(own.relay);
+	poll.send(`GET ${url} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+	await own.connections(1);
+	const first = request(own.relay, '/relay/T1/web/0');
+	await poll.response();
+	poll.send(`GET ${url} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+	poll.close();
+	const hub = await Hub.open(own, { token });
+	for (let i = 0; i < 10; i++) {
+		const pending = request(own.relay, `/relay/T1/web/${i}`);
+		await deliver(hub, await taken(hub));
+		assert.equal((await pending).status, 200);
+	}
+	await own.connections(1);
+	hub.close();
+	assert.equal((await first).status, 408);
 });

@@ -182,6 +182,7 @@ static const struct transport_ops fake_transport = {
 	.send = fake_send,
 	.pending = fake_pending,
 	.close = fake_close,
+	.drop = fake_close,
 };
 
 static inline void say(struct fake_link *l, const char *records)

@@ -191,6 +191,22 @@ static void test_client_closes(void **state)
 	assert_str(said(l), STR(""));
 }
 
+/* Each answer is small, but nobody reads them. */
+static void test_asks_without_reading(void **state)
+{
+	static const char ask[] =
+		"{\"type\":1,\"target\":\"x\",\"arguments\":[],\"invocationId\":\"1\"}\n"
+		"{\"type\":6}\n";
+	struct fake_link *l = connect_to(*state, "T1");
+
+	l->pending = HUB_UNREAD_MAX;
+	say(l, ask);
+	assert_false(l->closed);
+	l->pending++;
+	say(l, ask);
+	assert_true(l->closed);
+}
+
 static bool has_said(void *arg)
 {
 	return ((struct fake_link *)arg)->said.n > 0;
@@ -259,21 +275,14 @@ static void test_drain_says_come_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		RELAY_TEST(test_handshake),
-		RELAY_TEST(test_split_records),
-		RELAY_TEST(test_handshake_errors),
-		RELAY_TEST(test_unknown_tenant),
-		RELAY_TEST(test_automatic_creation),
-		RELAY_TEST(test_database_down),
-		RELAY_TEST(test_configure),
-		RELAY_TEST(test_records),
-		RELAY_TEST(test_malformed),
-		RELAY_TEST(test_too_long),
-		RELAY_TEST(test_client_closes),
-		RELAY_TEST(test_keep_alive),
-		RELAY_TEST(test_never_pings),
-		RELAY_TEST(test_handshake_timeout),
-		RELAY_TEST(test_drain_says_come_back),
+		RELAY_TEST(test_handshake),	     RELAY_TEST(test_split_records),
+		RELAY_TEST(test_handshake_errors),   RELAY_TEST(test_unknown_tenant),
+		RELAY_TEST(test_automatic_creation), RELAY_TEST(test_database_down),
+		RELAY_TEST(test_configure),	     RELAY_TEST(test_records),
+		RELAY_TEST(test_malformed),	     RELAY_TEST(test_too_long),
+		RELAY_TEST(test_client_closes),	     RELAY_TEST(test_asks_without_reading),
+		RELAY_TEST(test_keep_alive),	     RELAY_TEST(test_never_pings),
+		RELAY_TEST(test_handshake_timeout),  RELAY_TEST(test_drain_says_come_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,6 +62,19 @@ static void acknowledge(struct relay_fixture *x, struct fake_link *l, const stru
 	call(x, l, "Acknowledge", id, ",\"removeRequestBodyContent\":true");
 }
 
+static bool is_draining(void *arg)
+{
+	return ((struct relay_fixture *)arg)->rl->draining;
+}
+
+/* relay_drain waits for the loop, which stands at the gate. */
+static void drain(struct relay_fixture *x)
+{
+	gate_open(&x->gate, is_draining, x);
+	relay_drain(x->relay);
+	gate_until(&x->gate, is_draining, x);
+}
+
 static size_t requests_said(const struct fake_link *l)
 {
 	struct str rest = said(l);
@@ -278,6 +291,55 @@ static void test_bodies(void **state)
 	assert_err(blob_stat(x->bodies, (struct blob_key){BLOB_REQUEST, id}, &size), ERR_NOT_FOUND);
 }
 
+/* What a long poll could not deliver goes to another connection, even in mode Disabled. */
+static void test_undelivered(void **state)
+{
+	struct relay_fixture *x = *state;
+	struct fake_link *a = connect_to(x, "T1");
+	struct guid seen = relay_one(x, "T1", "1");
+	struct guid unseen = relay_one(x, "T1", "2");
+
+	a->conn->n_delivered = 1;
+	hub_lost(a->conn);
+	struct fake_link *b = connect_to(x, "T1");
+
+	assert_int_equal(requests_said(b), 1);
+	assert_true(str_find(said(b), STR("\"url\":\"2\"")) > 0);
+	deliver(x, b, &unseen);
+	deliver(x, b, &seen);
+	assert_int_equal(count(x, RELAY_SUCCEEDED), 2);
+}
+
+/* A response of wrong types ends the request at once; one of another tenant does not. */
+static void test_malformed_response(void **state)
+{
+	struct relay_fixture *x = *state;
+	struct fake_link *mine = connect_to(x, "T1"), *other = connect_to(x, "LIMITED");
+	struct guid id = relay_one(x, "T1", "1");
+
+	call(x, other, "Deliver", &id, ",\"httpStatusCode\":\"x\"");
+	assert_int_equal(x->rl->requests.n, 1);
+	call(x, mine, "Deliver", &id, ",\"httpStatusCode\":\"x\"");
+	assert_int_equal(x->rl->requests.n, 0);
+	assert_false(mine->closed);
+}
+
+/* Nobody waits for what nobody has: it must not hold up the end. */
+static void test_drain_drops_waiting(void **state)
+{
+	struct relay_fixture *x = *state;
+	struct relay_request *r = make(x, "T1", "1");
+
+	r->is_discard = true;
+	(void)arrive(x, r);
+	(void)relay_one(x, "T1", "2");
+	assert_int_equal(x->rl->requests.n, 2);
+	drain(x);
+	assert_int_equal(x->rl->requests.n, 1);
+	assert_int_equal(count(x, RELAY_FAILED), 1);
+	assert_int_equal(relay_active(x->relay), 1);
+}
+
 static bool has_none(void *arg)
 {
 	return ((struct relay_fixture *)arg)->rl->requests.n == 0;
@@ -345,6 +407,9 @@ int main(void)
 		RELAY_TEST(test_other_tenants_are_strangers),
 		RELAY_TEST(test_fire_and_forget),
 		RELAY_TEST(test_bodies),
+		RELAY_TEST(test_undelivered),
+		RELAY_TEST(test_malformed_response),
+		RELAY_TEST(test_drain_drops_waiting),
 		RELAY_TEST(test_expiry),
 		RELAY_TEST(test_abort),
 		RELAY_TEST(test_deleted_tenant_loses_its_connections),
