@@ -156,23 +156,33 @@ static void on_stored(struct errand *e)
 	struct blob_key key = {BLOB_RESPONSE, e->id};
 
 	if (r) {
-		r->has_response = true;
-		relay_count(e->rl, COUNT_BODIES, 1);
+		request_response_stored(r, e->number);
 	} else {
+		relay_count(e->rl, COUNT_BODY_BYTES, -(int64_t)e->number);
 		(void)!blob_remove(e->relay->deps.bodies, key);
 	}
 	buf_printf(&e->data, "%llu", (unsigned long long)e->number);
 	errand_reply(e, 200, STR("text/plain"));
 }
 
+static void drop_upload(struct upload *u)
+{
+	if (u->writer) {
+		relay_count(u->rl, COUNT_BODY_BYTES, -(int64_t)blob_written(u->writer));
+		blob_abort(&u->writer);
+	}
+}
+
 static void on_upload_data(struct exchange *x, struct str data)
 {
 	struct upload *u = exchange_user(x);
 
-	if (blob_append(u->writer, data) != ERR_OK) {
-		blob_abort(&u->writer);
+	if (relay_bodies_full(u->rl) || blob_append(u->writer, data) != ERR_OK) {
+		drop_upload(u);
 		exchange_reply_status(x, 503);
+		return;
 	}
+	relay_count(u->rl, COUNT_BODY_BYTES, (int64_t)data.n);
 }
 
 static void finish_upload(struct exchange *x, struct upload *u)
@@ -184,6 +194,7 @@ static void finish_upload(struct exchange *x, struct upload *u)
 	e->number = blob_written(u->writer);
 	errand_set_visitor(e, &u->visitor);
 	if (blob_commit(&u->writer) != ERR_OK) {
+		relay_count(u->rl, COUNT_BODY_BYTES, -(int64_t)e->number);
 		errand_reply_text(e, 503, STR(""));
 		return;
 	}
@@ -200,7 +211,7 @@ static void on_upload_abort(struct exchange *x, int status)
 	struct upload *u = exchange_user(x);
 
 	(void)status;
-	blob_abort(&u->writer);
+	drop_upload(u);
 }
 
 static const struct exchange_handler upload_handler = {

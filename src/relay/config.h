@@ -54,6 +54,8 @@ struct relay_config {
 	int64_t message_max;
 	int64_t tenants_cached_max;
 	int64_t tenant_queue_max;
+	int64_t tenant_queue_bytes_max;
+	int64_t bodies_bytes_max;
 	int64_t queue_max_age_ms;
 	int64_t connections_max;
 };

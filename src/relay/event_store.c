@@ -190,8 +190,8 @@ static size_t write_singly(struct db *db, const struct batch *all, struct fault 
 	return lost;
 }
 
-static void write_events(const struct relay_event_ops *ops, void *worker,
-			 const struct relay_event *events, size_t n)
+static size_t write_events(const struct relay_event_ops *ops, void *worker,
+			   const struct relay_event *events, size_t n)
 {
 	struct batch b = {(const struct event_writer *)(const void *)ops, events, n};
 	struct fault f = {0};
@@ -210,6 +210,7 @@ static void write_events(const struct relay_event_ops *ops, void *worker,
 		log_error("statistics", "events were not written", LOG_INT("events", lost),
 			  LOG_FAULT(&f));
 	}
+	return lost;
 }
 
 void event_writer_init(struct event_writer *w, const struct guid *origin)

@@ -16,6 +16,7 @@ struct relay_event_batch {
 	struct relay_event_log *log;
 	const struct relay_event_ops *ops;
 	struct arena arena;
+	size_t lost; /* by the writer */
 	size_t n;
 	struct relay_event v[RELAY_EVENT_BATCH];
 };
@@ -30,7 +31,12 @@ static void batch_run(struct job *j, void *worker)
 {
 	struct relay_event_batch *b = container_of(j, struct relay_event_batch, job);
 
-	b->ops->write(b->ops, worker, b->v, b->n);
+	b->lost = b->ops->write(b->ops, worker, b->v, b->n);
+}
+
+static void count_dropped(struct relay_event_log *log, size_t n)
+{
+	(void)atomic_fetch_add_explicit(log->dropped, n, memory_order_relaxed);
 }
 
 static void batch_done(struct job *j)
@@ -38,16 +44,14 @@ static void batch_done(struct job *j)
 	struct relay_event_batch *b = container_of(j, struct relay_event_batch, job);
 
 	b->log->in_flight--;
-	if (b->job.expired) {
-		b->log->dropped += b->n;
-	}
+	count_dropped(b->log, b->job.expired ? b->n : b->lost);
 	batch_free(b);
 }
 
 void relay_event_log_init(struct relay_event_log *log, struct loop *loop, struct pool *pool,
-			  const struct relay_event_ops *ops)
+			  const struct relay_event_ops *ops, _Atomic uint64_t *dropped)
 {
-	*log = (struct relay_event_log){.loop = loop, .pool = pool, .ops = ops};
+	*log = (struct relay_event_log){.loop = loop, .pool = pool, .ops = ops, .dropped = dropped};
 }
 
 void relay_event_flush(struct relay_event_log *log)
@@ -62,7 +66,7 @@ void relay_event_flush(struct relay_event_log *log)
 	b->job = (struct job){.run = batch_run, .done = batch_done, .home = log->loop};
 	if (log->in_flight >= RELAY_EVENT_BATCHES_MAX ||
 	    pool_submit(log->pool, &b->job) != ERR_OK) {
-		log->dropped += b->n;
+		count_dropped(log, b->n);
 		batch_free(b);
 		return;
 	}

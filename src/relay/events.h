@@ -37,11 +37,11 @@ struct relay_event {
 
 struct relay_event_ops {
 	/*
-	 * One batch, in order of occurrence per loop. Failures are the writer's to log. `ops` is
-	 * the table itself, for writers that embed it.
+	 * One batch, in order of occurrence per loop. Returns how many were lost; why, is the
+	 * writer's to log. `ops` is the table itself, for writers that embed it.
 	 */
-	void (*write)(const struct relay_event_ops *ops, void *worker,
-		      const struct relay_event *events, size_t n);
+	size_t (*write)(const struct relay_event_ops *ops, void *worker,
+			const struct relay_event *events, size_t n);
 };
 
 #define RELAY_EVENT_BATCH 256
@@ -56,12 +56,12 @@ struct relay_event_log {
 	struct relay_event_batch *batch;
 	struct timer timer;
 	unsigned in_flight;
-	uint64_t dropped; /* events, ever */
+	_Atomic uint64_t *dropped; /* events, ever; of the loop */
 	bool closed;
 };
 
 void relay_event_log_init(struct relay_event_log *log, struct loop *loop, struct pool *pool,
-			  const struct relay_event_ops *ops);
+			  const struct relay_event_ops *ops, _Atomic uint64_t *dropped);
 /* Copies the strings, cutting them to the lengths of their columns. */
 void relay_event_put(struct relay_event_log *log, const struct relay_event *e);
 /* Hands over what is there now. */

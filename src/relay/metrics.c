@@ -11,6 +11,12 @@ static uint64_t sum(const struct relay *r, unsigned counter)
 	return all;
 }
 
+bool relay_bodies_full(const struct relay_loop *rl)
+{
+	/* Signed: in the middle of a move between loops it may be a little below zero. */
+	return (int64_t)sum(rl->relay, COUNT_BODY_BYTES) >= rl->epoch->config->bodies_bytes_max;
+}
+
 void relay_stats(const struct relay *r, struct relay_stats *out)
 {
 	*out = (struct relay_stats){
@@ -45,6 +51,7 @@ void relay_metrics(const struct relay *r, struct buf *out)
 		{COUNT_QUEUED, "requests_queued", "gauge", "Requests waiting for a connector."},
 		{COUNT_CONNECTIONS, "connections", "gauge", "Connectors connected."},
 		{COUNT_BODIES, "bodies_total", "counter", "Bodies put into the store."},
+		{COUNT_BODY_BYTES, "body_bytes", "gauge", "Bytes of the bodies in the store."},
 		{COUNT_REQUEST_BYTES, "request_bytes_total", "counter", "Bytes from clients."},
 		{COUNT_RESPONSE_BYTES, "response_bytes_total", "counter", "Bytes to clients."},
 		{COUNT_REDELIVERED, "redelivered_total", "counter",

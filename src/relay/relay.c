@@ -130,7 +130,8 @@ static void loop_init(struct relay_loop *rl, struct relay *r, unsigned i, struct
 	list_init(&rl->all_conns);
 	list_init(&rl->free_requests);
 	arena_init(&rl->arena, 0);
-	relay_event_log_init(&rl->events, rl->loop, r->deps.db_pool, r->deps.events);
+	relay_event_log_init(&rl->events, rl->loop, r->deps.db_pool, r->deps.events,
+			     &rl->counters[COUNT_EVENTS_DROPPED]);
 }
 
 static void on_start_authority(struct loop *l, void *arg)

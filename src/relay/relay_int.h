@@ -18,6 +18,9 @@ enum relay_counter {
 	COUNT_QUEUED,
 	COUNT_CONNECTIONS,
 	COUNT_BODIES,
+	/* Of stored bodies, now. A body may be counted on one loop and taken off on another:
+	 * only the sum means something. */
+	COUNT_BODY_BYTES,
 	COUNT_REQUEST_BYTES,
 	COUNT_RESPONSE_BYTES,
 	COUNT_REDELIVERED,
@@ -99,6 +102,9 @@ static inline void relay_count(struct relay_loop *rl, unsigned counter, int64_t 
 
 	atomic_store_explicit(&rl->counters[counter], v + (uint64_t)by, memory_order_relaxed);
 }
+
+/* Whether no more may be put into the store of bodies. Any loop. */
+bool relay_bodies_full(const struct relay_loop *rl);
 
 /* Where a tenant, by its normalized name, lives. */
 static inline struct relay_loop *relay_home(struct relay *r, struct str normalized)

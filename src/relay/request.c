@@ -126,8 +126,15 @@ static void remove_blob(struct relay_request *r, enum blob_kind kind)
 	}
 }
 
+static void uncount_bytes(struct relay_request *r, uint64_t *bytes)
+{
+	relay_count(r->rl, COUNT_BODY_BYTES, -(int64_t)*bytes);
+	*bytes = 0;
+}
+
 static void drop_request_body(struct relay_request *r)
 {
+	uncount_bytes(r, &r->stored_bytes);
 	blob_abort(&r->writer);
 	if (r->is_stored) {
 		r->is_stored = false;
@@ -138,6 +145,7 @@ static void drop_request_body(struct relay_request *r)
 static void drop_bodies(struct relay_request *r)
 {
 	drop_request_body(r);
+	uncount_bytes(r, &r->response_bytes);
 	if (r->has_response) {
 		r->has_response = false;
 		remove_blob(r, BLOB_RESPONSE);
@@ -264,6 +272,14 @@ void request_acknowledge(struct relay_request *r, bool remove_body)
 		uncount(r);
 		tenant_settle_conn(r->tenant, r->conn);
 	}
+}
+
+void request_response_stored(struct relay_request *r, uint64_t bytes)
+{
+	uncount_bytes(r, &r->response_bytes); /* of one that this replaced */
+	r->response_bytes = bytes;
+	r->has_response = true;
+	relay_count(r->rl, COUNT_BODIES, 1);
 }
 
 void request_body_taken(struct relay_request *r)

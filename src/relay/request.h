@@ -76,6 +76,7 @@ struct relay_request {
 	struct buf body;
 	struct blob_writer *writer;
 	uint64_t body_size;
+	uint64_t stored_bytes, response_bytes; /* counted as COUNT_BODY_BYTES */
 	/* home */
 	struct tenant *tenant;
 	struct hub_conn *conn;
@@ -120,6 +121,9 @@ void request_body_taken(struct relay_request *r);
 /* Body while COLLECTING. ERR_UNAVAILABLE: the store is full. */
 enum err request_body_append(struct relay_request *r, struct str data) MUST_USE;
 enum err request_body_end(struct relay_request *r) MUST_USE;
+
+/* The connector stored a response of so many bytes; they are counted already. */
+void request_response_stored(struct relay_request *r, uint64_t bytes);
 
 /* Frees it and what it stored, wherever it is; the client is not told. */
 void request_discard(struct relay_request *r);

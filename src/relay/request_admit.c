@@ -7,6 +7,12 @@
 
 /* -- body --------------------------------------------------------------------- */
 
+static void count_stored(struct relay_request *r, size_t n)
+{
+	r->stored_bytes += n;
+	relay_count(r->rl, COUNT_BODY_BYTES, (int64_t)n);
+}
+
 /* It does not fit into a message any more. */
 static enum err start_storing(struct relay_request *r)
 {
@@ -15,6 +21,7 @@ static enum err start_storing(struct relay_request *r)
 
 	TRY(blob_create(relay->deps.bodies, key, 0, &r->writer));
 	TRY(blob_append(r->writer, buf_str(&r->body)));
+	count_stored(r, r->body.n);
 	buf_free(&r->body);
 	return ERR_OK;
 }
@@ -26,10 +33,15 @@ enum err request_body_append(struct relay_request *r, struct str data)
 		buf_put(&r->body, data);
 		return ERR_OK;
 	}
+	if (relay_bodies_full(r->rl)) {
+		return ERR_UNAVAILABLE;
+	}
 	if (!r->writer) {
 		TRY(start_storing(r));
 	}
-	return blob_append(r->writer, data);
+	TRY(blob_append(r->writer, data));
+	count_stored(r, data.n);
+	return ERR_OK;
 }
 
 enum err request_body_end(struct relay_request *r)

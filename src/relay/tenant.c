@@ -22,7 +22,7 @@ struct tenant_job {
 
 struct str tenant_normalize(struct arena *a, struct str name)
 {
-	return name.n > 0 && name.n <= TENANT_NAME_MAX ? tenant_name_normalize(a, name) : STR_NULL;
+	return tenant_name_fits(name) ? tenant_name_normalize(a, name) : STR_NULL;
 }
 
 /* -- keeping and forgetting --------------------------------------------------- */

@@ -49,6 +49,7 @@ struct tenant {
 	struct list ready, busy;
 	struct list queue;
 	size_t n_queued;
+	uint64_t bytes_queued; /* of their bodies, stored or not */
 	size_t n_conns;
 	struct list_node idle;
 };

@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "base/json.h"
 
-#define TENANT_NAME_MAX 100
+#define TENANT_NAME_MAX 100 /* characters */
 
 struct tenant_info {
 	bool found;

@@ -62,6 +62,7 @@ static bool send_now(struct tenant *t, struct relay_request *r)
 static void queue_put(struct tenant *t, struct relay_request *r)
 {
 	t->n_queued++;
+	t->bytes_queued += r->body_size;
 	relay_count(t->rl, COUNT_QUEUED, 1);
 	ASSERT(r->state == REQUEST_QUEUED);
 }
@@ -70,6 +71,7 @@ void tenant_dequeue(struct tenant *t, struct relay_request *r)
 {
 	list_remove(&r->node);
 	t->n_queued--;
+	t->bytes_queued -= r->body_size;
 	relay_count(t->rl, COUNT_QUEUED, -1);
 }
 
@@ -78,7 +80,11 @@ enum err tenant_enqueue(struct tenant *t, struct relay_request *r)
 	if (list_is_empty(&t->queue) && send_now(t, r)) {
 		return ERR_OK;
 	}
-	if (t->n_queued >= (size_t)t->rl->epoch->config->tenant_queue_max) {
+	const struct relay_config *config = t->rl->epoch->config;
+
+	/* However large, one body may wait. */
+	if (t->n_queued >= (size_t)config->tenant_queue_max ||
+	    t->bytes_queued >= (uint64_t)config->tenant_queue_bytes_max) {
 		return ERR_LIMIT;
 	}
 	queue_put(t, r);

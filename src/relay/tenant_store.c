@@ -99,17 +99,28 @@ static const struct db_shape tenant_shape = {"tenant", tenant_cols, ARRAY_LEN(te
 
 /* ---- names ---- */
 
+bool tenant_name_fits(struct str name)
+{
+	size_t chars = 0, step;
+
+	while (name.n > 0 && chars < TENANT_NAME_MAX && (step = utf8_next(name)) > 0) {
+		name = str_skip(name, step);
+		chars++;
+	}
+	return name.n == 0 && chars > 0;
+}
+
 enum err tenant_name_check(struct str name, struct fault *f)
 {
-	if (name.n == 0) {
+	if (str_trim(name).n == 0) {
 		return fault_set(f, ERR_INVALID, "tenant.name: is required");
 	}
-	if (name.n > TENANT_NAME_MAX) {
-		return fault_set(f, ERR_INVALID, "tenant.name: has more than %d bytes",
-				 TENANT_NAME_MAX);
-	}
-	if (!utf8_is_valid(name)) {
+	if (!utf8_is_valid(name) || str_find(name, STR("\xef\xbf\xbd")) >= 0) {
 		return fault_set(f, ERR_INVALID, "tenant.name: is not valid UTF-8");
+	}
+	if (!tenant_name_fits(name)) {
+		return fault_set(f, ERR_INVALID, "tenant.name: has more than %d characters",
+				 TENANT_NAME_MAX);
 	}
 	for (size_t i = 0; i < name.n; i++) {
 		unsigned char c = (unsigned char)name.p[i];

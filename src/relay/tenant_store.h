@@ -35,10 +35,13 @@ struct tenant_row {
 };
 
 /*
- * Whether the name may be that of a tenant: 1 to 100 bytes of UTF-8, no control characters, no
- * slash (it is a segment of the path), and neither "." nor "..".
+ * Whether the name may be that of a tenant: 1 to 100 characters of UTF-8 that are not all blanks,
+ * no control characters, no slash (it is a segment of the path), no U+FFFD (it stands for what
+ * was no character) and neither "." nor "..".
  */
 enum err tenant_name_check(struct str name, struct fault *f) MUST_USE;
+/* Whether it is 1 to 100 characters of UTF-8; others need not be looked for. */
+bool tenant_name_fits(struct str name);
 struct str tenant_name_normalize(struct arena *a, struct str name);
 
 enum err tenant_store_get(struct db *db, struct str normalized, struct tenant_row *out) MUST_USE;

@@ -232,7 +232,7 @@ static void an_outage_loses_the_batch_only(void **state)
 	struct relay_event e = request("a");
 
 	make_schema(t);
-	w.ops.write(&w.ops, NULL, &e, 1);
+	assert_int_equal(w.ops.write(&w.ops, NULL, &e, 1), 1);
 	db_fail_after(t->pool, 1);
 	write_events(t, &w, &e, 1);
 	write_events(t, &w, &e, 1);

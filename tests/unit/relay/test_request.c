@@ -340,6 +340,36 @@ static void test_drain_drops_waiting(void **state)
 	assert_int_equal(relay_active(x->relay), 1);
 }
 
+/* Bytes count, not only requests; what ends is taken off. */
+static void test_bytes_are_bounded(void **state)
+{
+	static char big[INLINE_MAX + 1];
+	struct relay_fixture *x = *state;
+	struct relay_request *r;
+	struct guid ids[3];
+
+	x->config.tenant_queue_bytes_max = 2 * INLINE_MAX;
+	for (int i = 0; i < 3; i++) {
+		r = make(x, "T1", "1");
+		assert_ok(request_body_append(r, str_of(big, sizeof(big))));
+		ids[i] = arrive(x, r);
+	}
+	assert_int_equal(count(x, COUNT_QUEUED), 2);
+	assert_int_equal(count(x, RELAY_FAILED), 1);
+	assert_int_equal(count(x, COUNT_BODY_BYTES), 2 * sizeof(big));
+	x->config.bodies_bytes_max = 2 * sizeof(big);
+	r = make(x, "T1", "1");
+	assert_ok(request_body_append(r, str_of(big, INLINE_MAX)));
+	assert_err(request_body_append(r, str_of(big, 1)), ERR_UNAVAILABLE);
+	request_fail(r, REQUEST_FAILED, 503, RELAY_FAILED);
+	request_abort(request_find(x->rl, &ids[1]));
+	relay_count(x->rl, COUNT_BODY_BYTES, 100);
+	request_response_stored(request_find(x->rl, &ids[0]), 100);
+	assert_int_equal(count(x, COUNT_BODY_BYTES), sizeof(big) + 100);
+	request_abort(request_find(x->rl, &ids[0]));
+	assert_int_equal(count(x, COUNT_BODY_BYTES), 0);
+}
+
 static bool has_none(void *arg)
 {
 	return ((struct relay_fixture *)arg)->rl->requests.n == 0;
@@ -407,6 +437,7 @@ int main(void)
 		RELAY_TEST(test_other_tenants_are_strangers),
 		RELAY_TEST(test_fire_and_forget),
 		RELAY_TEST(test_bodies),
+		RELAY_TEST(test_bytes_are_bounded),
 		RELAY_TEST(test_undelivered),
 		RELAY_TEST(test_malformed_response),
 		RELAY_TEST(test_drain_drops_waiting),

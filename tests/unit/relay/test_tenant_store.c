@@ -172,12 +172,20 @@ static void names_are_checked(void **state)
 		struct str name;
 		bool ok;
 	} cases[] = {
-		{STR_INIT("Branch1"), true},	   {STR_INIT("a b.c-d_e:f"), true},
-		{STR_INIT("m\xc3\xbcller"), true}, {STR_INIT(""), false},
-		{STR_INIT("a/b"), false},	   {STR_INIT("a\nb"), false},
-		{STR_INIT("\xff"), false},	   {STR_INIT(".."), false},
+		{STR_INIT("Branch1"), true},
+		{STR_INIT("a b.c-d_e:f"), true},
+		{STR_INIT("m\xc3\xbcller"), true},
+		{STR_INIT(""), false},
+		{STR_INIT("a/b"), false},
+		{STR_INIT("a\nb"), false},
+		{STR_INIT("\xff"), false},
+		{STR_INIT(".."), false},
+		{STR_INIT(" "), false},
+		{STR_INIT(" \t "), false},
+		{STR_INIT("a\xef\xbf\xbd"), false},
+		{STR_INIT("\xed\xa0\x80"), false},
 	};
-	char longest[TENANT_NAME_MAX + 1];
+	char longest[TENANT_NAME_MAX + 1], wide[2 * TENANT_NAME_MAX + 1];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -189,6 +197,14 @@ static void names_are_checked(void **state)
 	memset(longest, 'x', sizeof(longest));
 	assert_ok(tenant_name_check(str_of(longest, TENANT_NAME_MAX), NULL));
 	assert_err(tenant_name_check(str_of(longest, TENANT_NAME_MAX + 1), NULL), ERR_INVALID);
+	for (size_t i = 0; i < TENANT_NAME_MAX; i++) {
+		memcpy(wide + 2 * i, "\xc3\xbc", 2);
+	}
+	wide[2 * TENANT_NAME_MAX] = 'x';
+	assert_true(tenant_name_fits(str_of(wide, 2 * TENANT_NAME_MAX)));
+	assert_ok(tenant_name_check(str_of(wide, 2 * TENANT_NAME_MAX), NULL));
+	assert_false(tenant_name_fits(str_of(wide, 2 * TENANT_NAME_MAX + 1)));
+	assert_false(tenant_name_fits(str_of(wide, 1)));
 }
 
 /* ---- the data plane's view ---- */
