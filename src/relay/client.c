@@ -138,8 +138,13 @@ static void on_data(struct exchange *x, struct str data)
 	struct relay_client *c = exchange_user(x);
 
 	/* Answered early (expired): the rest of the body does not matter. */
-	if (c->request && request_body_append(c->request, data) != ERR_OK) {
+	if (!c->request) {
+		return;
+	}
+	if (request_body_append(c->request, data) != ERR_OK) {
 		request_fail(c->request, REQUEST_FAILED, 503, RELAY_FAILED);
+	} else if (c->request->writer && !c->has_asked) {
+		client_ask(c);
 	}
 }
 

@@ -58,12 +58,14 @@ enum err request_body_end(struct relay_request *r)
 
 /* -- admission ------------------------------------------------------------------ */
 
-/* 0, or the status with which the request is refused. */
-static int check_token(struct relay_request *r)
+int request_check_token(struct relay_request *r)
 {
 	struct principal who;
 	enum err e = ERR_UNAUTHENTICATED;
 
+	if (r->has_two_tokens) {
+		return 400;
+	}
 	if (r->token.p) {
 		e = validator_check(r->rl->validator, r->token, clock_wall_ms(), r->arena, &who,
 				    NULL);
@@ -77,24 +79,27 @@ static int check_token(struct relay_request *r)
 	return e == ERR_UNAVAILABLE ? 503 : 401;
 }
 
-static int check_tenant(struct relay_request *r, const struct tenant *t)
+int request_check_tenant(const struct tenant *t)
 {
+	const struct relay_config *config = t->rl->epoch->config;
+
 	if (t->facts != TENANT_KNOWN) {
 		return 503;
 	}
 	if (!t->info.found) {
 		return 404;
 	}
-	if (t->info.require_authentication) {
-		int status = r->has_two_tokens ? 400 : check_token(r);
+	return config->require_active_connection && t->n_conns == 0 ? 503 : 0;
+}
 
-		if (status) {
-			return status;
-		}
+static int check(struct relay_request *r, const struct tenant *t)
+{
+	int status = 0;
+
+	if (tenant_exists(t) && t->info.require_authentication) {
+		status = request_check_token(r);
 	}
-	bool none = r->rl->epoch->config->require_active_connection && t->n_conns == 0;
-
-	return none ? 503 : 0;
+	return status ? status : request_check_tenant(t);
 }
 
 static void choose_mode(struct relay_request *r, const struct tenant *t)
@@ -175,7 +180,7 @@ static void answer_directly(struct relay_request *r, const struct interceptor_an
 static void on_facts(struct tenant_waiter *w, struct tenant *t)
 {
 	struct relay_request *r = container_of(w, struct relay_request, waiter);
-	int status = check_tenant(r, t);
+	int status = check(r, t);
 
 	if (status) {
 		request_fail(r, REQUEST_FAILED, status,

@@ -430,3 +430,26 @@ check('a long poll whose client vanished takes no requests, and ends', async () 
 	hub.close();
 	assert.equal((await first).status, 408);
 });
+
+check('a large body for nobody is refused before it is stored', async () => {
+	const { server: own, token } = await start();
+	await own.manage('POST', '/management/tenants', { name: 'T2', requireAuthentication: true });
+	const head = (tenant, more = '') =>
+		`POST /relay/${tenant}/web/a HTTP/1.1\r\nHost: x\r\n${more}Content-Length: 20000000\r\n\r\n`;
+	const cases = [[head('nobody'), 404], [head('T2'), 401], [head('T2', `Authorization: Bearer ${token}\r\n`.repeat(2)), 400]];
+	for (const [text, status] of cases) {
+		const raw = await RawConnection.open(own.relay);
+		raw.send(text).send(Buffer.alloc(100_000));
+		assert.equal((await raw.response()).status, status);
+		raw.close();
+	}
+	await own.noBodyFiles();
+	const hub = await Hub.open(own, { token });
+	const pending = request(own.relay, '/relay/T1/web/a', { method: 'POST', body: Buffer.alloc(2_000_000) });
+	const record = await taken(hub);
+	assert.equal(record.bodySize, 2_000_000);
+	await deliver(hub, record);
+	assert.equal((await pending).status, 200);
+	hub.close();
+	assert.equal(await own.metric('posthouse_relay_body_bytes'), 0);
+});
