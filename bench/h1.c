@@ -52,10 +52,9 @@ static void bench_request(const char *name, struct str head)
 	for (int i = 0; i < ROUNDS; i++) {
 		struct h1_scan scan = {0};
 		struct http_request r;
-		size_t len;
 		int status;
 
-		ASSERT(h1_parse_request(&a, head, &h1_limits_default, &scan, &r, &len, &status) ==
+		ASSERT(h1_parse_request(&a, head, &h1_limits_default, &scan, &r, &status) ==
 		       ERR_OK);
 		arena_rewind(&a, 4096);
 	}
@@ -72,10 +71,9 @@ static void bench_response(void)
 	for (int i = 0; i < ROUNDS; i++) {
 		struct h1_scan scan = {0};
 		struct http_response r;
-		size_t len;
 
-		ASSERT(h1_parse_response(&a, response, &h1_limits_default, HTTP_GET, &scan, &r,
-					 &len) == ERR_OK);
+		ASSERT(h1_parse_response(&a, response, &h1_limits_default, HTTP_GET, &scan, &r) ==
+		       ERR_OK);
 		arena_rewind(&a, 4096);
 	}
 	arena_fini(&a);

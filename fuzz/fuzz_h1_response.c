@@ -18,10 +18,11 @@ static struct verdict parse_cut(struct arena *a, struct str in, enum http_method
 	struct h1_scan scan = {0};
 	struct verdict v = {0};
 
-	v.e = h1_parse_response(a, str_of(in.p, cut), &limits, m, &scan, &v.r, &v.len);
+	v.e = h1_parse_response(a, str_of(in.p, cut), &limits, m, &scan, &v.r);
 	if (v.e == ERR_AGAIN) {
-		v.e = h1_parse_response(a, in, &limits, m, &scan, &v.r, &v.len);
+		v.e = h1_parse_response(a, in, &limits, m, &scan, &v.r);
 	}
+	v.len = scan.head;
 	return v;
 }
 

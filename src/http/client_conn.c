@@ -193,9 +193,9 @@ static size_t tunnel_on_data(struct client_conn *k, char *p, size_t n)
 {
 	struct http_call *c = k->call;
 	struct http_response r;
-	size_t len;
 	enum err e = h1_parse_response(&c->arena, str_of(p, n), &k->client->options.head,
-				       HTTP_CONNECT, &c->scan, &r, &len);
+				       HTTP_CONNECT, &c->scan, &r);
+	size_t len = c->scan.head;
 
 	if (e == ERR_AGAIN) {
 		return 0;

@@ -124,9 +124,9 @@ static bool skip_informational(struct http_call *c)
 static size_t recv_head(struct http_call *c, struct str in)
 {
 	struct http_response r;
-	size_t len;
-	enum err e = h1_parse_response(&c->arena, in, &c->client->options.head, c->method, &c->scan,
-				       &r, &len);
+	enum err e =
+		h1_parse_response(&c->arena, in, &c->client->options.head, c->method, &c->scan, &r);
+	size_t len = c->scan.head;
 
 	if (e == ERR_AGAIN) {
 		return 0;

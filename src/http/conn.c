@@ -204,10 +204,9 @@ static size_t take_head(struct conn *c, struct str in)
 {
 	const struct http_server *server = c->owner->server;
 	struct exchange *x = exchange_new(c);
-	size_t used = 0;
 	int status = 400;
-	enum err e = h1_parse_request(&x->arena, in, &server->limits.head, &c->scan, &x->req, &used,
-				      &status);
+	enum err e =
+		h1_parse_request(&x->arena, in, &server->limits.head, &c->scan, &x->req, &status);
 
 	if (e == ERR_OK && x->req.method == HTTP_CONNECT) {
 		/* We are no tunnel. What follows was meant for one and is no request of ours. */
@@ -215,6 +214,8 @@ static size_t take_head(struct conn *c, struct str in)
 		status = 501;
 	}
 	if (e == ERR_OK) {
+		size_t used = c->scan.head;
+
 		keep_head(x, in.p, used);
 		begin_exchange(c, x);
 		c->rest = str_skip(in, used);

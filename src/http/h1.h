@@ -34,22 +34,22 @@ struct h1_scan {
 	size_t at;    /* bytes already looked at */
 	size_t line;  /* start of the current line */
 	size_t lines; /* complete lines seen */
+	size_t head;  /* length of the head with its final empty line, once it is whole */
 };
 
 /*
  * ERR_OK: `out` is filled (strings point into `in`, the header array is in the
- * arena) and `*out_len` is the length of the head with its final empty line.
+ * arena) and `scan->head` is set.
  * ERR_AGAIN: more bytes are needed. Otherwise `*out_status` is the answer the
  * client gets before the connection closes: 400, 414, 431, 501 or 505.
  */
 enum err h1_parse_request(struct arena *a, struct str in, const struct h1_limits *limits,
-			  struct h1_scan *scan, struct http_request *out, size_t *out_len,
-			  int *out_status) MUST_USE;
+			  struct h1_scan *scan, struct http_request *out, int *out_status) MUST_USE;
 
 /* `method` is that of the request: HEAD has no body. 1xx heads are returned like others. */
 enum err h1_parse_response(struct arena *a, struct str in, const struct h1_limits *limits,
-			   enum http_method method, struct h1_scan *scan, struct http_response *out,
-			   size_t *out_len) MUST_USE;
+			   enum http_method method, struct h1_scan *scan,
+			   struct http_response *out) MUST_USE;
 
 /*
  * Chunked coding. Extensions are checked for their characters and dropped, at

@@ -189,8 +189,7 @@ static enum err parse_head(struct str head, struct http_request *r, int *out_sta
 }
 
 enum err h1_parse_request(struct arena *a, struct str in, const struct h1_limits *limits,
-			  struct h1_scan *scan, struct http_request *out, size_t *out_len,
-			  int *out_status)
+			  struct h1_scan *scan, struct http_request *out, int *out_status)
 {
 	struct http_request r = {0};
 	size_t n = 0;
@@ -205,6 +204,6 @@ enum err h1_parse_request(struct arena *a, struct str in, const struct h1_limits
 	r.headers = h1_headers_new(a, scan->lines);
 	TRY(parse_head(str_of(in.p, n), &r, out_status));
 	*out = r;
-	*out_len = n;
+	scan->head = n;
 	return ERR_OK;
 }

@@ -62,8 +62,7 @@ static enum err judge_body(const struct h1_framing *f, enum http_method method,
 }
 
 enum err h1_parse_response(struct arena *a, struct str in, const struct h1_limits *limits,
-			   enum http_method method, struct h1_scan *scan, struct http_response *out,
-			   size_t *out_len)
+			   enum http_method method, struct h1_scan *scan, struct http_response *out)
 {
 	struct http_response r = {0};
 	struct h1_framing f = {0};
@@ -78,6 +77,6 @@ enum err h1_parse_response(struct arena *a, struct str in, const struct h1_limit
 	TRY(judge_body(&f, method, &r));
 	r.keep_alive = !f.close && (r.minor == 1 || f.keep_alive) && r.framing != HTTP_BODY_CLOSE;
 	*out = r;
-	*out_len = n;
+	scan->head = n;
 	return ERR_OK;
 }

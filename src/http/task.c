@@ -12,8 +12,7 @@ struct str task_param(const struct task *t, const char *name)
 			return t->params[i].value;
 		}
 	}
-	ASSERT(!"the route has no such parameter");
-	return STR_NULL;
+	assert_failed("the route has such a parameter", __FILE__, __LINE__);
 }
 
 enum err task_query(struct task *t, const char *name, struct str *out)

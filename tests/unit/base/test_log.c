@@ -95,8 +95,8 @@ static void say_some(void)
 static const char *const text_lines[] = {
 	"INFO relay: started port=5000 tenant=acme",
 	"WARN relay: odd a=\"\" b=null c=\"two words\" d=\"x=y\" e=1.2.3",
-	"ERROR relay: evil name=\"a\\\"b\\\\c\\n\\r\\t\\u001b[31m\\u007f\\u009b\\xff\xc3\xa4\\xe2"
-	"\\x82\" n=-9223372036854775808",
+	("ERROR relay: evil name=\"a\\\"b\\\\c\\n\\r\\t\\u001b[31m\\u007f\\u009b\\xff\xc3\xa4\\xe2"
+	 "\\x82\" n=-9223372036854775808"),
 	"INFO relay: bare",
 };
 

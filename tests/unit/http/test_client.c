@@ -247,7 +247,7 @@ static void test_garbage_behind(void **state)
 	static const char *const bad[] = {
 		OK5 "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
 		"HTTP/1.1 204 No Content\r\n\r\nx",
-		"HTTP/1.1 304 Not Modified\r\n\r\n" OK5,
+		("HTTP/1.1 304 Not Modified\r\n\r\n" OK5),
 	};
 	const struct step chunked[] = {{CHUNKED "5\r\nhello\r\n0\r\n\r\nx", KEEP}, {0}};
 

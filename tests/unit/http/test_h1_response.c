@@ -19,10 +19,11 @@ static struct verdict parse_cut(struct arena *a, struct str in, enum http_method
 	struct verdict v;
 	struct h1_scan scan = {0};
 
-	v.e = h1_parse_response(a, str_of(in.p, cut), &h1_limits_default, m, &scan, &v.r, &v.len);
+	v.e = h1_parse_response(a, str_of(in.p, cut), &h1_limits_default, m, &scan, &v.r);
 	if (v.e == ERR_AGAIN) {
-		v.e = h1_parse_response(a, in, &h1_limits_default, m, &scan, &v.r, &v.len);
+		v.e = h1_parse_response(a, in, &h1_limits_default, m, &scan, &v.r);
 	}
+	v.len = scan.head;
 	return v;
 }
 
@@ -199,20 +200,18 @@ static void limits_hold(void **state)
 	struct str in = STR("HTTP/1.1 200 OK\r\nA: b\r\n\r\n");
 	struct http_response r;
 	struct arena a;
-	size_t len;
 
 	(void)state;
 	arena_init(&a, 0);
-	assert_err(h1_parse_response(&a, in, &limits, HTTP_GET, &(struct h1_scan){0}, &r, &len),
-		   ERR_OK);
+	assert_err(h1_parse_response(&a, in, &limits, HTTP_GET, &(struct h1_scan){0}, &r), ERR_OK);
 	limits.head_bytes--;
-	assert_err(h1_parse_response(&a, in, &limits, HTTP_GET, &(struct h1_scan){0}, &r, &len),
+	assert_err(h1_parse_response(&a, in, &limits, HTTP_GET, &(struct h1_scan){0}, &r),
 		   ERR_LIMIT);
 	limits = (struct h1_limits){15, 25, 0};
-	assert_err(h1_parse_response(&a, in, &limits, HTTP_GET, &(struct h1_scan){0}, &r, &len),
+	assert_err(h1_parse_response(&a, in, &limits, HTTP_GET, &(struct h1_scan){0}, &r),
 		   ERR_LIMIT);
 	limits = (struct h1_limits){14, 25, 1};
-	assert_err(h1_parse_response(&a, in, &limits, HTTP_GET, &(struct h1_scan){0}, &r, &len),
+	assert_err(h1_parse_response(&a, in, &limits, HTTP_GET, &(struct h1_scan){0}, &r),
 		   ERR_LIMIT);
 	arena_fini(&a);
 }
