@@ -67,7 +67,5 @@ build-asan/build.ninja:
 build-tsan/build.ninja:
 	$(SETUP_SANITIZED) -Db_sanitize=thread build-tsan
 
-# The coverage that steers libFuzzer must be in the libraries too, not in the target alone.
 build-fuzz/build.ninja:
-	CC=clang $(SETUP) --buildtype=debug -Doptimization=1 -Dfuzz=true -Dc_args=-fsanitize=fuzzer-no-link \
-		-Db_sanitize=address,undefined -Db_lundef=false build-fuzz
+	CC=clang $(SETUP_SANITIZED) -Dfuzz=true -Db_sanitize=address,undefined build-fuzz
