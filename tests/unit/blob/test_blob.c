@@ -425,6 +425,27 @@ static void sweeping_leaves_other_files(void **state)
 	assert_int_equal(files_in(e->dir, false), 3);
 }
 
+/* Only who is alone in the directory may take what it finds for the bodies of the dead. */
+static void the_dead_are_buried_by_who_is_alone(void **state)
+{
+	struct env *e = *state;
+	struct blob_store *other;
+	char url[80];
+
+	snprintf(url, sizeof(url), "file:%s", e->dir);
+	put(e, e->key, STR("abc"));
+	touch(e->dir, "notes.txt");
+	assert_ok(blob_store_open(&(struct blob_config){.url = str_c(url)}, &other, NULL));
+	assert_int_equal(files_in(e->dir, false), 2);
+	blob_store_close(&e->store);
+	assert_ok(blob_store_open(&(struct blob_config){.url = str_c(url)}, &e->store, NULL));
+	assert_int_equal(files_in(e->dir, false), 2);
+	blob_store_close(&e->store);
+	blob_store_close(&other);
+	assert_ok(blob_store_open(&(struct blob_config){.url = str_c(url)}, &e->store, NULL));
+	assert_int_equal(files_in(e->dir, false), 1);
+}
+
 static void a_bad_directory_is_named(void **state)
 {
 	static const struct {
@@ -527,6 +548,7 @@ int main(void)
 		ON(MEMORY, a_reader_outlives_the_memory_store),
 		ON(FILES, files_have_the_names_of_the_original),
 		ON(FILES, sweeping_leaves_other_files),
+		ON(FILES, the_dead_are_buried_by_who_is_alone),
 		ON(FILES, a_bad_directory_is_named),
 		/* last: it may lower a limit of this process */
 		ON(FILES, a_full_disk_leaves_nothing_behind),
