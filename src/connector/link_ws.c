@@ -51,16 +51,21 @@ static void on_connected(void *user, struct ws *w, enum err err, int status)
 
 static void ws_open(struct link *l, struct str authorization)
 {
-	const struct ws_options options = {MESSAGE_BYTES_MAX, WRITE_TIMEOUT_MS};
 	struct http_header headers[] = {
 		{STR("User-Agent"), STR(CONNECTOR_AGENT)},
 		{STR("Authorization"), authorization},
 	};
-	struct uri uri = l->c->at.connector;
+	struct ws_connect_spec spec = {
+		.uri = l->c->at.connector,
+		.headers = headers,
+		.n_headers = authorization.n > 0 ? 2 : 1,
+		.timeout_ms = LINK_TIMEOUT_MS,
+		.options = {MESSAGE_BYTES_MAX, WRITE_TIMEOUT_MS},
+		.handler = &handler,
+	};
 
-	uri.query = l->query;
-	l->ws_connect = ws_connect(l->c->http, &uri, headers, authorization.n > 0 ? 2 : 1,
-				   LINK_TIMEOUT_MS, &options, &handler, on_connected, l);
+	spec.uri.query = l->query;
+	l->ws_connect = ws_connect(l->c->http, &spec, on_connected, l);
 }
 
 static struct buf *ws_begin(struct link *l)

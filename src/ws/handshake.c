@@ -236,9 +236,7 @@ static struct http_headers make_headers(struct ws_connect *c, const struct http_
 	return h;
 }
 
-struct ws_connect *ws_connect(struct http_client *client, const struct uri *uri,
-			      const struct http_header *headers, size_t n, uint32_t timeout_ms,
-			      const struct ws_options *o, const struct ws_handler *h,
+struct ws_connect *ws_connect(struct http_client *client, const struct ws_connect_spec *spec,
 			      ws_connect_fn *fn, void *user)
 {
 	struct ws_connect *c = MEM_NEW(struct ws_connect);
@@ -246,21 +244,21 @@ struct ws_connect *ws_connect(struct http_client *client, const struct uri *uri,
 
 	arena_init(&c->arena, 0);
 	c->loop = http_client_loop(client);
-	c->options = *o;
-	c->handler = h;
+	c->options = spec->options;
+	c->handler = spec->handler;
 	c->user = user;
 	c->fn = fn;
-	all = make_headers(c, headers, n);
-	struct http_call_spec spec = {
-		.uri = *uri,
+	all = make_headers(c, spec->headers, spec->n_headers);
+	struct http_call_spec call = {
+		.uri = spec->uri,
 		.method = STR("GET"),
 		.headers = all.v,
 		.n_headers = all.n,
 		.fd = -1,
-		.timeout_ms = timeout_ms,
+		.timeout_ms = spec->timeout_ms,
 		.upgrade = true,
 	};
-	c->call = http_call_start(client, &spec, &call_events, c);
+	c->call = http_call_start(client, &call, &call_events, c);
 	return c;
 }
 

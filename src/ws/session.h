@@ -50,9 +50,19 @@ struct ws *ws_accept(struct exchange *x, const struct ws_options *o, const struc
  */
 typedef void ws_connect_fn(void *user, struct ws *w, enum err err, int status);
 struct ws_connect;
-struct ws_connect *ws_connect(struct http_client *c, const struct uri *uri,
-			      const struct http_header *headers, size_t n, uint32_t timeout_ms,
-			      const struct ws_options *o, const struct ws_handler *h,
+
+/* All but the handler is copied. */
+struct ws_connect_spec {
+	struct uri uri;
+	const struct http_header *headers; /* beside those of the handshake */
+	size_t n_headers;
+	uint32_t timeout_ms; /* of the handshake */
+	struct ws_options options;
+	const struct ws_handler *handler;
+};
+
+/* `user` is that of `fn` and of the session. */
+struct ws_connect *ws_connect(struct http_client *c, const struct ws_connect_spec *spec,
 			      ws_connect_fn *fn, void *user);
 void ws_connect_cancel(struct ws_connect *c);
 

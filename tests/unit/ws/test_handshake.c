@@ -129,6 +129,12 @@ static void on_closed(struct ws *w, unsigned code, struct str reason)
 
 static const struct ws_handler client_events = {.on_message = on_echo, .on_close = on_closed};
 
+static struct ws_connect_spec spec_of(struct uri uri)
+{
+	return (struct ws_connect_spec){
+		.uri = uri, .timeout_ms = 5000, .options = options, .handler = &client_events};
+}
+
 static void on_connected(void *user, struct ws *w, enum err err, int status)
 {
 	struct fixture *f = user;
@@ -150,8 +156,9 @@ static void test_conversation(void **state)
 
 	(void)state;
 	set_up(&f);
-	(void)ws_connect(f.client, &f.uri, NULL, 0, 5000, &options, &client_events, on_connected,
-			 &f);
+	const struct ws_connect_spec spec = spec_of(f.uri);
+
+	(void)ws_connect(f.client, &spec, on_connected, &f);
 	loop_run(f.loop);
 	assert_str(buf_str(&f.events), STR("1:hello 2: 2:300000 close:1000"));
 	tear_down(&f);
@@ -170,8 +177,9 @@ static void test_cancel(void **state)
 
 	(void)state;
 	set_up(&f);
-	ws_connect_cancel(ws_connect(f.client, &f.uri, NULL, 0, 5000, &options, &client_events,
-				     on_never, &f));
+	const struct ws_connect_spec spec = spec_of(f.uri);
+
+	ws_connect_cancel(ws_connect(f.client, &spec, on_never, &f));
 	ws_connect_cancel(NULL);
 	tear_down(&f);
 }
@@ -313,8 +321,10 @@ static void test_refusals(void **state)
 		struct http_client *c = http_client_new(got.loop, &o);
 
 		script_open(&server, got.loop, steps);
-		struct uri u = {.host = STR("127.0.0.1"), .port = server.port, .path = STR("/")};
-		(void)ws_connect(c, &u, NULL, 0, 5000, &options, &client_events, on_outcome, &got);
+		const struct ws_connect_spec spec = spec_of((struct uri){
+			.host = STR("127.0.0.1"), .port = server.port, .path = STR("/")});
+
+		(void)ws_connect(c, &spec, on_outcome, &got);
 		loop_run(got.loop);
 		assert_null(got.w);
 		assert_err(got.err, refusals[i].err);
