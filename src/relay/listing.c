@@ -15,7 +15,7 @@ static void put_int(struct json_writer *w, struct str key, int64_t v)
 }
 
 enum err listing_reply(struct task *t, const struct listing *page, const struct json_shape *shape,
-		       const void *rows, size_t n, size_t size, int64_t total)
+		       const void *rows, size_t n, size_t size)
 {
 	struct json_writer w = task_reply_writer(t, 200);
 
@@ -26,7 +26,7 @@ enum err listing_reply(struct task *t, const struct listing *page, const struct 
 		json_encode(shape, (const char *)rows + i * size, &w);
 	}
 	json_end_array(&w);
-	put_int(&w, STR("totalCount"), total);
+	put_int(&w, STR("totalCount"), page->total);
 	put_int(&w, STR("offset"), page->skip);
 	put_int(&w, STR("pageSize"), page->take);
 	json_end_object(&w);

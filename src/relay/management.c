@@ -89,14 +89,13 @@ static enum err tenants_list(struct task *t)
 {
 	struct listing page;
 	struct db_rows rows;
-	int64_t total;
 
 	TRY(listing_params(t, &page));
 	TRY(tx_begin_read(t->db));
-	TRY(tenant_store_list(t->db, page.skip, page.take, &rows, &total));
+	TRY(tenant_store_list(t->db, page.skip, page.take, &rows, &page.total));
 	TRY(tx_commit(t->db));
 	return listing_reply(t, &page, &management_tenant_shape, rows.v, rows.n,
-			     sizeof(struct tenant_row), total);
+			     sizeof(struct tenant_row));
 }
 
 /* GET /management/tenants/{name} */

@@ -46,9 +46,8 @@ enum err management_secrets_list(struct task *t)
 					     .created_ms = {true, stored[i].created_ms},
 					     .expires_ms = stored[i].expires_ms};
 	}
-	struct listing all = {0, (int64_t)rows.n};
-	return listing_reply(t, &all, &management_secret_shape, out, rows.n, sizeof(*out),
-			     (int64_t)rows.n);
+	struct listing all = {0, (int64_t)rows.n, (int64_t)rows.n};
+	return listing_reply(t, &all, &management_secret_shape, out, rows.n, sizeof(*out));
 }
 
 /* The body may be left out: then the secret is ours and does not expire. */

@@ -157,14 +157,13 @@ static enum err origins(struct task *t)
 {
 	struct listing page;
 	struct db_rows rows;
-	int64_t total;
 
 	TRY(listing_params(t, &page));
 	TRY(tx_begin_read(t->db));
-	TRY(stats_origins(t->db, page_of(&page), &rows, &total));
+	TRY(stats_origins(t->db, page_of(&page), &rows, &page.total));
 	TRY(tx_commit(t->db));
 	return listing_reply(t, &page, &statistics_origin_shape, rows.v, rows.n,
-			     sizeof(struct stats_origin), total);
+			     sizeof(struct stats_origin));
 }
 
 /* GET /statistics/connections */
@@ -173,17 +172,16 @@ static enum err connections(struct task *t)
 	struct stats_connection_filter filter;
 	struct listing page;
 	struct db_rows rows;
-	int64_t total;
 
 	TRY(listing_params(t, &page));
 	TRY(query_tenant(t, &filter.tenant));
 	TRY(query_bool(t, "active", &filter.active));
 	TRY(query_guid(t, "originId", &filter.origin));
 	TRY(tx_begin_read(t->db));
-	TRY(stats_connections(t->db, &filter, page_of(&page), &rows, &total));
+	TRY(stats_connections(t->db, &filter, page_of(&page), &rows, &page.total));
 	TRY(tx_commit(t->db));
 	return listing_reply(t, &page, &statistics_connection_shape, rows.v, rows.n,
-			     sizeof(struct stats_connection), total);
+			     sizeof(struct stats_connection));
 }
 
 /* GET /statistics/requests */
@@ -192,7 +190,6 @@ static enum err requests(struct task *t)
 	struct stats_request_filter filter;
 	struct listing page;
 	struct db_rows rows;
-	int64_t total;
 
 	TRY(listing_params(t, &page));
 	TRY(query_tenant(t, &filter.tenant));
@@ -201,10 +198,10 @@ static enum err requests(struct task *t)
 	TRY(query_text(t, "target", &filter.target));
 	TRY(query_outcome(t, &filter.outcome));
 	TRY(tx_begin_read(t->db));
-	TRY(stats_requests(t->db, &filter, page_of(&page), &rows, &total));
+	TRY(stats_requests(t->db, &filter, page_of(&page), &rows, &page.total));
 	TRY(tx_commit(t->db));
 	return listing_reply(t, &page, &statistics_request_shape, rows.v, rows.n,
-			     sizeof(struct stats_request), total);
+			     sizeof(struct stats_request));
 }
 
 /* GET /statistics/tenants/{name}/summary */
