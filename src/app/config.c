@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 /* For {file: PATH}: keys and certificates. */
-#define VALUE_FILE_MAX (256 * 1024)
+#define VALUE_FILE_MAX ((size_t)256 * 1024)
 
 struct loader {
 	struct arena *arena;
@@ -153,7 +153,7 @@ static enum err read_source(const struct loader *l, struct str *out)
 static enum err load_tree(struct loader *l, struct conf_node **out)
 {
 	struct str from = l->source->path_or_url;
-	struct str text;
+	struct str text = STR_NULL;
 
 	if (from.n == 0) {
 		*out = ARENA_NEW(l->arena, struct conf_node);
@@ -249,6 +249,21 @@ static size_t section_size(const struct conf_section *section)
 	return size;
 }
 
+static const struct conf_section *without_required(struct arena *a,
+						   const struct conf_section *section)
+{
+	struct conf_section *copy = ARENA_NEW(a, struct conf_section);
+	struct conf_key *keys = ARENA_NEW_ARRAY(a, struct conf_key, section->n + 1);
+
+	for (size_t i = 0; i < section->n; i++) {
+		keys[i] = section->keys[i];
+		keys[i].flags &= ~(unsigned)CONF_REQUIRED;
+	}
+	*copy = *section;
+	copy->keys = keys;
+	return copy;
+}
+
 static enum err check_all(struct arena *a, const struct conf_node *root,
 			  struct config_tables tables, struct fault *f)
 {
@@ -260,12 +275,16 @@ static enum err check_all(struct arena *a, const struct conf_node *root,
 	for (size_t i = 0; i < tables.n; i++) {
 		const struct conf_section *section = tables.v[i];
 
-		/* A required key of a section that is not given is nobody's fault. */
-		if (!*section->name || conf_get(root, str_c(section->name))) {
-			void *scratch = arena_zalloc(a, section_size(section));
+		void *scratch = arena_zalloc(a, section_size(section));
 
-			TRY(config_section(a, root, section, scratch, f));
+		/*
+		 * A required key of a section that is not given is nobody's fault, nor if only a
+		 * variable is: POSTHOUSE_CONNECT__SECRET does not hinder `serve`.
+		 */
+		if (*section->name && !config_has(root, section)) {
+			section = without_required(a, section);
 		}
+		TRY(config_section(a, root, section, scratch, f));
 	}
 	return ERR_OK;
 }

@@ -32,7 +32,10 @@ struct config_tables {
 	size_t n;
 };
 
-/* Reads, overrides and checks everything. The root is a map, empty without a file. */
+/*
+ * Reads, overrides and checks everything; required keys only of sections that the file
+ * has. The root is a map, empty without a file.
+ */
 enum err config_load(struct arena *a, const struct config_source *source,
 		     struct config_tables tables, struct conf_node **out_root,
 		     struct fault *f) MUST_USE;
@@ -48,7 +51,10 @@ bool config_has(const struct conf_node *root, const struct conf_section *section
 enum err config_section(struct arena *a, const struct conf_node *root,
 			const struct conf_section *section, void *out, struct fault *f) MUST_USE;
 
-/* The effective configuration as YAML that could be loaded again; secrets become ***. */
+/*
+ * The effective configuration as YAML that could be loaded again; secrets become ***.
+ * A section that is not there is left out if it must have keys.
+ */
 void config_show(const struct conf_node *root, struct config_tables tables, struct buf *out);
 
 /* Markdown with every section and key. */
@@ -61,7 +67,7 @@ void config_reference(struct config_tables tables, struct buf *out);
  * CONFIG_MEMBERS_MAX keys in one map.
  */
 #define CONFIG_DEPTH_MAX 32
-#define CONFIG_TEXT_MAX (1024 * 1024)
+#define CONFIG_TEXT_MAX ((size_t)1024 * 1024)
 #define CONFIG_MEMBERS_MAX 1000
 enum err config_parse(struct arena *a, struct str text, struct str name,
 		      struct conf_node **out_root, struct fault *f) MUST_USE;

@@ -150,13 +150,26 @@ static void show_section(struct buf *out, const struct conf_section *section,
 	}
 }
 
+static bool has_required(const struct conf_section *section)
+{
+	for (size_t i = 0; i < section->n; i++) {
+		if (section->keys[i].flags & CONF_REQUIRED) {
+			return true;
+		}
+	}
+	return false;
+}
+
 void config_show(const struct conf_node *root, struct config_tables tables, struct buf *out)
 {
 	for (size_t i = 0; i < tables.n; i++) {
 		const struct conf_section *section = tables.v[i];
 		struct str name = str_c(section->name);
+		const struct conf_node *node = name.n ? conf_get(root, name) : root;
 
-		show_section(out, section, name.n ? conf_get(root, name) : root);
+		if (node || !has_required(section)) {
+			show_section(out, section, node);
+		}
 	}
 }
 

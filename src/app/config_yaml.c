@@ -26,15 +26,17 @@ static enum err fail(const struct reader *r, const char *what)
 {
 	const struct conf_node at = {.source = r->source, .line = line_of(&r->event.start_mark)};
 
-	return conf_fault(r->fault, &at, "%s", what);
+	(void)conf_fault(r->fault, &at, "%s", what);
+	return ERR_INVALID;
 }
 
 static enum err fail_yaml(const struct reader *r)
 {
 	const struct conf_node at = {.source = r->source, .line = line_of(&r->yaml.problem_mark)};
 
-	return conf_fault(r->fault, &at, "%s%s%s", r->yaml.problem ? r->yaml.problem : "not YAML",
-			  r->yaml.context ? " " : "", r->yaml.context ? r->yaml.context : "");
+	(void)conf_fault(r->fault, &at, "%s%s%s", r->yaml.problem ? r->yaml.problem : "not YAML",
+			 r->yaml.context ? " " : "", r->yaml.context ? r->yaml.context : "");
+	return ERR_INVALID;
 }
 
 /* Frees the current event and reads the next. */
@@ -138,7 +140,7 @@ static enum err read_map(struct reader *r, struct conf_node **out)
 		TRY(read_key(r, map, n, &key));
 
 		unsigned line = line_of(&r->event.start_mark);
-		struct conf_node *value;
+		struct conf_node *value = NULL;
 
 		TRY(advance(r));
 		TRY(read_node(r, &value));
@@ -228,10 +230,12 @@ enum err config_parse_value(struct arena *a, struct str text, struct str name,
 	if (text.n > CONFIG_TEXT_MAX) {
 		const struct conf_node at = {.source = name};
 
-		return conf_fault(f, &at, "larger than %d KiB", CONFIG_TEXT_MAX / 1024);
+		(void)conf_fault(f, &at, "larger than %zu KiB", CONFIG_TEXT_MAX / 1024);
+		return ERR_INVALID;
 	}
 	if (!yaml_parser_initialize(&r.yaml)) {
-		return fault_set(f, ERR_INTERNAL, "no memory for the YAML parser");
+		(void)fault_set(f, ERR_INTERNAL, "no memory for the YAML parser");
+		return ERR_INTERNAL;
 	}
 	yaml_parser_set_input_string(&r.yaml, (const yaml_char_t *)(text.p ? text.p : ""), text.n);
 	e = read_stream(&r, out);
@@ -243,7 +247,7 @@ enum err config_parse_value(struct arena *a, struct str text, struct str name,
 enum err config_parse(struct arena *a, struct str text, struct str name,
 		      struct conf_node **out_root, struct fault *f)
 {
-	struct conf_node *root;
+	struct conf_node *root = NULL;
 
 	TRY(config_parse_value(a, text, name, &root, f));
 	if (conf_is_null(root)) {

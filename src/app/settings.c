@@ -2,6 +2,7 @@
 
 #include "app/fetch.h"
 #include "base/mem.h"
+#include "connector/config.h"
 
 #include <errno.h>
 #include <string.h>
@@ -88,7 +89,8 @@ static const struct conf_section status_conf = {"status", "Health and metrics.",
 						ARRAY_LEN(status_keys)};
 
 static const struct conf_section *const sections[] = {
-	&top_conf, &relay_conf, &identity_conf, &management_conf, &statistics_conf, &status_conf,
+	&top_conf,	  &relay_conf,	&identity_conf, &management_conf,
+	&statistics_conf, &status_conf, &connect_conf,
 };
 
 struct config_tables settings_tables(void)

@@ -63,6 +63,7 @@ static void can_be_loaded_again(void **state)
 	config_show(root, tables, &out);
 	assert_ok(config_parse(&a, buf_str(&out), STR("again"), &again, NULL));
 	config_show(again, tables, &out_again);
+	assert_int_equal(str_find(buf_str(&out), STR("portal-api")), -1); /* needs a port */
 
 	struct relay relay;
 

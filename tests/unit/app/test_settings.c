@@ -1,0 +1,146 @@
+#include "unit.h"
+
+#include "app/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static char path[64];
+
+static int set_up(void **state)
+{
+	(void)state;
+	(void)snprintf(path, sizeof(path), "/tmp/posthouse-test-XXXXXX");
+	int fd = mkstemp(path);
+
+	return fd < 0 ? -1 : close(fd);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	return unlink(path);
+}
+
+static enum err load(const char *yaml, struct settings **out, struct fault *f)
+{
+	const struct settings_source source = {.config = str_c(path)};
+	FILE *file = fopen(path, "wb");
+
+	assert_non_null(file);
+	assert_int_equal(fwrite(yaml, 1, strlen(yaml), file), strlen(yaml));
+	assert_int_equal(fclose(file), 0);
+	return settings_load(&source, out, f);
+}
+
+static void assert_roles(const char *yaml, const char *roles)
+{
+	struct settings *s = NULL;
+	struct fault f = {0};
+	struct buf runs = {0};
+
+	if (load(yaml, &s, &f) != ERR_OK) {
+		fail_msg("%s", f.text);
+	}
+	for (size_t r = 0; r < ROLES; r++) {
+		if (s->runs[r]) {
+			buf_printf(&runs, "%s ", role_names[r]);
+		}
+	}
+	assert_str(buf_str(&runs), str_c(roles));
+	buf_free(&runs);
+	settings_unref(&s);
+}
+
+#define ALL "relay identity management statistics "
+#define CONNECT "connect: {server: \"http://relay:5000\", tenant: t, secret: s}\n"
+
+static void sections_choose_the_roles(void **state)
+{
+	(void)state;
+	assert_roles("{}\n", ALL);
+	assert_roles("status: {}\n", ALL);
+	assert_roles("relay:\n", "relay ");
+	assert_roles("relay: {}\nstatistics: {}\n", "relay statistics ");
+}
+
+static void the_connector_is_no_role(void **state)
+{
+	(void)state;
+	assert_roles(CONNECT, ALL);
+	assert_roles("identity: {}\n" CONNECT, "identity ");
+}
+
+static void the_connector_is_checked(void **state)
+{
+	static const struct {
+		const char *yaml, *why;
+	} cases[] = {
+		{"connect: {server: \"http://relay:5000\"}\n", ":1: connect.tenant: is required"},
+		{CONNECT "  \n", ""},
+		{"\nconnect:\n  sever: x\n",
+		 ":3: connect.sever: unknown key (did you mean \"server\"?)"},
+		{"conect: {}\n", ":1: conect: unknown section or key (did you mean \"connect\"?)"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct settings *s = NULL;
+		struct fault f = {0};
+		enum err e = load(cases[i].yaml, &s, &f);
+
+		assert_err(e, *cases[i].why ? ERR_INVALID : ERR_OK);
+		if (e != ERR_OK) {
+			assert_string_equal(f.text + strlen(path), cases[i].why);
+			assert_null(s);
+		}
+		settings_unref(&s);
+	}
+}
+
+/* The connector's secret stands in the environment of whoever tries both in one shell. */
+static void a_variable_of_the_connector_hinders_nobody(void **state)
+{
+	(void)state;
+	assert_int_equal(setenv("POSTHOUSE_CONNECT__SECRET", "s", 1), 0);
+	assert_roles("{}\n", ALL);
+	assert_roles("relay:\n", "relay ");
+	assert_roles("connect: {server: \"http://relay:5000\", tenant: t}\n", ALL);
+	assert_int_equal(unsetenv("POSTHOUSE_CONNECT__SECRET"), 0);
+}
+
+static void config_show_and_reference_know_it(void **state)
+{
+	struct settings *s = NULL;
+	struct buf out = {0};
+
+	(void)state;
+	assert_ok(load(CONNECT, &s, NULL));
+	config_show(s->root, settings_tables(), &out);
+	assert_true(str_find(buf_str(&out), STR("\nconnect:\n  server: \"http://relay:5000\"\n"
+						"  tenant: t\n  secret: \"***\"\n")) > 0);
+	settings_unref(&s);
+	buf_free(&out);
+	assert_ok(load("relay:\n", &s, NULL));
+	config_show(s->root, settings_tables(), &out);
+	assert_int_equal(str_find(buf_str(&out), STR("connect:")), -1);
+	settings_unref(&s);
+	buf_free(&out);
+	config_reference(settings_tables(), &out);
+	assert_true(str_find(buf_str(&out), STR("\n## connect\n")) > 0);
+	buf_free(&out);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sections_choose_the_roles),
+		cmocka_unit_test(the_connector_is_no_role),
+		cmocka_unit_test(the_connector_is_checked),
+		cmocka_unit_test(a_variable_of_the_connector_hinders_nobody),
+		cmocka_unit_test(config_show_and_reference_know_it),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
