@@ -277,18 +277,17 @@ static enum err import_section(struct arena *a, struct conf_node *root,
 	return targets && targets->child ? import_targets(a, connect, targets, f) : ERR_OK;
 }
 
-enum err connect_config_import(struct arena *a, struct conf_node *root, const char *const *env,
-			       const struct str *words, size_t n_words, bool *out_any,
-			       struct fault *f)
+enum err connect_config_import(struct arena *a, struct conf_node *root,
+			       const struct connect_original *from, bool *out_any, struct fault *f)
 {
-	for (; env && *env; env++) {
+	for (const char *const *env = from->env; env && *env; env++) {
 		(void)take_assignment(a, root, str_c(*env), STR("__"));
 	}
-	for (size_t i = 0; i < n_words; i++) {
-		if (!take_assignment(a, root, words[i], STR(":"))) {
+	for (size_t i = 0; i < from->n_words; i++) {
+		if (!take_assignment(a, root, from->words[i], STR(":"))) {
 			return fault_set(f, ERR_INVALID,
 					 "\"%.*s\" is not of the form RelayConnector:Key=value",
-					 STR_ARG(str_slice(words[i], 0, 100)));
+					 STR_ARG(str_slice(from->words[i], 0, 100)));
 		}
 	}
 	const struct conf_node *section = conf_get_nocase(root, original);

@@ -44,14 +44,21 @@ struct connect_config {
 extern const struct conf_section connect_conf;
 extern const char *const connect_log_formats[];
 
+/* Where the original's names can stand, beside the file. */
+struct connect_original {
+	const char *const *env; /* "NAME=value", NULL-terminated; may be NULL */
+	const struct str *words;
+	size_t n_words;
+};
+
 /*
  * Adds to section `connect` of `root` what the original's names say: section
- * RelayConnector, then `env` ("NAME=value", NULL-terminated), then `words`. Faults
- * are those of the original: targets without or with an unknown Type, a target
- * named twice. `*out_any` tells whether there was anything.
+ * RelayConnector, then the environment, then the words. Faults are those of the
+ * original: targets without or with an unknown Type, a target named twice.
+ * `*out_any` tells whether there was anything.
  */
-enum err connect_config_import(struct arena *a, struct conf_node *root, const char *const *env,
-			       const struct str *words, size_t n_words, bool *out_any,
+enum err connect_config_import(struct arena *a, struct conf_node *root,
+			       const struct connect_original *from, bool *out_any,
 			       struct fault *f) MUST_USE;
 
 /* Sets one key of section `connect`, making the section when it is missing. */

@@ -87,12 +87,13 @@ static enum err read_config(const struct source *s, struct arena *a, struct conn
 	static const struct conf_section *const sections[] = {&connect_conf};
 	const struct config_tables tables = {sections, ARRAY_LEN(sections)};
 	const char *const *env = (const char *const *)environ;
+	const struct connect_original original = {env, s->words, s->n_words};
 	struct config_source from = {.path_or_url = s->o->config, .fetch = fetch_text};
 	struct conf_node *root;
 	bool any;
 
 	TRY(config_read(a, &from, &root, f));
-	TRY(connect_config_import(a, root, env, s->words, s->n_words, &any, f));
+	TRY(connect_config_import(a, root, &original, &any, f));
 	TRY(config_env_apply(a, env, tables, root, f));
 	TRY(set_options(a, root, s->o, f));
 	return connect_config_read(a, root, out, f);

@@ -28,9 +28,10 @@ static int teardown(void **state)
 
 static enum err import(const char *const *env, const struct str *words, size_t n)
 {
+	const struct connect_original from = {env, words, n};
 	bool any;
 
-	return connect_config_import(&arena, root, env, words, n, &any, &fault);
+	return connect_config_import(&arena, root, &from, &any, &fault);
 }
 
 static enum err read_all(void)
