@@ -64,7 +64,8 @@ static void print_help(const struct command *c)
 static const struct command *find(int argc, char **argv, int *out_words)
 {
 	for (size_t i = 0; i < n_commands; i++) {
-		struct str rest = str_c(commands[i]->name), word;
+		const struct command *c = commands[i];
+		struct str rest = str_c(c->name), word;
 		int n = 0;
 		bool same = true;
 
@@ -74,7 +75,7 @@ static const struct command *find(int argc, char **argv, int *out_words)
 		}
 		if (same) {
 			*out_words = n;
-			return commands[i];
+			return c;
 		}
 	}
 	return NULL;

@@ -10,7 +10,7 @@
 void hex_encode(struct buf *out, struct str in);
 enum err hex_decode(struct str in, void *out, size_t out_len) MUST_USE;
 
-#define BASE64_LEN(n) (((n) + 2) / 3 * 4)
+#define BASE64_LEN(n) (((size_t)(n) + 2) / 3 * 4)
 /* With padding. */
 void base64_encode(struct buf *out, struct str in);
 /* Padding required; line breaks and other characters refused. */

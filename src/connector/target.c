@@ -30,8 +30,8 @@ struct target_settings {
 static const struct conf_key target_keys[] = {
 	{"type", CONF_ENUM, OFF(type), "web", 0, 0, types, CONF_RELOAD, "web, ping or echo."},
 	{"url", CONF_STR, OFF(url), NULL, 0, 0, NULL, CONF_RELOAD, "Base address of a web target."},
-	{"timeout", CONF_DURATION, OFF(timeout_ms), "100s", 1, 24 * 3600 * 1000, NULL, CONF_RELOAD,
-	 "Time until the target answers, and longest pause in its answer."},
+	{"timeout", CONF_DURATION, OFF(timeout_ms), "100s", 1, INT64_C(24) * 3600 * 1000, NULL,
+	 CONF_RELOAD, "Time until the target answers, and longest pause in its answer."},
 	{"follow_redirects", CONF_BOOL, OFF(follow_redirects), "false", 0, 0, NULL, CONF_RELOAD,
 	 "Follow up to 50 redirections instead of passing them on."},
 	{"catch_all", CONF_BOOL, OFF(catch_all), "false", 0, 0, NULL, CONF_RELOAD,

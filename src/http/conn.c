@@ -353,8 +353,10 @@ static size_t take(struct conn *c, struct str in)
 		}
 		return take_head(c, in);
 	case CONN_BODY:
+		ASSERT(c->x);
 		return take_body(c, in);
 	case CONN_DISCARD:
+		ASSERT(c->x);
 		return discard_body(c, in);
 	case CONN_HELD:
 		stream_pause_read(c->stream);

@@ -417,7 +417,7 @@ static struct str resolve_path(struct arena *a, const struct uri *base, struct s
 
 enum err uri_resolve(struct arena *a, struct str base, struct str ref, struct str *out)
 {
-	struct uri b, checked;
+	struct uri b = {0}, checked;
 	struct str text;
 
 	ref = without_fragment(ref);

@@ -3,7 +3,7 @@
 
 #define OFF(member) offsetof(struct identity_config, member)
 #define MINUTE_MS (INT64_C(60) * 1000)
-#define DAY_MS (24 * 60 * MINUTE_MS)
+#define DAY_MS (MINUTE_MS * 60 * 24)
 
 static const char *const algorithms[] = {"rs256", "es256", NULL};
 
@@ -16,9 +16,9 @@ static const struct conf_key keys[] = {
 	 "Signature of the tokens."},
 	{"token_lifetime", CONF_DURATION, OFF(token_lifetime_ms), "1h", 1000, DAY_MS, NULL, 0,
 	 "Time for which a token is valid."},
-	{"key_rotation", CONF_DURATION, OFF(key_rotation_ms), "90d", 0, 3650 * DAY_MS, NULL, 0,
+	{"key_rotation", CONF_DURATION, OFF(key_rotation_ms), "90d", 0, DAY_MS * 3650, NULL, 0,
 	 "Age at which a signing key gets a successor; 0 = never."},
-	{"key_announcement", CONF_DURATION, OFF(key_announcement_ms), "1d", 0, 30 * DAY_MS, NULL, 0,
+	{"key_announcement", CONF_DURATION, OFF(key_announcement_ms), "1d", 0, DAY_MS * 30, NULL, 0,
 	 "Time for which a new key is published before it signs."},
 	{"key_passphrase", CONF_SECRET, OFF(key_passphrase), NULL, 0, 0, NULL, 0,
 	 "Encrypts the private keys in the database; the same for all instances."},

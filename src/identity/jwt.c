@@ -51,7 +51,7 @@ static enum err read_kid(const struct json *header, struct str *out, struct faul
 static enum err read_header(struct arena *a, struct str part, struct jwt *out, struct fault *f)
 {
 	struct json *header;
-	struct str text;
+	struct str text = STR_NULL;
 
 	if (part.n > HEADER_TEXT_MAX) {
 		return fault_set(f, ERR_LIMIT, "The token's header is too long");

@@ -70,7 +70,7 @@ enum err client_secret_list(struct db *db, struct str normalized, struct db_rows
 {
 	/* An imported table may hold more than we would have allowed. */
 	return db_all(db, &stmts[SECRET_LIST], DB_ARGS(DB_TEXT(normalized)), &secret_shape,
-		      CLIENT_SECRETS_MAX * 16, out);
+		      (size_t)CLIENT_SECRETS_MAX * 16, out);
 }
 
 enum err client_secret_add(struct db *db, struct str normalized, const struct client_secret *secret)

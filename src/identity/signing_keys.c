@@ -7,7 +7,7 @@
 #define HOUR_MS (INT64_C(3600) * 1000)
 
 const struct signing_policy signing_policy_default = {
-	.rotate_ms = 90 * 24 * HOUR_MS,
+	.rotate_ms = HOUR_MS * 24 * 90,
 	.announce_ms = 24 * HOUR_MS,
 	.hold_ms = 25 * HOUR_MS,
 };

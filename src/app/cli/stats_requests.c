@@ -62,7 +62,7 @@ static void print_table(struct cli *c, const struct stats_request *v, size_t n)
 static int run(const struct command *cmd, void *opts, struct str *args, size_t n_args)
 {
 	struct requests_options *o = opts;
-	struct db_rows rows;
+	struct db_rows rows = {0};
 	struct cli c;
 	enum err e = cli_open(&c, &o->common);
 

@@ -219,7 +219,7 @@ static enum err sign_here(struct cli *c, const struct token_options *o, struct t
 	struct client client;
 	struct key *key = NULL;
 	int64_t life_ms;
-	struct str kid;
+	struct str kid = STR_NULL;
 
 	TRY(read_lifetime(c, o->lifetime, &life_ms));
 	TRY(client_find(c->db, client_normalize(&c->arena, o->tenant), &client));
