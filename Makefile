@@ -42,10 +42,12 @@ test-tsan: deps build-tsan/build.ninja ## unit tests (loops, pools, inboxes) und
 	$(NINJA) -C build-tsan
 	TSAN_OPTIONS=halt_on_error=1 $(UNIT) build-tsan
 
-check: deps ## format, layers, banned functions, sizes
+check: deps build-lint/build.ninja ## format, layers, banned functions, sizes; clang without warnings, clang-tidy without findings
 	tools/check-format
 	tools/check-layers
 	tools/check-style
+	$(NINJA) -C build-lint
+	tools/lint build-lint
 
 fuzz: deps build-fuzz/build.ninja ## every fuzz target for FUZZ_SECONDS (60)
 	$(NINJA) -C build-fuzz
@@ -56,7 +58,7 @@ bench: build ## the relay beside nginx and OpenSSH; see docs/benchmarks.md
 	POSTHOUSE_BIN=$(BUILD)/posthouse bench/relay
 
 clean: ## remove all builds
-	rm -rf build build-asan build-tsan build-fuzz
+	rm -rf build build-asan build-tsan build-fuzz build-lint
 
 $(BUILD)/build.ninja:
 	$(SETUP) --buildtype=debugoptimized $(BUILD)
@@ -66,6 +68,9 @@ build-asan/build.ninja:
 
 build-tsan/build.ninja:
 	$(SETUP_SANITIZED) -Db_sanitize=thread build-tsan
+
+build-lint/build.ninja:
+	CC=clang $(SETUP) --buildtype=debugoptimized build-lint
 
 build-fuzz/build.ninja:
 	CC=clang $(SETUP_SANITIZED) -Dfuzz=true -Db_sanitize=address,undefined build-fuzz
