@@ -27,6 +27,8 @@ struct option {
 	bool repeatable;
 };
 
+struct cli;
+
 struct command {
 	const char *name;  /* "tenant add" */
 	const char *usage; /* what follows the options: "NAME" */
@@ -37,6 +39,8 @@ struct command {
 	size_t options_size; /* of the struct that holds the values */
 	size_t args_min, args_max;
 	int (*run)(const struct command *c, void *options, struct str *args, size_t n_args);
+	/* For cli_run as `run`: what is done with the database. */
+	enum err (*work)(struct cli *c, const void *options, struct str *args);
 };
 
 extern const struct command *const commands[];

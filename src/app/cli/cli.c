@@ -16,7 +16,7 @@ enum err cli_open_settings(struct cli *c, const struct cli_options *o)
 {
 	struct settings_source source = {.config = o->config, .data = o->data};
 
-	*c = (struct cli){0};
+	*c = (struct cli){.json = o->json};
 	arena_init(&c->arena, 0);
 	log_set_level(LOG_WARN);
 	return settings_load(&source, &c->settings, &c->fault);
@@ -57,6 +57,22 @@ int cli_failed(struct cli *c, enum err e)
 	status = c->settings ? status : EXIT_USAGE; /* the configuration could not be had */
 	cli_close(c);
 	return status;
+}
+
+int cli_run(const struct command *cmd, void *options, struct str *args, size_t n_args)
+{
+	struct cli c;
+	enum err e = cli_open(&c, options);
+
+	(void)n_args;
+	if (e == ERR_OK) {
+		e = cmd->work(&c, options, args);
+	}
+	if (e != ERR_OK) {
+		return cli_failed(&c, e);
+	}
+	cli_close(&c);
+	return EXIT_DONE;
 }
 
 /* ---- output ---- */
@@ -197,4 +213,32 @@ void cli_table_print(const struct cli_table *t, const char *none)
 	for (const struct cli_line *l = t->first; l; l = l->next) {
 		print_cells(t, l->cells, widths);
 	}
+}
+
+void cli_print_pairs(struct arena *a, const struct str (*pairs)[2], size_t n)
+{
+	struct cli_table t;
+
+	cli_table_init(&t, a, NULL, 2);
+	for (size_t i = 0; i < n; i++) {
+		cli_table_add(&t, pairs[i]);
+	}
+	cli_table_print(&t, "");
+}
+
+void cli_print_rows(struct cli *c, const struct cli_listing *l, const struct db_rows *rows)
+{
+	struct str cells[CLI_COLUMNS_MAX];
+	struct cli_table t;
+
+	if (c->json) {
+		cli_print_objects(l->shape, rows->v, rows->n, l->size);
+		return;
+	}
+	cli_table_init(&t, &c->arena, l->heads, l->n_columns);
+	for (size_t i = 0; i < rows->n; i++) {
+		l->cells(&c->arena, (const char *)rows->v + i * l->size, cells);
+		cli_table_add(&t, cells);
+	}
+	cli_table_print(&t, l->none);
 }

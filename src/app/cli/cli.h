@@ -1,7 +1,8 @@
 /*
  * cli - what commands share: the configured database, and output for people or programs
  *
- * Life       cli_open, then c->db with a task open, then cli_close on every path.
+ * Life       cli_run does all of it: cli_open, then c->db with a task open, then cli_close on every
+ *            path.
  * Ownership  strings and rows live in c->arena.
  * Failure    c->fault; cli_failed prints it and gives the exit code.
  */
@@ -27,6 +28,7 @@ struct cli_options {
 	}
 
 struct cli {
+	bool json; /* wanted */
 	struct settings *settings;
 	struct db_pool *pool;
 	struct db *db;
@@ -44,6 +46,8 @@ enum err cli_open_settings(struct cli *c, const struct cli_options *o) MUST_USE;
 void cli_close(struct cli *c);
 /* Prints the fault, closes, and returns the exit code. */
 int cli_failed(struct cli *c, enum err e);
+/* The `run` of commands whose `work` needs the database open, and prints what came of it. */
+int cli_run(const struct command *cmd, void *options, struct str *args, size_t n_args);
 
 /* ---- output ---- */
 
@@ -73,3 +77,18 @@ void cli_table_init(struct cli_table *t, struct arena *a, const char *const *hea
 void cli_table_add(struct cli_table *t, const struct str *cells);
 /* Heads are left out when there are no lines: `none` is printed instead. */
 void cli_table_print(const struct cli_table *t, const char *none);
+/* Names and values. */
+void cli_print_pairs(struct arena *a, const struct str (*pairs)[2], size_t n);
+
+/* How rows of one kind are shown. */
+struct cli_listing {
+	const struct json_shape *shape;
+	size_t size; /* of a row */
+	const char *const *heads;
+	size_t n_columns;
+	void (*cells)(struct arena *a, const void *row, struct str *out); /* one for each head */
+	const char *none; /* what is said when there are no rows */
+};
+
+/* As JSON or as a table. */
+void cli_print_rows(struct cli *c, const struct cli_listing *l, const struct db_rows *rows);

@@ -17,61 +17,44 @@ static const struct option options[] = {
 };
 #undef AT
 
-static enum err query(struct cli *c, const struct connections_options *o, struct db_rows *rows)
+static void cells(struct arena *a, const void *row, struct str *out)
 {
+	const struct stats_connection *v = row;
+
+	*out++ = v->tenant;
+	*out++ = v->remote_ip;
+	*out++ = cli_time(a, v->connect_ms);
+	*out++ = cli_time(a, v->last_seen_ms);
+	*out++ = v->disconnect_ms.has ? cli_time(a, v->disconnect_ms) : STR("-");
+	*out++ = v->id;
+	*out = guid_d_str(a, &v->origin);
+}
+
+static const char *const heads[] = {"TENANT",	    "FROM", "CONNECTED", "LAST SEEN",
+				    "DISCONNECTED", "ID",   "SERVER"};
+static const struct cli_listing listing = {
+	.shape = &statistics_connection_shape,
+	.size = sizeof(struct stats_connection),
+	.heads = heads,
+	.n_columns = ARRAY_LEN(heads),
+	.cells = cells,
+	.none = "No connections.",
+};
+
+static enum err work(struct cli *c, const void *opts, struct str *args)
+{
+	const struct connections_options *o = opts;
 	struct stats_connection_filter filter = {.active = {o->active, true}};
 	struct stats_page page = {0};
+	struct db_rows rows;
 	int64_t total;
 
+	(void)args;
 	TRY(stats_read_limit(o->limit, &page.take, &c->fault));
 	TRY(stats_read_tenant(c, o->tenant, &filter.tenant));
-	return stats_connections(c->db, &filter, page, rows, &total);
-}
-
-static void print_table(struct cli *c, const struct stats_connection *v, size_t n)
-{
-	static const char *const heads[] = {"TENANT",	    "FROM", "CONNECTED", "LAST SEEN",
-					    "DISCONNECTED", "ID",   "SERVER"};
-	struct arena *a = &c->arena;
-	struct cli_table t;
-
-	cli_table_init(&t, a, heads, ARRAY_LEN(heads));
-	for (size_t i = 0; i < n; i++) {
-		struct str end =
-			v[i].disconnect_ms.has ? cli_time(a, v[i].disconnect_ms) : STR("-");
-
-		cli_table_add(&t, (struct str[]){v[i].tenant, v[i].remote_ip,
-						 cli_time(a, v[i].connect_ms),
-						 cli_time(a, v[i].last_seen_ms), end, v[i].id,
-						 guid_d_str(a, &v[i].origin)});
-	}
-	cli_table_print(&t, "No connections.");
-}
-
-static int run(const struct command *cmd, void *opts, struct str *args, size_t n_args)
-{
-	struct connections_options *o = opts;
-	struct db_rows rows;
-	struct cli c;
-	enum err e = cli_open(&c, &o->common);
-
-	(void)cmd;
-	(void)args;
-	(void)n_args;
-	if (e == ERR_OK) {
-		e = query(&c, o, &rows);
-	}
-	if (e != ERR_OK) {
-		return cli_failed(&c, e);
-	}
-	if (o->common.json) {
-		cli_print_objects(&statistics_connection_shape, rows.v, rows.n,
-				  sizeof(struct stats_connection));
-	} else {
-		print_table(&c, rows.v, rows.n);
-	}
-	cli_close(&c);
-	return EXIT_DONE;
+	TRY(stats_connections(c->db, &filter, page, &rows, &total));
+	cli_print_rows(c, &listing, &rows);
+	return ERR_OK;
 }
 
 const struct command stats_connections_command = {
@@ -80,5 +63,6 @@ const struct command stats_connections_command = {
 	.options = options,
 	.n_options = ARRAY_LEN(options),
 	.options_size = sizeof(struct connections_options),
-	.run = run,
+	.run = cli_run,
+	.work = work,
 };

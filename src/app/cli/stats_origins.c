@@ -12,58 +12,39 @@ static const struct option options[] = {
 	{"limit", "N", "how many at most (50)", offsetof(struct origins_options, limit), false},
 };
 
-static enum err query(struct cli *c, const struct origins_options *o, struct db_rows *rows)
+static void cells(struct arena *a, const void *row, struct str *out)
 {
+	const struct stats_origin *v = row;
+
+	*out++ = guid_d_str(a, &v->id);
+	*out++ = cli_time(a, v->startup_ms);
+	*out++ = cli_time(a, v->last_seen_ms);
+	*out++ = v->shutdown_ms.has ? cli_time(a, v->shutdown_ms) : STR("-");
+	*out = str_fmt(a, "%lld", (long long)v->connections);
+}
+
+static const char *const heads[] = {"SERVER", "STARTED", "LAST SEEN", "STOPPED", "CONNECTIONS"};
+static const struct cli_listing listing = {
+	.shape = &statistics_origin_shape,
+	.size = sizeof(struct stats_origin),
+	.heads = heads,
+	.n_columns = ARRAY_LEN(heads),
+	.cells = cells,
+	.none = "No server has run on this database lately.",
+};
+
+static enum err work(struct cli *c, const void *opts, struct str *args)
+{
+	const struct origins_options *o = opts;
 	struct stats_page page = {0};
+	struct db_rows rows;
 	int64_t total;
 
-	TRY(stats_read_limit(o->limit, &page.take, &c->fault));
-	return stats_origins(c->db, page, rows, &total);
-}
-
-static void print_table(struct cli *c, const struct stats_origin *v, size_t n)
-{
-	static const char *const heads[] = {"SERVER", "STARTED", "LAST SEEN", "STOPPED",
-					    "CONNECTIONS"};
-	struct arena *a = &c->arena;
-	struct cli_table t;
-
-	cli_table_init(&t, a, heads, ARRAY_LEN(heads));
-	for (size_t i = 0; i < n; i++) {
-		struct str end = v[i].shutdown_ms.has ? cli_time(a, v[i].shutdown_ms) : STR("-");
-
-		cli_table_add(&t,
-			      (struct str[]){guid_d_str(a, &v[i].id), cli_time(a, v[i].startup_ms),
-					     cli_time(a, v[i].last_seen_ms), end,
-					     str_fmt(a, "%lld", (long long)v[i].connections)});
-	}
-	cli_table_print(&t, "No server has run on this database lately.");
-}
-
-static int run(const struct command *cmd, void *opts, struct str *args, size_t n_args)
-{
-	struct origins_options *o = opts;
-	struct db_rows rows;
-	struct cli c;
-	enum err e = cli_open(&c, &o->common);
-
-	(void)cmd;
 	(void)args;
-	(void)n_args;
-	if (e == ERR_OK) {
-		e = query(&c, o, &rows);
-	}
-	if (e != ERR_OK) {
-		return cli_failed(&c, e);
-	}
-	if (o->common.json) {
-		cli_print_objects(&statistics_origin_shape, rows.v, rows.n,
-				  sizeof(struct stats_origin));
-	} else {
-		print_table(&c, rows.v, rows.n);
-	}
-	cli_close(&c);
-	return EXIT_DONE;
+	TRY(stats_read_limit(o->limit, &page.take, &c->fault));
+	TRY(stats_origins(c->db, page, &rows, &total));
+	cli_print_rows(c, &listing, &rows);
+	return ERR_OK;
 }
 
 const struct command stats_origins_command = {
@@ -72,5 +53,6 @@ const struct command stats_origins_command = {
 	.options = options,
 	.n_options = ARRAY_LEN(options),
 	.options_size = sizeof(struct origins_options),
-	.run = run,
+	.run = cli_run,
+	.work = work,
 };

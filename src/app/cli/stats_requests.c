@@ -19,12 +19,42 @@ static const struct option options[] = {
 };
 #undef AT
 
-static enum err query(struct cli *c, const struct requests_options *o, struct db_rows *rows)
+static void cells(struct arena *a, const void *row, struct str *out)
 {
+	const struct stats_request *v = row;
+
+	*out++ = cli_time(a, v->start_ms);
+	*out++ = v->tenant;
+	*out++ = v->method;
+	*out++ = v->target;
+	*out++ = v->status.has ? str_fmt(a, "%lld", (long long)v->status.v) : STR("-");
+	*out++ = v->outcome;
+	*out++ = str_fmt(a, "%lld", (long long)v->duration_ms);
+	*out++ = stats_bytes(a, v->request_bytes);
+	*out++ = v->response_bytes.has ? stats_bytes(a, v->response_bytes.v) : STR("-");
+	*out = v->url;
+}
+
+static const char *const heads[] = {"TIME",    "TENANT", "METHOD", "TARGET", "STATUS",
+				    "OUTCOME", "MS",	 "IN",	   "OUT",    "URL"};
+static const struct cli_listing listing = {
+	.shape = &statistics_request_shape,
+	.size = sizeof(struct stats_request),
+	.heads = heads,
+	.n_columns = ARRAY_LEN(heads),
+	.cells = cells,
+	.none = "No logged requests. relay.request_logger_level says which are.",
+};
+
+static enum err work(struct cli *c, const void *opts, struct str *args)
+{
+	const struct requests_options *o = opts;
 	struct stats_request_filter filter = {.target = o->target, .outcome = o->outcome};
 	struct stats_page page = {0};
+	struct db_rows rows = {0};
 	int64_t total;
 
+	(void)args;
 	if (o->outcome.p && !stats_is_outcome(o->outcome)) {
 		return fault_set(&c->fault, ERR_INVALID,
 				 "--outcome is succeeded, aborted, failed, expired or errored");
@@ -33,56 +63,9 @@ static enum err query(struct cli *c, const struct requests_options *o, struct db
 	TRY(stats_read_time(o->from, "from", &filter.from_ms, &c->fault));
 	TRY(stats_read_time(o->to, "to", &filter.to_ms, &c->fault));
 	TRY(stats_read_tenant(c, o->tenant, &filter.tenant));
-	return stats_requests(c->db, &filter, page, rows, &total);
-}
-
-static void print_table(struct cli *c, const struct stats_request *v, size_t n)
-{
-	static const char *const heads[] = {"TIME",    "TENANT", "METHOD", "TARGET", "STATUS",
-					    "OUTCOME", "MS",	 "IN",	   "OUT",    "URL"};
-	struct arena *a = &c->arena;
-	struct cli_table t;
-
-	cli_table_init(&t, a, heads, ARRAY_LEN(heads));
-	for (size_t i = 0; i < n; i++) {
-		struct str status =
-			v[i].status.has ? str_fmt(a, "%lld", (long long)v[i].status.v) : STR("-");
-		struct str out =
-			v[i].response_bytes.has ? stats_bytes(a, v[i].response_bytes.v) : STR("-");
-
-		cli_table_add(&t,
-			      (struct str[]){cli_time(a, v[i].start_ms), v[i].tenant, v[i].method,
-					     v[i].target, status, v[i].outcome,
-					     str_fmt(a, "%lld", (long long)v[i].duration_ms),
-					     stats_bytes(a, v[i].request_bytes), out, v[i].url});
-	}
-	cli_table_print(&t, "No logged requests. relay.request_logger_level says which are.");
-}
-
-static int run(const struct command *cmd, void *opts, struct str *args, size_t n_args)
-{
-	struct requests_options *o = opts;
-	struct db_rows rows = {0};
-	struct cli c;
-	enum err e = cli_open(&c, &o->common);
-
-	(void)cmd;
-	(void)args;
-	(void)n_args;
-	if (e == ERR_OK) {
-		e = query(&c, o, &rows);
-	}
-	if (e != ERR_OK) {
-		return cli_failed(&c, e);
-	}
-	if (o->common.json) {
-		cli_print_objects(&statistics_request_shape, rows.v, rows.n,
-				  sizeof(struct stats_request));
-	} else {
-		print_table(&c, rows.v, rows.n);
-	}
-	cli_close(&c);
-	return EXIT_DONE;
+	TRY(stats_requests(c->db, &filter, page, &rows, &total));
+	cli_print_rows(c, &listing, &rows);
+	return ERR_OK;
 }
 
 const struct command stats_requests_command = {
@@ -91,5 +74,6 @@ const struct command stats_requests_command = {
 	.options = options,
 	.n_options = ARRAY_LEN(options),
 	.options_size = sizeof(struct requests_options),
-	.run = run,
+	.run = cli_run,
+	.work = work,
 };

@@ -15,20 +15,6 @@ static const struct option options[] = {
 };
 #undef AT
 
-static enum err query(struct cli *c, const struct summary_options *o, struct str tenant,
-		      struct stats_summary *out)
-{
-	struct opt_i64 from, to;
-	struct str normalized;
-
-	TRY(stats_read_time(o->from, "from", &from, &c->fault));
-	TRY(stats_read_time(o->to, "to", &to, &c->fault));
-	TRY(tx_begin_read(c->db));
-	TRY(stats_read_tenant(c, tenant, &normalized));
-	TRY(stats_summarize(c->db, normalized, from, to, out));
-	return tx_commit(c->db);
-}
-
 static struct str milliseconds(struct arena *a, struct opt_i64 ms)
 {
 	return ms.has ? str_fmt(a, "%lld ms", (long long)ms.v) : STR("-");
@@ -39,9 +25,8 @@ static struct str number(struct arena *a, int64_t n)
 	return str_fmt(a, "%lld", (long long)n);
 }
 
-static void print_summary(struct cli *c, const struct stats_summary *s)
+static void print_summary(struct arena *a, const struct stats_summary *s)
 {
-	struct arena *a = &c->arena;
 	const struct str lines[][2] = {
 		{STR("requests"), number(a, s->requests)},
 		{STR("succeeded"), number(a, s->succeeded)},
@@ -56,37 +41,29 @@ static void print_summary(struct cli *c, const struct stats_summary *s)
 		{STR("duration longest"), milliseconds(a, s->duration_max_ms)},
 		{STR("connections now"), number(a, s->connections)},
 	};
-	struct cli_table t;
 
-	cli_table_init(&t, a, NULL, 2);
-	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
-		cli_table_add(&t, lines[i]);
-	}
-	cli_table_print(&t, "");
+	cli_print_pairs(a, lines, ARRAY_LEN(lines));
 }
 
-static int run(const struct command *cmd, void *opts, struct str *args, size_t n_args)
+static enum err work(struct cli *c, const void *opts, struct str *args)
 {
-	struct summary_options *o = opts;
+	const struct summary_options *o = opts;
+	struct opt_i64 from, to;
+	struct str tenant;
 	struct stats_summary s;
-	struct cli c;
-	enum err e = cli_open(&c, &o->common);
 
-	(void)cmd;
-	(void)n_args;
-	if (e == ERR_OK) {
-		e = query(&c, o, args[0], &s);
-	}
-	if (e != ERR_OK) {
-		return cli_failed(&c, e);
-	}
-	if (o->common.json) {
+	TRY(stats_read_time(o->from, "from", &from, &c->fault));
+	TRY(stats_read_time(o->to, "to", &to, &c->fault));
+	TRY(tx_begin_read(c->db));
+	TRY(stats_read_tenant(c, args[0], &tenant));
+	TRY(stats_summarize(c->db, tenant, from, to, &s));
+	TRY(tx_commit(c->db));
+	if (c->json) {
 		cli_print_object(&statistics_summary_shape, &s);
 	} else {
-		print_summary(&c, &s);
+		print_summary(&c->arena, &s);
 	}
-	cli_close(&c);
-	return EXIT_DONE;
+	return ERR_OK;
 }
 
 const struct command stats_summary_command = {
@@ -100,5 +77,6 @@ const struct command stats_summary_command = {
 	.options_size = sizeof(struct summary_options),
 	.args_min = 1,
 	.args_max = 1,
-	.run = run,
+	.run = cli_run,
+	.work = work,
 };

@@ -3,21 +3,10 @@
 
 static const struct option options[] = {CLI_OPTIONS};
 
-static int run(const struct command *cmd, void *opts, struct str *args, size_t n_args)
+static enum err work(struct cli *c, const void *opts, struct str *args)
 {
-	struct cli c;
-	enum err e = cli_open(&c, opts);
-
-	(void)cmd;
-	(void)n_args;
-	if (e == ERR_OK) {
-		e = tenant_store_remove(c.db, tenant_name_normalize(&c.arena, args[0]));
-	}
-	if (e != ERR_OK) {
-		return cli_failed(&c, e);
-	}
-	cli_close(&c);
-	return EXIT_DONE;
+	(void)opts;
+	return tenant_store_remove(c->db, tenant_name_normalize(&c->arena, args[0]));
 }
 
 const struct command tenant_remove_command = {
@@ -29,5 +18,6 @@ const struct command tenant_remove_command = {
 	.options_size = sizeof(struct cli_options),
 	.args_min = 1,
 	.args_max = 1,
-	.run = run,
+	.run = cli_run,
+	.work = work,
 };

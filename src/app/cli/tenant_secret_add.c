@@ -72,28 +72,17 @@ static void print_added(struct cli *c, const struct added *a)
 	(void)fprintf(stderr, "Keep the secret: it is not shown again.\n");
 }
 
-static int run(const struct command *cmd, void *opts, struct str *args, size_t n_args)
+static enum err work(struct cli *c, const void *opts, struct str *args)
 {
-	struct add_options *o = opts;
 	struct added added = {.name = args[0]};
-	struct cli c;
-	enum err e = cli_open(&c, &o->common);
 
-	(void)cmd;
-	(void)n_args;
-	if (e == ERR_OK) {
-		e = add(&c, o, &added);
-	}
-	if (e != ERR_OK) {
-		return cli_failed(&c, e);
-	}
-	if (o->common.json) {
+	TRY(add(c, opts, &added));
+	if (c->json) {
 		cli_print_object(&added_shape, &added);
 	} else {
-		print_added(&c, &added);
+		print_added(c, &added);
 	}
-	cli_close(&c);
-	return EXIT_DONE;
+	return ERR_OK;
 }
 
 const struct command tenant_secret_add_command = {
@@ -107,5 +96,6 @@ const struct command tenant_secret_add_command = {
 	.options_size = sizeof(struct add_options),
 	.args_min = 1,
 	.args_max = 1,
-	.run = run,
+	.run = cli_run,
+	.work = work,
 };

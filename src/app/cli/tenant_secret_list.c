@@ -17,69 +17,50 @@ static const struct json_field listed_fields[] = {
 };
 static const struct json_shape listed_shape = {"secret", listed_fields, ARRAY_LEN(listed_fields)};
 
-static struct str expiry(struct cli *c, struct opt_i64 at)
+static struct str expiry(struct arena *a, struct opt_i64 at)
 {
 	if (!at.has) {
 		return STR("never");
 	}
-	return str_fmt(&c->arena, "%.*s%s", STR_ARG(cli_time(&c->arena, at)),
+	return str_fmt(a, "%.*s%s", STR_ARG(cli_time(a, at)),
 		       at.v <= clock_wall_ms() ? " (expired)" : "");
 }
 
-static void print_table(struct cli *c, const struct listed *v, size_t n)
+static void cells(struct arena *a, const void *row, struct str *out)
 {
-	static const char *const heads[] = {"ID", "CREATED", "EXPIRES"};
-	struct cli_table t;
+	const struct listed *v = row;
 
-	cli_table_init(&t, &c->arena, heads, ARRAY_LEN(heads));
-	for (size_t i = 0; i < n; i++) {
-		cli_table_add(&t, (struct str[]){guid_d_str(&c->arena, &v[i].id),
-						 cli_time(&c->arena, v[i].created_ms),
-						 expiry(c, v[i].expires_ms)});
-	}
-	cli_table_print(&t, "No secrets. Add one: posthouse tenant secret add NAME");
+	*out++ = guid_d_str(a, &v->id);
+	*out++ = cli_time(a, v->created_ms);
+	*out = expiry(a, v->expires_ms);
 }
 
-static enum err list(struct cli *c, struct str name, struct listed **out, size_t *out_n)
+static const char *const heads[] = {"ID", "CREATED", "EXPIRES"};
+static const struct cli_listing listing = {
+	.shape = &listed_shape,
+	.size = sizeof(struct listed),
+	.heads = heads,
+	.n_columns = ARRAY_LEN(heads),
+	.cells = cells,
+	.none = "No secrets. Add one: posthouse tenant secret add NAME",
+};
+
+static enum err work(struct cli *c, const void *opts, struct str *args)
 {
-	struct str normalized = tenant_name_normalize(&c->arena, name);
+	struct str normalized = tenant_name_normalize(&c->arena, args[0]);
 	struct client client;
 	struct db_rows rows;
 
+	(void)opts;
 	TRY(client_find(c->db, normalized, &client));
 	TRY(client_secret_list(c->db, normalized, &rows));
 	const struct client_secret *v = rows.v;
-	*out = ARENA_NEW_ARRAY(&c->arena, struct listed, rows.n + 1);
-	*out_n = rows.n;
+	struct listed *shown = ARENA_NEW_ARRAY(&c->arena, struct listed, rows.n + 1);
 	for (size_t i = 0; i < rows.n; i++) {
-		(*out)[i] = (struct listed){v[i].id, {true, v[i].created_ms}, v[i].expires_ms};
+		shown[i] = (struct listed){v[i].id, {true, v[i].created_ms}, v[i].expires_ms};
 	}
+	cli_print_rows(c, &listing, &(struct db_rows){shown, rows.n});
 	return ERR_OK;
-}
-
-static int run(const struct command *cmd, void *opts, struct str *args, size_t n_args)
-{
-	struct cli_options *o = opts;
-	struct listed *v;
-	struct cli c;
-	size_t n;
-	enum err e = cli_open(&c, o);
-
-	(void)cmd;
-	(void)n_args;
-	if (e == ERR_OK) {
-		e = list(&c, args[0], &v, &n);
-	}
-	if (e != ERR_OK) {
-		return cli_failed(&c, e);
-	}
-	if (o->json) {
-		cli_print_objects(&listed_shape, v, n, sizeof(*v));
-	} else {
-		print_table(&c, v, n);
-	}
-	cli_close(&c);
-	return EXIT_DONE;
 }
 
 const struct command tenant_secret_list_command = {
@@ -91,5 +72,6 @@ const struct command tenant_secret_list_command = {
 	.options_size = sizeof(struct cli_options),
 	.args_min = 1,
 	.args_max = 1,
-	.run = run,
+	.run = cli_run,
+	.work = work,
 };

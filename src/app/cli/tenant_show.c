@@ -15,9 +15,8 @@ static struct str yes_no(bool b)
 	return b ? STR("yes") : STR("no");
 }
 
-static void print_tenant(struct cli *c, const struct tenant_row *r)
+static void print_tenant(struct arena *a, const struct tenant_row *r)
 {
-	struct arena *a = &c->arena;
 	const struct tenant_configure *k = &r->configure;
 	const struct str lines[][2] = {
 		{STR("name"), r->name},
@@ -31,37 +30,22 @@ static void print_tenant(struct cli *c, const struct tenant_row *r)
 		{STR("reconnect min"), duration(a, k->reconnect_minimum_delay_ms)},
 		{STR("reconnect max"), duration(a, k->reconnect_maximum_delay_ms)},
 	};
-	struct cli_table t;
 
-	cli_table_init(&t, a, NULL, 2);
-	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
-		cli_table_add(&t, lines[i]);
-	}
-	cli_table_print(&t, "");
+	cli_print_pairs(a, lines, ARRAY_LEN(lines));
 }
 
-static int run(const struct command *cmd, void *opts, struct str *args, size_t n_args)
+static enum err work(struct cli *c, const void *opts, struct str *args)
 {
-	struct cli_options *o = opts;
 	struct tenant_row row;
-	struct cli c;
-	enum err e = cli_open(&c, o);
 
-	(void)cmd;
-	(void)n_args;
-	if (e == ERR_OK) {
-		e = tenant_store_get(c.db, tenant_name_normalize(&c.arena, args[0]), &row);
-	}
-	if (e != ERR_OK) {
-		return cli_failed(&c, e);
-	}
-	if (o->json) {
+	(void)opts;
+	TRY(tenant_store_get(c->db, tenant_name_normalize(&c->arena, args[0]), &row));
+	if (c->json) {
 		cli_print_object(&management_tenant_shape, &row);
 	} else {
-		print_tenant(&c, &row);
+		print_tenant(&c->arena, &row);
 	}
-	cli_close(&c);
-	return EXIT_DONE;
+	return ERR_OK;
 }
 
 const struct command tenant_show_command = {
@@ -73,5 +57,6 @@ const struct command tenant_show_command = {
 	.options_size = sizeof(struct cli_options),
 	.args_min = 1,
 	.args_max = 1,
-	.run = run,
+	.run = cli_run,
+	.work = work,
 };

@@ -12,38 +12,21 @@ static const struct option options[] = {
 	TENANT_VALUE_OPTIONS(struct update_options),
 };
 
-static enum err update(struct cli *c, const struct update_options *o, struct str name,
-		       struct tenant_row *row)
+static enum err work(struct cli *c, const void *opts, struct str *args)
 {
-	struct str normalized = tenant_name_normalize(&c->arena, name);
+	const struct update_options *o = opts;
+	struct str normalized = tenant_name_normalize(&c->arena, args[0]);
+	struct tenant_row row;
 
 	TRY(tx_begin(c->db));
-	TRY(tenant_store_get(c->db, normalized, row));
-	TRY(tenant_values_apply(&o->values, row, &c->fault));
-	TRY(tenant_store_update(c->db, row));
-	return tx_commit(c->db);
-}
-
-static int run(const struct command *cmd, void *opts, struct str *args, size_t n_args)
-{
-	struct update_options *o = opts;
-	struct tenant_row row;
-	struct cli c;
-	enum err e = cli_open(&c, &o->common);
-
-	(void)cmd;
-	(void)n_args;
-	if (e == ERR_OK) {
-		e = update(&c, o, args[0], &row);
-	}
-	if (e != ERR_OK) {
-		return cli_failed(&c, e);
-	}
-	if (o->common.json) {
+	TRY(tenant_store_get(c->db, normalized, &row));
+	TRY(tenant_values_apply(&o->values, &row, &c->fault));
+	TRY(tenant_store_update(c->db, &row));
+	TRY(tx_commit(c->db));
+	if (c->json) {
 		cli_print_object(&management_tenant_shape, &row);
 	}
-	cli_close(&c);
-	return EXIT_DONE;
+	return ERR_OK;
 }
 
 const struct command tenant_update_command = {
@@ -57,5 +40,6 @@ const struct command tenant_update_command = {
 	.options_size = sizeof(struct update_options),
 	.args_min = 1,
 	.args_max = 1,
-	.run = run,
+	.run = cli_run,
+	.work = work,
 };
