@@ -121,7 +121,12 @@ void link_lost(struct link *l, enum err why, int status);
 struct buf *link_post_begin(struct link *l);
 void link_post_send(struct link *l);
 size_t link_post_pending(const struct link *l);
+/* Ends the GET that is under way as well. */
 void link_post_abort(struct link *l);
+/* The GET ended: link_lost without it. */
+void link_get_lost(struct link *l, enum err why, int status);
+/* An on_fail of the GET. */
+void link_get_failed(struct http_call *call, enum err why);
 /*
  * A call to the connection's address. `headers` gets LINK_HEADERS; the last of them,
  * `name: value`, is left out when value.p is NULL.

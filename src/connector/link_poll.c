@@ -6,12 +6,6 @@
 
 static void poll_again(struct link *l);
 
-static void lost(struct link *l, enum err why, int status)
-{
-	l->get = NULL;
-	link_lost(l, why, status);
-}
-
 static void on_head(struct http_call *call, const struct http_response *r)
 {
 	struct link *l = http_call_user(call);
@@ -19,8 +13,8 @@ static void on_head(struct http_call *call, const struct http_response *r)
 	if (r->status != 200) {
 		l->polled = false; /* there is nothing to delete any more */
 		http_call_cancel(call);
-		lost(l, r->status == 204 ? ERR_CLOSED : ERR_DENIED,
-		     r->status == 204 ? 0 : r->status);
+		link_get_lost(l, r->status == 204 ? ERR_CLOSED : ERR_DENIED,
+			      r->status == 204 ? 0 : r->status);
 	}
 }
 
@@ -43,16 +37,11 @@ static void on_end(struct http_call *call)
 	poll_again(l);
 }
 
-static void on_fail(struct http_call *call, enum err why)
-{
-	lost(http_call_user(call), why, 0);
-}
-
 static const struct http_call_handler handler = {
 	.on_head = on_head,
 	.on_data = on_data,
 	.on_end = on_end,
-	.on_fail = on_fail,
+	.on_fail = link_get_failed,
 };
 
 static void start_poll(struct link *l, struct str authorization)
@@ -102,24 +91,32 @@ static void on_deleted(void *arg, const struct http_fetch_result *r)
 	}
 }
 
-static void on_delete_grant(struct grant_wait *w, enum err e, struct str authorization)
+static struct http_fetch *start_delete(struct link *l, struct str authorization, http_fetch_fn *fn)
 {
-	struct link *l = container_of(w, struct link, post.grant);
 	struct http_header headers[LINK_HEADERS];
 	struct arena a;
 
-	if (e != ERR_OK) {
-		link_poll_ops.abort(l);
-		return;
-	}
 	arena_init(&a, 0);
 	struct http_call_spec spec =
 		link_call(l, &a, STR("DELETE"), authorization, (struct http_header){0}, headers);
 
 	spec.idle_timeout_ms = LINK_TIMEOUT_MS;
-	l->polled = false;
-	l->post.fetch = http_fetch_start(l->c->http, &spec, 4096, on_deleted, l);
+	struct http_fetch *fetch = http_fetch_start(l->c->http, &spec, 4096, fn, l);
+
 	arena_fini(&a);
+	return fetch;
+}
+
+static void on_delete_grant(struct grant_wait *w, enum err e, struct str authorization)
+{
+	struct link *l = container_of(w, struct link, post.grant);
+
+	if (e != ERR_OK) {
+		link_poll_ops.abort(l);
+		return;
+	}
+	l->polled = false;
+	l->post.fetch = start_delete(l, authorization, on_deleted);
 }
 
 static void poll_delete(struct link *l)
@@ -134,6 +131,7 @@ static void poll_close(struct link *l)
 	link_post_send(l);
 }
 
+/* The link may be gone. */
 static void on_told(void *arg, const struct http_fetch_result *r)
 {
 	(void)arg;
@@ -146,16 +144,7 @@ static void on_told(void *arg, const struct http_fetch_result *r)
  */
 static void tell_gone(struct link *l)
 {
-	struct http_header headers[LINK_HEADERS];
-	struct arena a;
-
-	arena_init(&a, 0);
-	struct http_call_spec spec = link_call(l, &a, STR("DELETE"), l->c->grant.authorization,
-					       (struct http_header){0}, headers);
-
-	spec.idle_timeout_ms = LINK_TIMEOUT_MS;
-	(void)http_fetch_start(l->c->http, &spec, 4096, on_told, NULL);
-	arena_fini(&a);
+	(void)start_delete(l, l->c->grant.authorization, on_told);
 }
 
 static void poll_abort(struct link *l)
@@ -165,10 +154,6 @@ static void poll_abort(struct link *l)
 	}
 	l->polled = false;
 	link_post_abort(l);
-	if (l->get) {
-		http_call_cancel(l->get);
-		l->get = NULL;
-	}
 }
 
 const struct link_ops link_poll_ops = {

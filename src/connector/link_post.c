@@ -1,6 +1,6 @@
 /*
- * The client-to-server half of server-sent events and long polling: one POST at a
- * time, with all records that came up since the one before.
+ * What server-sent events and long polling share: the client-to-server half, one POST
+ * at a time with all records that came up since the one before, and the end of the GET.
  */
 #include "connector/connector_int.h"
 
@@ -115,4 +115,19 @@ void link_post_abort(struct link *l)
 	p->when_sent = NULL;
 	buf_free(&p->next);
 	buf_free(&p->sending);
+	if (l->get) {
+		http_call_cancel(l->get);
+		l->get = NULL;
+	}
+}
+
+void link_get_lost(struct link *l, enum err why, int status)
+{
+	l->get = NULL;
+	link_lost(l, why, status);
+}
+
+void link_get_failed(struct http_call *call, enum err why)
+{
+	link_get_lost(http_call_user(call), why, 0);
 }

@@ -3,12 +3,6 @@
 
 #define EVENT_BYTES_MAX ((size_t)16 << 20)
 
-static void lost(struct link *l, enum err why, int status)
-{
-	l->get = NULL;
-	link_lost(l, why, status);
-}
-
 static void on_head(struct http_call *call, const struct http_response *r)
 {
 	struct link *l = http_call_user(call);
@@ -18,7 +12,7 @@ static void on_head(struct http_call *call, const struct http_response *r)
 		return;
 	}
 	http_call_cancel(call);
-	lost(l, ERR_DENIED, r->status);
+	link_get_lost(l, ERR_DENIED, r->status);
 }
 
 /* "data: text": the lines of an event are one text, and an empty line ends it. */
@@ -76,19 +70,14 @@ static void on_data(struct http_call *call, struct str data)
 
 static void on_end(struct http_call *call)
 {
-	lost(http_call_user(call), ERR_CLOSED, 0);
-}
-
-static void on_fail(struct http_call *call, enum err why)
-{
-	lost(http_call_user(call), why, 0);
+	link_get_lost(http_call_user(call), ERR_CLOSED, 0);
 }
 
 static const struct http_call_handler handler = {
 	.on_head = on_head,
 	.on_data = on_data,
 	.on_end = on_end,
-	.on_fail = on_fail,
+	.on_fail = link_get_failed,
 };
 
 static void sse_open(struct link *l, struct str authorization)
@@ -101,19 +90,10 @@ static void sse_open(struct link *l, struct str authorization)
 	l->get = http_call_start(l->c->http, &spec, &handler, l);
 }
 
-static void sse_abort(struct link *l)
-{
-	link_post_abort(l);
-	if (l->get) {
-		http_call_cancel(l->get);
-		l->get = NULL;
-	}
-}
-
 /* The stream ends when the last post was answered. */
 static void sse_close(struct link *l)
 {
-	l->post.when_sent = sse_abort;
+	l->post.when_sent = link_post_abort;
 	link_post_send(l);
 }
 
@@ -125,5 +105,5 @@ const struct link_ops link_sse_ops = {
 	.send = link_post_send,
 	.pending = link_post_pending,
 	.close = sse_close,
-	.abort = sse_abort,
+	.abort = link_post_abort,
 };
