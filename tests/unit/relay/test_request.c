@@ -62,17 +62,13 @@ static void acknowledge(struct relay_fixture *x, struct fake_link *l, const stru
 	call(x, l, "Acknowledge", id, ",\"removeRequestBodyContent\":true");
 }
 
-static bool is_draining(void *arg)
-{
-	return ((struct relay_fixture *)arg)->rl->draining;
-}
-
 /* relay_drain waits for the loop, which stands at the gate. */
 static void drain(struct relay_fixture *x)
 {
-	gate_open(&x->gate, is_draining, x);
+	gate_open(&x->gate, NULL, NULL);
 	relay_drain(x->relay);
-	gate_until(&x->gate, is_draining, x);
+	loop_post(x->loop, &x->gate.msg);
+	gate_wait(&x->gate);
 }
 
 static size_t requests_said(const struct fake_link *l)
