@@ -28,13 +28,16 @@ static const char alphabet_url[] =
 static const uint8_t values_std[256] = {BASE64_VALUES, ['+'] = 63, ['/'] = 64};
 static const uint8_t values_url[256] = {BASE64_VALUES, ['-'] = 63, ['_'] = 64};
 
+/* Value of a hex digit plus one; 0 = none. Every relayed request carries several GUIDs. */
+static const uint8_t hex_values[256] = {
+	['0'] = 1,  ['1'] = 2,	['2'] = 3,  ['3'] = 4,	['4'] = 5,  ['5'] = 6,
+	['6'] = 7,  ['7'] = 8,	['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
+	['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16, ['A'] = 11, ['B'] = 12,
+	['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16};
+
 static int hex_value(char c)
 {
-	if (c >= '0' && c <= '9') {
-		return c - '0';
-	}
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	return hex_values[(uint8_t)c] - 1;
 }
 
 void hex_encode(struct buf *out, struct str in)
