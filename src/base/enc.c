@@ -4,6 +4,7 @@
 #include "base/enc.h"
 
 #include "base/arena.h"
+#include "base/base64_simd.h"
 
 static const char lower_digits[] = "0123456789abcdef";
 static const char upper_digits[] = "0123456789ABCDEF";
@@ -104,7 +105,9 @@ void base64_encode(struct buf *out, struct str in)
 	char *w = buf_reserve(out, BASE64_LEN(in.n));
 	const uint8_t *r = (const uint8_t *)in.p;
 
-	w = encode_triples(w, r, in.n / 3, alphabet_std);
+	size_t fast = base64_simd_encode(w, r, in.n / 3);
+
+	w = encode_triples(w + fast * 4, r + fast * 3, in.n / 3 - fast, alphabet_std);
 	if (in.n % 3) {
 		(void)encode_rest(w, r + in.n / 3 * 3, in.n % 3, alphabet_std);
 	}
@@ -162,7 +165,7 @@ static bool decode_rest(uint8_t *w, const uint8_t *r, size_t n, const uint8_t va
 /* `in` without padding. */
 static enum err decode(struct buf *out, struct str in, const uint8_t values[256])
 {
-	size_t quads = in.n / 4, rest = in.n % 4;
+	size_t quads = in.n / 4, rest = in.n % 4, fast;
 	const uint8_t *r = (const uint8_t *)in.p;
 	uint8_t *w;
 
@@ -170,7 +173,8 @@ static enum err decode(struct buf *out, struct str in, const uint8_t values[256]
 		return ERR_INVALID;
 	}
 	w = (uint8_t *)buf_reserve(out, quads * 3 + 2);
-	if (!decode_quads(w, r, quads, values) ||
+	fast = values == values_std ? base64_simd_decode(w, r, quads) : 0;
+	if (!decode_quads(w + fast * 3, r + fast * 4, quads - fast, values) ||
 	    (rest && !decode_rest(w + quads * 3, r + quads * 4, rest, values))) {
 		return ERR_INVALID;
 	}

@@ -10,7 +10,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define POOL_BYTES 512
+#define POOL_BYTES 4096
+#define SMALL_BYTES 64
 
 struct rand_pool {
 	unsigned char bytes[POOL_BYTES];
@@ -37,7 +38,7 @@ static void from_kernel(void *out, size_t n)
 
 void rand_bytes(void *out, size_t n)
 {
-	if (n > POOL_BYTES / 8) {
+	if (n > SMALL_BYTES) {
 		from_kernel(out, n);
 		return;
 	}

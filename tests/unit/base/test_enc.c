@@ -114,6 +114,63 @@ static void base64_is_strict(void **state)
 	}
 }
 
+static bool is_std_digit(int c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       c == '+' || c == '/';
+}
+
+/* The wide blocks say what the single steps (all of base64url) say. */
+static void base64_blocks(void **state)
+{
+	uint8_t plain[300];
+	struct buf a = {0}, b = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(plain); i++) {
+		plain[i] = (uint8_t)(i * 167 + i / 7);
+	}
+	for (size_t n = 0; n <= sizeof(plain); n++) {
+		struct str in = str_of(plain, n);
+
+		buf_clear(&a);
+		buf_clear(&b);
+		base64_encode(&a, in);
+		base64url_encode(&b, in);
+		for (size_t i = 0; i < b.n; i++) {
+			char c = buf_head(&b)[i];
+
+			assert_int_equal(buf_head(&a)[i], c == '-' ? '+' : c == '_' ? '/' : c);
+		}
+		buf_clear(&b);
+		assert_ok(base64_decode(&b, buf_str(&a)));
+		assert_str(buf_str(&b), in);
+	}
+	buf_free(&a);
+	buf_free(&b);
+}
+
+static void base64_blocks_refuse(void **state)
+{
+	struct buf coded = {0}, out = {0};
+	uint8_t plain[48] = {0};
+
+	(void)state;
+	base64_encode(&coded, str_of(plain, sizeof(plain)));
+	for (size_t at = 0; at < coded.n - 4; at++) {
+		for (int c = 0; c < 256; c++) {
+			enum err want = is_std_digit(c) ? ERR_OK : ERR_INVALID;
+
+			buf_head(&coded)[at] = (char)c;
+			buf_clear(&out);
+			assert_int_equal(base64_decode(&out, buf_str(&coded)), want);
+		}
+		buf_head(&coded)[at] = 'A';
+	}
+	buf_free(&coded);
+	buf_free(&out);
+}
+
 static void base64url(void **state)
 {
 	(void)state;
@@ -234,10 +291,11 @@ static void form_values(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(hex),	     cmocka_unit_test(base64),
-		cmocka_unit_test(base64url), cmocka_unit_test(base64_is_strict),
-		cmocka_unit_test(percent),   cmocka_unit_test(base64_every_byte),
-		cmocka_unit_test(form),	     cmocka_unit_test(form_values),
+		cmocka_unit_test(hex),		 cmocka_unit_test(base64),
+		cmocka_unit_test(base64_blocks), cmocka_unit_test(base64_blocks_refuse),
+		cmocka_unit_test(base64url),	 cmocka_unit_test(base64_is_strict),
+		cmocka_unit_test(percent),	 cmocka_unit_test(base64_every_byte),
+		cmocka_unit_test(form),		 cmocka_unit_test(form_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
