@@ -150,7 +150,7 @@ void status_dispatch(struct exchange *x, void *arg)
 	bool is_metrics = str_eq(r->path, STR("/metrics"));
 
 	if ((is_live || is_metrics) && !reads) {
-		exchange_reply_status(x, 405);
+		exchange_reply_allow(x, STR("GET, HEAD"));
 	} else if (is_live) {
 		exchange_reply_text(x, 200, STR("text/plain"), STR("live\n"));
 	} else if (is_metrics) {

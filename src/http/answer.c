@@ -110,6 +110,14 @@ void exchange_reply_status(struct exchange *x, int status)
 	exchange_reply(x, &(struct exchange_answer){.status = status});
 }
 
+void exchange_reply_allow(struct exchange *x, struct str methods)
+{
+	struct http_header allow = {STR("Allow"), methods};
+
+	exchange_reply(x,
+		       &(struct exchange_answer){.status = 405, .headers = &allow, .n_headers = 1});
+}
+
 void exchange_reply_text(struct exchange *x, int status, struct str content_type, struct str body)
 {
 	struct http_header type = {STR("Content-Type"), content_type};

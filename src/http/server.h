@@ -156,6 +156,8 @@ struct exchange_answer {
 void exchange_reply(struct exchange *x, const struct exchange_answer *a);
 /* Status and an empty body. */
 void exchange_reply_status(struct exchange *x, int status);
+/* 405 with the methods that would do (RFC 9110 15.5.6). */
+void exchange_reply_allow(struct exchange *x, struct str methods);
 /* Status, content type and text. */
 void exchange_reply_text(struct exchange *x, int status, struct str content_type, struct str body);
 

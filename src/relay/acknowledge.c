@@ -16,7 +16,7 @@ void endpoint_acknowledge(struct relay_loop *rl, struct exchange *x, const struc
 	struct relay_loop *home = relay_request_home(rl->relay, &front->request);
 
 	if (exchange_request(x)->method != HTTP_POST) {
-		exchange_reply_status(x, 405);
+		exchange_reply_allow(x, STR("POST"));
 		return;
 	}
 	if (home && guid_eq(&front->origin, &rl->relay->deps.origin)) {

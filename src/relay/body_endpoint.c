@@ -20,7 +20,7 @@ static bool begin(struct relay_loop *rl, struct exchange *x, enum http_method me
 		  const struct guid *id, struct relay_loop **out_home, struct hub_visitor *out)
 {
 	if (exchange_request(x)->method != method) {
-		exchange_reply_status(x, 405);
+		exchange_reply_allow(x, method == HTTP_GET ? STR("GET") : STR("POST"));
 		return false;
 	}
 	if (!endpoint_visitor(rl, x, TOKEN_IN_HEADER, out)) {

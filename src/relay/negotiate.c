@@ -112,7 +112,7 @@ void endpoint_negotiate(struct relay_loop *rl, struct exchange *x)
 	uint64_t version;
 
 	if (exchange_request(x)->method != HTTP_POST) {
-		exchange_reply_status(x, 405);
+		exchange_reply_allow(x, STR("POST"));
 		return;
 	}
 	if (!endpoint_visitor(rl, x, TOKEN_IN_QUERY_TOO, &v)) {

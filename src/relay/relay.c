@@ -29,7 +29,7 @@ static void dispatch_get(struct relay_loop *rl, struct exchange *x,
 	if (m == HTTP_GET || m == HTTP_HEAD) {
 		fn(rl, x);
 	} else {
-		exchange_reply_status(x, 405);
+		exchange_reply_allow(x, STR("GET, HEAD"));
 	}
 }
 

@@ -243,6 +243,6 @@ void endpoint_connector(struct relay_loop *rl, struct exchange *x)
 	} else if (m == HTTP_DELETE) {
 		endpoint_delete(rl, x);
 	} else {
-		exchange_reply_status(x, 405);
+		exchange_reply_allow(x, STR("GET, POST, DELETE"));
 	}
 }

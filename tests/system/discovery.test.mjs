@@ -101,6 +101,7 @@ check('unknown paths are 404 and wrong methods 405, both empty', async () => {
 		const reply = await request(server.relay, path, { method });
 		assert.equal(reply.status, status, `${method} ${path}`);
 		assert.equal(reply.body.length, 0, `${method} ${path} has no body`);
+		assert.equal('allow' in reply.headers, status === 405, `${method} ${path}: Allow`);
 	}
 });
 
