@@ -83,8 +83,13 @@ static void bury(struct conn *c)
 	conn_enter(c, CONN_CLOSED);
 	timer_stop(sl->loop, &c->timer);
 	list_remove(&c->node);
-	atomic_fetch_sub_explicit(&sl->connections, 1, memory_order_relaxed);
 	loop_bury(sl->loop, &c->grave, free_buried);
+}
+
+/* Last of all: whoever sees no connection any more may rely on what its end has caused. */
+static void count_out(struct conn *c)
+{
+	atomic_fetch_sub_explicit(&c->owner->connections, 1, memory_order_release);
 }
 
 static void abort_exchange(struct conn *c, int status)
@@ -95,6 +100,7 @@ static void abort_exchange(struct conn *c, int status)
 	if (x) {
 		exchange_abort(x, status);
 	}
+	count_out(c);
 }
 
 void conn_close(struct conn *c)
@@ -121,6 +127,7 @@ struct stream *conn_release_stream(struct conn *c)
 
 	c->x = NULL;
 	bury(c);
+	count_out(c);
 	return s;
 }
 
@@ -479,6 +486,7 @@ void conn_answered(struct conn *c)
 		exchange_free(x);
 		bury(c);
 		stream_close(s);
+		count_out(c);
 		return;
 	}
 	if (body_left) {
