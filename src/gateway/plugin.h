@@ -1,0 +1,92 @@
+/*
+ * plugin - the frame in which plugins run
+ *
+ * One file a plugin: a schema, a `struct plugin` with the phases it takes part in, and its
+ * code. The list is in plugins.c. `posthouse` refuses to create one that is not listed.
+ *
+ * An instance is one configured plugin entity. The compiled configuration is immutable and
+ * lives as long as the entity's item; requests in flight keep it alive. What must survive a
+ * change of the configuration (counters, open files, queues) is state of the plugin, found by
+ * a key of the plugin's choice (the instance's id, a path).
+ *
+ * Order    within a phase, higher priority first (kong-gateway §12). One instance a plugin
+ *          name runs: the most specific one.
+ * Threads  check, compile: a worker. Phases: any loop, several at once; no lock, no blocking
+ *          call, no allocation outside the call's arena where it can be avoided.
+ */
+#pragma once
+#include "gateway/call.h"
+#include "gateway/entity.h"
+#include "loop/job.h"
+
+enum plugin_verdict {
+	PLUGIN_NEXT,
+	PLUGIN_ANSWERED, /* call_error or call_answer was called */
+};
+
+enum plugin_needs {
+	PLUGIN_NEEDS_BODY = 1,	      /* the client's body, in memory, before access */
+	PLUGIN_NEEDS_ANSWER_BODY = 2, /* the service's body, in memory, for response_body */
+};
+
+enum plugin_scopes {
+	PLUGIN_NO_CONSUMER = 1, /* `consumer`: "value must be null" */
+	PLUGIN_NO_ROUTE = 2,
+	PLUGIN_NO_SERVICE = 4,
+};
+
+struct plugin;
+
+struct plugin_instance {
+	const struct plugin *plugin;
+	struct guid id;
+	char id_text[GUID_D_LEN];
+	void *config;	/* plugin->config_size bytes, decoded by the schema, then compiled */
+	unsigned needs; /* enum plugin_needs */
+	bool global;	/* no route, service or consumer */
+	struct guid route, service; /* zero = none */
+	struct arena *arena;	    /* of the item */
+};
+
+/* What a plugin gets from the process. */
+struct plugin_host {
+	struct loops *loops;
+	struct pool *slow; /* workers that may block: files, outbound */
+};
+
+struct plugin {
+	const char *name;
+	int priority;
+	unsigned scopes;     /* enum plugin_scopes that are refused */
+	const char *version; /* as Kong 3.10 reports: "3.10.0" */
+	const struct schema *config;
+	size_t config_size;
+	const char *doc; /* first sentence of its page */
+
+	/* After decoding; may keep memory in `p->arena`. Faults are "config.x: …" texts. May be
+	 * NULL. */
+	enum err (*compile)(struct plugin_host *h, struct plugin_instance *p, struct fault *f);
+	/* The instance ends: its item goes. May be NULL. */
+	void (*release)(struct plugin_host *h, struct plugin_instance *p);
+
+	enum plugin_verdict (*rewrite)(struct gw_call *c,
+				       const struct plugin_instance *p); /* global only */
+	enum plugin_verdict (*access)(struct gw_call *c, const struct plugin_instance *p);
+	void (*response_head)(struct gw_call *c, const struct plugin_instance *p);
+	void (*response_body)(struct gw_call *c, const struct plugin_instance *p);
+	void (*log)(struct gw_call *c, const struct plugin_instance *p);
+
+	/* Process-wide state: made before the first instance, freed after the last request of the
+	 * process. May be NULL. */
+	void *(*state_new)(struct plugin_host *h);
+	void (*state_free)(void *state);
+	/* Text for /metrics of status and Admin listeners. May be NULL. */
+	void (*metrics)(void *state, struct buf *out);
+};
+
+/* All that are built, highest priority first. */
+extern const struct plugin *const plugins[];
+extern const size_t n_plugins;
+const struct plugin *plugin_find(struct str name);
+/* Names of Kong 3.10 that are not built: their refusal says so. */
+bool plugin_is_known_elsewhere(struct str name);
