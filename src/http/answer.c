@@ -175,7 +175,25 @@ void exchange_write(struct exchange *x, struct str data)
 	}
 }
 
+/* The last chunk, and trailers if the client takes them. */
+static void end_chunks(struct exchange *x, const struct http_header *v, size_t n)
+{
+	struct buf *out = stream_out(x->conn->stream);
+
+	buf_puts(out, "0\r\n");
+	for (size_t i = 0; i < n && x->te_trailers; i++) {
+		h1_write_header(out, v[i].name, v[i].value);
+	}
+	h1_write_end(out);
+	stream_flush(x->conn->stream);
+}
+
 void exchange_finish(struct exchange *x)
+{
+	exchange_finish_trailers(x, NULL, 0);
+}
+
+void exchange_finish_trailers(struct exchange *x, const struct http_header *v, size_t n)
 {
 	ASSERT(x->answer_begun);
 	if (x->answer_wrong || x->answer_left > 0) {
@@ -183,7 +201,7 @@ void exchange_finish(struct exchange *x)
 		return;
 	}
 	if (x->answer_chunked && x->method != HTTP_HEAD) {
-		stream_write(x->conn->stream, STR("0\r\n\r\n"));
+		end_chunks(x, v, n);
 	}
 	conn_answered(x->conn);
 }

@@ -47,10 +47,14 @@ struct http_call_handler {
 	void (*on_head)(struct http_call *c, const struct http_response *r);
 	/* A piece of body; pause with http_call_pause. */
 	void (*on_data)(struct http_call *c, struct str data);
+	/* Trailers of the answer, before on_end: only with HTTP/2. May be NULL. */
+	void (*on_trailers)(struct http_call *c, const struct http_headers *trailers);
 	/* Complete. Last call. */
 	void (*on_end)(struct http_call *c);
-	/* ERR_UNAVAILABLE (cannot connect), ERR_TIMEOUT, ERR_PROTO, ERR_IO (broke), ERR_LIMIT. Last
-	 * call. */
+	/*
+	 * ERR_UNAVAILABLE (cannot connect), ERR_TIMEOUT, ERR_PROTO, ERR_IO (broke), ERR_LIMIT.
+	 * http_call_was_sent says whether the peer may have seen it. Last call.
+	 */
 	void (*on_fail)(struct http_call *c, enum err why);
 	/* Streamed request body: room for more. May be NULL. */
 	void (*on_writable)(struct http_call *c);
@@ -70,6 +74,11 @@ enum http_call_body {
 	HTTP_CALL_CHUNKED, /* streamed, until http_call_finish */
 };
 
+enum http_call_version {
+	HTTP_CALL_AUTO, /* HTTP/1.1 */
+	HTTP_CALL_H2,	/* HTTP/2; without TLS by prior knowledge (RFC 9113 3.3) */
+};
+
 struct http_call_spec {
 	struct uri uri; /* where to connect, and Host unless a header says it */
 	struct str method;
@@ -82,7 +91,12 @@ struct http_call_spec {
 	uint64_t length;
 	uint32_t timeout_ms;	  /* from the start to the head of the answer; 0 = none */
 	uint32_t idle_timeout_ms; /* longest silence in the body of the answer; 0 = none */
-	bool close;		  /* no keep-alive: Connection: close */
+	/* Connect to this address instead of looking the host up; never through a proxy. */
+	const struct addr *peer;
+	uint32_t connect_timeout_ms; /* 0 = of the client's options */
+	uint32_t write_timeout_ms;   /* longest time in which the peer takes nothing; 0 = 60 s */
+	enum http_call_version version;
+	bool close;   /* no keep-alive: Connection: close */
 	bool upgrade; /* expect 101; adds Connection: Upgrade, the Upgrade header is yours */
 	bool direct;  /* never through a proxy */
 };
@@ -94,6 +108,10 @@ void http_call_cancel(struct http_call *c);
 /* Streamed request bodies. Pending above STREAM_HIGH_WATER: wait for on_writable. */
 void http_call_write(struct http_call *c, struct str data);
 void http_call_finish(struct http_call *c);
+/* Ends a chunked body with trailers. HTTP/1 drops them. */
+void http_call_finish_trailers(struct http_call *c, const struct http_header *v, size_t n);
+/* Whether anything of the request may have reached the peer. Also in on_fail. */
+bool http_call_was_sent(const struct http_call *c);
 size_t http_call_pending(const struct http_call *c);
 void http_call_pause(struct http_call *c);
 void http_call_resume(struct http_call *c);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define FREE_CALLS_MAX 64
+#define WRITE_TIMEOUT_MS 60000
 #define KEEP_BYTES ((size_t)8 << 10)
 
 static const uint8_t call_next[CALL_STATES] = {
@@ -192,9 +193,9 @@ static enum err choose_route(struct http_call *c, const struct http_call_spec *s
 			     struct client_route *out)
 {
 	const struct http_proxy *proxy =
-		s->direct ? NULL : http_proxy_for(c->client->proxies, &s->uri);
+		s->direct || s->peer ? NULL : http_proxy_for(c->client->proxies, &s->uri);
 
-	*out = (struct client_route){.host = s->uri.host, .port = s->uri.port};
+	*out = (struct client_route){.host = s->uri.host, .port = s->uri.port, .peer = s->peer};
 	if (!proxy) {
 		return ERR_OK;
 	}
@@ -229,6 +230,9 @@ static enum err prepare(struct http_call *c, const struct http_call_spec *s)
 {
 	struct client_route route;
 
+	if (s->version == HTTP_CALL_H2) {
+		return ERR_UNAVAILABLE; /* not yet */
+	}
 	if (s->uri.tls) {
 		tell_no_tls();
 		return ERR_UNAVAILABLE;
@@ -247,6 +251,8 @@ static void copy_spec(struct http_call *c, const struct http_call_spec *s)
 	c->fd = s->body_kind == HTTP_CALL_FILE ? s->fd : -1;
 	c->length = s->length;
 	c->idle_timeout_ms = s->idle_timeout_ms;
+	c->connect_timeout_ms = s->connect_timeout_ms;
+	c->write_timeout_ms = s->write_timeout_ms ? s->write_timeout_ms : WRITE_TIMEOUT_MS;
 	c->close = s->close;
 	c->upgrade = s->upgrade;
 }
@@ -409,7 +415,9 @@ void http_call_send(struct http_call *c)
 	struct stream *s = c->conn->stream;
 
 	http_call_enter(c, CALL_HEAD);
+	c->sent = true;
 	c->conn->got_bytes = false;
+	s->write_timeout_ms = c->write_timeout_ms;
 	c->scan = (struct h1_scan){0};
 	buf_put(stream_out(s), buf_str(&c->head));
 	switch (c->body_kind) {
@@ -483,6 +491,18 @@ void http_call_finish(struct http_call *c)
 		body_flush(c);
 	}
 	c->body_given = true;
+}
+
+void http_call_finish_trailers(struct http_call *c, const struct http_header *v, size_t n)
+{
+	(void)v; /* no HTTP/1 server is known to want them */
+	(void)n;
+	http_call_finish(c);
+}
+
+bool http_call_was_sent(const struct http_call *c)
+{
+	return c->sent;
 }
 
 size_t http_call_pending(const struct http_call *c)

@@ -13,7 +13,6 @@
 #include "base/mem.h"
 #include "http/client_int.h"
 
-#define WRITE_TIMEOUT_MS 60000
 #define ADDR_TIMEOUT_MIN_MS 250
 
 static const uint8_t conn_next[CONN_STATES] = {
@@ -230,7 +229,7 @@ static void on_connect(struct stream *s, void *user, enum err result)
 		}
 		return;
 	}
-	s->write_timeout_ms = WRITE_TIMEOUT_MS;
+	s->write_timeout_ms = k->call->write_timeout_ms;
 	mem_free(k->addrs);
 	k->addrs = NULL;
 	if (k->origin->route.kind == ROUTE_TUNNEL) {
@@ -272,11 +271,22 @@ static void on_connect_timeout(struct timer *t)
 	conn_failed(container_of(t, struct client_conn, timer), ERR_TIMEOUT);
 }
 
+/* One address, as if it had been looked up. */
+static void connect_to(struct client_conn *k, const struct addr *peer)
+{
+	client_conn_enter(k, CONN_CONNECTING);
+	k->addrs = MEM_NEW(struct dns_answer);
+	k->addrs->n = 1;
+	k->addrs->addrs[0] = *peer;
+	connect_next(k);
+}
+
 void client_conn_open(struct client_origin *o, struct http_call *c)
 {
 	struct http_client *client = o->client;
 	struct client_conn *k = MEM_NEW(struct client_conn);
-	uint32_t timeout_ms = client->options.connect_timeout_ms;
+	uint32_t timeout_ms =
+		c->connect_timeout_ms ? c->connect_timeout_ms : client->options.connect_timeout_ms;
 	struct dns_query *q;
 
 	k->client = client;
@@ -291,6 +301,10 @@ void client_conn_open(struct client_origin *o, struct http_call *c)
 	http_call_enter(c, CALL_CONNECTING);
 	k->connect_by_ms = loop_now_ms(k->loop) + timeout_ms;
 	timer_start(k->loop, &k->timer, timeout_ms, on_connect_timeout);
+	if (o->route.peer) {
+		connect_to(k, o->route.peer);
+		return;
+	}
 	q = dns_lookup(k->loop, o->route.host, o->route.port, on_resolved, k);
 	if (q) {
 		k->query = q; /* otherwise on_resolved has been called */

@@ -56,12 +56,14 @@ struct client_route {
 	const struct http_proxy *proxy; /* NULL when direct */
 	struct str host;		/* where to connect: the proxy or the target */
 	uint16_t port;
-	struct str tunnel; /* "host:port" for CONNECT */
+	struct str tunnel;	 /* "host:port" for CONNECT */
+	const struct addr *peer; /* connect to it, whatever the host; NULL = look it up */
 };
 
 struct client_origin {
 	struct http_client *client;
 	struct client_route route; /* strings behind this struct */
+	struct addr peer;	   /* of the route, if it has one */
 	struct str key;
 	struct list idle;    /* connections, the latest used first */
 	struct list busy;    /* connections */
@@ -129,6 +131,8 @@ struct http_call {
 	enum http_method method;
 	enum http_call_body body_kind;
 	uint32_t idle_timeout_ms;
+	uint32_t connect_timeout_ms;
+	uint32_t write_timeout_ms;
 	/* the answer */
 	struct h1_scan scan;
 	struct h1_chunked chunked;
@@ -141,6 +145,7 @@ struct http_call {
 	bool upgrade;
 	bool starting; /* http_call_start has not returned: no callbacks yet */
 	bool retried;
+	bool sent;	 /* at least once */
 	bool body_given; /* the whole request body is with the stream */
 	bool paused;
 };

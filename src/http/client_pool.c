@@ -24,7 +24,7 @@ static size_t make_key(const struct client_route *r, char out[KEY_MAX])
 	char port[8];
 	int n = snprintf(port, sizeof(port), ":%u", r->port);
 
-	if (r->host.n + r->tunnel.n + 16 > KEY_MAX) {
+	if (r->host.n + r->tunnel.n + 16 + ADDR_TEXT_MAX > KEY_MAX) {
 		return 0;
 	}
 	*p++ = (char)('0' + r->kind);
@@ -35,6 +35,10 @@ static size_t make_key(const struct client_route *r, char out[KEY_MAX])
 	p += n;
 	for (size_t i = 0; i < r->tunnel.n; i++) {
 		*p++ = ascii_lower(r->tunnel.p[i]);
+	}
+	if (r->peer) {
+		*p++ = '@';
+		p += addr_format(r->peer, p);
 	}
 	return (size_t)(p - out);
 }
@@ -58,6 +62,10 @@ static struct client_origin *origin_new(struct http_client *c, const struct clie
 
 	o->client = c;
 	o->route = *r;
+	if (r->peer) {
+		o->peer = *r->peer;
+		o->route.peer = &o->peer;
+	}
 	o->key = append(&at, key);
 	o->route.host = append(&at, r->host);
 	o->route.tunnel = append(&at, r->tunnel);

@@ -195,6 +195,7 @@ static void begin_exchange(struct conn *c, struct exchange *x)
 	x->start_ms = loop_now_ms(x->loop);
 	x->method = r->method;
 	x->minor = r->minor;
+	x->te_trailers = r->te_trailers;
 	x->keep_alive = r->keep_alive;
 	x->expect_continue = r->expect_continue;
 	x->body_left = r->framing == HTTP_BODY_LENGTH ? r->content_length : 0;

@@ -17,6 +17,7 @@ struct h1_framing {
 	bool close, keep_alive, upgrade;  /* in Connection */
 	bool websocket;			  /* in Upgrade */
 	bool expect_continue;
+	bool te_trailers;
 };
 
 /* ERR_OK, ERR_AGAIN, ERR_PROTO, ERR_LIMIT. `*out_len` counts the final empty line. */

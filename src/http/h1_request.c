@@ -96,6 +96,7 @@ static enum err parse_line(struct str line, struct http_request *r, struct str *
 	if (minor < 0) {
 		return refuse(out_status, looks_like_version(version) ? 505 : 400);
 	}
+	r->major = 1;
 	r->minor = (uint8_t)minor;
 	r->method_text = str_slice(line, 0, m);
 	r->method = http_method_parse(r->method_text);
@@ -183,6 +184,7 @@ static enum err parse_head(struct str head, struct http_request *r, int *out_sta
 	}
 	TRY(judge_body(&f, r, out_status));
 	r->keep_alive = !f.close && (r->minor == 1 || f.keep_alive);
+	r->te_trailers = f.te_trailers && r->minor == 1;
 	r->expect_continue = f.expect_continue && r->minor == 1;
 	r->upgrade_websocket = f.upgrade && f.websocket && r->minor == 1;
 	return ERR_OK;

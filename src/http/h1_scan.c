@@ -115,6 +115,11 @@ static void note_connection(struct str list, struct h1_framing *f)
 static enum err note_framing(const struct http_header *e, struct h1_framing *f)
 {
 	switch (e->name.n) {
+	case 2:
+		if (TOKEN_IS(e->name, "te")) {
+			f->te_trailers |= http_list_has(e->value, STR("trailers"));
+		}
+		break;
 	case 4:
 		if (TOKEN_IS(e->name, "host")) {
 			f->host = e->value;

@@ -49,9 +49,11 @@ struct http_request {
 	struct str path;      /* raw, still escaped; "*" for OPTIONS * */
 	struct str query;     /* raw, without '?' ; p NULL when there is no '?' */
 	struct str authority; /* Host, or of an absolute-form target */
-	uint8_t minor;	      /* HTTP/1.x */
+	uint8_t major;	      /* 1 or 2 */
+	uint8_t minor;	      /* HTTP/1.x; 1 with HTTP/2, which can all that 1.1 can */
 	bool keep_alive;
 	bool expect_continue;
+	bool te_trailers;	/* TE: trailers: the client takes trailers */
 	bool upgrade_websocket; /* Connection: upgrade and Upgrade: websocket */
 	enum http_framing framing;
 	uint64_t content_length; /* HTTP_BODY_LENGTH */

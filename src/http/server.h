@@ -96,6 +96,11 @@ uint64_t exchange_start_ms(const struct exchange *x);
 struct exchange_handler {
 	/* A piece of the body. Pause with exchange_pause_body. NULL for exchange_collect. */
 	void (*on_data)(struct exchange *x, struct str data);
+	/*
+	 * Trailers of the request, before on_end. May be NULL. Only with HTTP/2: those of a
+	 * chunked body are checked and dropped. Valid as long as the request.
+	 */
+	void (*on_trailers)(struct exchange *x, const struct http_headers *trailers);
 	/* The body is complete (also called when there is none). */
 	void (*on_end)(struct exchange *x);
 	/* Room again after exchange_pending was above STREAM_HIGH_WATER. May be NULL. */
@@ -170,6 +175,11 @@ void exchange_start(struct exchange *x, int status, const struct http_header *he
 		    int64_t length);
 void exchange_write(struct exchange *x, struct str data);
 void exchange_finish(struct exchange *x);
+/*
+ * The same, with trailers behind the body. To a HTTP/1 client they go only if the answer is
+ * chunked and the request said "TE: trailers"; otherwise they are dropped (RFC 9110 6.5.1).
+ */
+void exchange_finish_trailers(struct exchange *x, const struct http_header *v, size_t n);
 /* Breaks the connection so that the client sees the answer is incomplete. */
 void exchange_cut(struct exchange *x);
 size_t exchange_pending(const struct exchange *x);

@@ -97,6 +97,7 @@ struct exchange {
 	bool accepted : 1; /* the role asked for the body */
 	bool paused : 1;
 	bool expect_continue : 1;
+	bool te_trailers : 1; /* the client takes trailers */
 	bool answer_begun : 1;
 	bool answer_chunked : 1;
 	bool answer_bare : 1; /* head only: what is written as its body is dropped */

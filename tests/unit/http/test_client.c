@@ -85,6 +85,8 @@ static void on_fail(struct http_call *c, enum err why)
 {
 	struct fixture *f = http_call_user(c);
 
+	assert_true(why != ERR_UNAVAILABLE || !http_call_was_sent(c));
+	assert_true(why != ERR_PROTO || http_call_was_sent(c));
 	close_body(f);
 	buf_printf(&f->record, "fail %s", err_name(why));
 	next(f);
@@ -447,6 +449,27 @@ static void test_cannot_connect(void **state)
 	tear_down(&f);
 }
 
+static void test_peer(void **state)
+{
+	const struct step steps[] = {{OK5, KEEP}, {OK5, KEEP}, {0}};
+	struct http_client_options o = options();
+	struct fixture f;
+	struct addr peer;
+
+	(void)state;
+	set_up(&f, &o, steps);
+	assert_ok(addr_from_ip(STR("127.0.0.1"), f.server.port, &peer));
+	f.spec.uri.host = STR("nowhere.invalid");
+	f.spec.uri.port = 80;
+	f.spec.peer = &peer;
+	f.calls = 2;
+	run(&f);
+	assert_str(buf_str(&f.record), STR("200 [hello] end|200 [hello] end|"));
+	assert_int_equal(f.server.connections, 1);
+	assert_true(str_find(buf_str(&f.server.got), STR("Host: nowhere.invalid\r\n")) > 0);
+	tear_down(&f);
+}
+
 static void test_no_tls(void **state)
 {
 	const struct step steps[] = {{0}};
@@ -797,6 +820,7 @@ int main(void)
 		cmocka_unit_test(test_idle_timeout),
 		cmocka_unit_test(test_connections_max),
 		cmocka_unit_test(test_cannot_connect),
+		cmocka_unit_test(test_peer),
 		cmocka_unit_test(test_no_tls),
 		cmocka_unit_test(test_timeouts),
 		cmocka_unit_test(test_request_text),

@@ -107,6 +107,12 @@ static void dispatch(struct exchange *x, void *role)
 		exchange_write(x, STR("a"));
 		exchange_write(x, exchange_request(x)->query);
 		exchange_finish(x);
+	} else if (str_eq(path, STR("/trailers"))) {
+		struct http_header sum = {STR("Sum"), STR("1")};
+
+		exchange_start(x, 200, NULL, 0, -1);
+		exchange_write(x, STR("a"));
+		exchange_finish_trailers(x, &sum, 1);
 	} else if (str_eq(path, STR("/early"))) {
 		exchange_reply_status(x, 403);
 	} else if (str_eq(path, STR("/hang"))) {
@@ -242,6 +248,19 @@ static void test_pipelining(void **state)
 	(void)state;
 	assert_int_equal(count(got, "HTTP/1.1 200"), 3);
 	assert_has(got, "\r\n\r\nabcHTTP/1.1 200");
+}
+
+static void test_trailers(void **state)
+{
+	struct str got =
+		talk(STR("GET /trailers HTTP/1.1\r\nTE: deflate, trailers\r\n" CLOSE "\r\n"));
+
+	(void)state;
+	assert_true(str_ends(got, STR("\r\n\r\n1\r\na\r\n0\r\nSum: 1\r\n\r\n")));
+	got = talk(STR("GET /trailers HTTP/1.1\r\n" CLOSE "\r\n"));
+	assert_true(str_ends(got, STR("\r\n\r\n1\r\na\r\n0\r\n\r\n")));
+	got = talk(STR("GET /trailers HTTP/1.0\r\nTE: trailers\r\n" CLOSE "\r\n"));
+	assert_true(str_ends(got, STR("\r\n\r\na")));
 }
 
 /* The role answers with the last piece of the body in hand; what follows is the next request. */
@@ -480,6 +499,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_simple),
 		cmocka_unit_test(test_pipelining),
+		cmocka_unit_test(test_trailers),
 		cmocka_unit_test(test_answer_in_the_last_piece),
 		cmocka_unit_test(test_every_split),
 		cmocka_unit_test(test_head_and_no_content),
