@@ -56,6 +56,12 @@ struct http_call_handler {
 	 * http_call_was_sent says whether the peer may have seen it. Last call.
 	 */
 	void (*on_fail)(struct http_call *c, enum err why);
+	/*
+	 * A connection is there and the head of the request is on its way: now, not before, a
+	 * body is worth reading from elsewhere. Again when it is sent again. The one callback
+	 * that may come before http_call_start has returned. May be NULL.
+	 */
+	void (*on_sent)(struct http_call *c);
 	/* Streamed request body: room for more. May be NULL. */
 	void (*on_writable)(struct http_call *c);
 	/*
@@ -89,8 +95,9 @@ struct http_call_spec {
 	struct str body;
 	int fd;
 	uint64_t length;
-	uint32_t timeout_ms;	  /* from the start to the head of the answer; 0 = none */
-	uint32_t idle_timeout_ms; /* longest silence in the body of the answer; 0 = none */
+	uint32_t timeout_ms;	    /* from the start to the head of the answer; 0 = none */
+	uint32_t answer_timeout_ms; /* from the end of the request to the head; 0 = none */
+	uint32_t idle_timeout_ms;   /* longest silence in the body of the answer; 0 = none */
 	/* Connect to this address instead of looking the host up; never through a proxy. */
 	const struct addr *peer;
 	uint32_t connect_timeout_ms; /* 0 = of the client's options */

@@ -250,6 +250,7 @@ static void copy_spec(struct http_call *c, const struct http_call_spec *s)
 	c->body = s->body_kind == HTTP_CALL_MEM ? s->body : STR_NULL;
 	c->fd = s->body_kind == HTTP_CALL_FILE ? s->fd : -1;
 	c->length = s->length;
+	c->answer_timeout_ms = s->answer_timeout_ms;
 	c->idle_timeout_ms = s->idle_timeout_ms;
 	c->connect_timeout_ms = s->connect_timeout_ms;
 	c->write_timeout_ms = s->write_timeout_ms ? s->write_timeout_ms : WRITE_TIMEOUT_MS;
@@ -410,6 +411,14 @@ void http_call_on_gone(struct http_call *c, enum err why, bool unanswered)
 
 /* ---- sending ---- */
 
+/* All of the request is with the stream: the answer is due. */
+static void expect_answer(struct http_call *c)
+{
+	if (c->answer_timeout_ms > 0) {
+		timer_start(c->client->loop, &c->timer, c->answer_timeout_ms, on_timeout);
+	}
+}
+
 void http_call_send(struct http_call *c)
 {
 	struct stream *s = c->conn->stream;
@@ -440,6 +449,12 @@ void http_call_send(struct http_call *c)
 		break;
 	}
 	stream_flush(s);
+	if (c->body_given) {
+		expect_answer(c);
+	}
+	if (c->handler->on_sent) {
+		c->handler->on_sent(c);
+	}
 }
 
 static bool is_streamed(const struct http_call *c)
@@ -491,6 +506,9 @@ void http_call_finish(struct http_call *c)
 		body_flush(c);
 	}
 	c->body_given = true;
+	if (c->state == CALL_HEAD) {
+		expect_answer(c);
+	}
 }
 
 void http_call_finish_trailers(struct http_call *c, const struct http_header *v, size_t n)

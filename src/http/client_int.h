@@ -130,6 +130,7 @@ struct http_call {
 	int fd;		  /* FILE, until queued */
 	enum http_method method;
 	enum http_call_body body_kind;
+	uint32_t answer_timeout_ms;
 	uint32_t idle_timeout_ms;
 	uint32_t connect_timeout_ms;
 	uint32_t write_timeout_ms;
