@@ -19,8 +19,7 @@ static void test_escape(void **state)
 	(void)state;
 	expect("plain text", "plain text");
 	expect("", "");
-	expect("<a href=\"x\">'&'</a>",
-	       "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;&lt;/a&gt;");
+	expect("<a href=\"x\">'&'</a>", "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;&lt;/a&gt;");
 	expect("a<", "a&lt;");
 }
 
