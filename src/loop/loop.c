@@ -421,6 +421,7 @@ void loop_run(struct loop *l)
 	while (!atomic_load_explicit(&l->stopping, memory_order_relaxed)) {
 		run_turn(l);
 	}
+	atomic_store(&l->stopping, false);
 	current = NULL;
 }
 

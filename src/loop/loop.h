@@ -26,7 +26,7 @@ struct loop;
 
 struct loop *loop_new(unsigned index);
 void loop_free(struct loop **l);
-/* Returns after loop_stop. */
+/* Returns after loop_stop, at once if that came before. May be run again. */
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 
