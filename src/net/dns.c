@@ -23,9 +23,9 @@
 
 #define SOCKETS_MAX 16
 #define QUERIES_MAX 1024
-#define TRY_TIMEOUT_MS 2000
-#define TRIES 3
 #define HOST_MAX 255
+#define SERVERS_MAX 1024
+#define CLASS_IN 1
 
 struct watch {
 	struct io io;
@@ -36,11 +36,13 @@ struct watch {
 struct resolver {
 	struct loop *loop;
 	ares_channel channel;
+	struct dns_cache *cache; /* NULL until it is asked for */
 	struct watch watches[SOCKETS_MAX];
 	struct timer timer;
 	struct later pump;
 	struct list queries;
-	unsigned n_queries;
+	struct list raws;
+	unsigned n_queries; /* of both */
 };
 
 struct dns_query {
@@ -49,6 +51,14 @@ struct dns_query {
 	dns_fn *fn; /* NULL = canceled */
 	void *arg;
 	bool asking; /* within dns_lookup, which drops it if it is answered there */
+};
+
+/* A question whose answer is handed on as it came. */
+struct raw_query {
+	struct list_node node;
+	struct resolver *resolver;
+	dns_raw_fn *fn; /* NULL = nobody waits any more */
+	void *arg;
 };
 
 static void schedule(struct resolver *r);
@@ -246,12 +256,12 @@ static void init_library(void)
 	ASSERT(ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS);
 }
 
-static enum err open_channel(struct resolver *r, const char *lookups)
+static enum err open_channel(struct resolver *r, const char *lookups, const struct dns_options *d)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct ares_options o = {
-		.timeout = TRY_TIMEOUT_MS,
-		.tries = TRIES,
+		.timeout = (int)d->timeout_ms,
+		.tries = (int)d->tries,
 		.lookups = (char *)(uintptr_t)lookups,
 		.sock_state_cb = on_socket_state,
 		.sock_state_cb_data = r,
@@ -262,16 +272,18 @@ static enum err open_channel(struct resolver *r, const char *lookups)
 	return ares_init_options(&r->channel, &o, mask) == ARES_SUCCESS ? ERR_OK : ERR_UNAVAILABLE;
 }
 
-static struct resolver *resolver_new(struct loop *l, const char *lookups)
+static struct resolver *resolver_new(struct loop *l, const char *lookups,
+				     const struct dns_options *d)
 {
 	struct resolver *r = MEM_NEW(struct resolver);
 
 	r->loop = l;
 	list_init(&r->queries);
+	list_init(&r->raws);
 	for (unsigned i = 0; i < SOCKETS_MAX; i++) {
 		r->watches[i] = (struct watch){.io.fd = -1, .resolver = r};
 	}
-	if (open_channel(r, lookups) != ERR_OK) {
+	if (open_channel(r, lookups, d) != ERR_OK) {
 		mem_free(r);
 		return NULL;
 	}
@@ -283,7 +295,7 @@ static struct resolver *resolver_of(struct loop *l)
 {
 	struct resolver *r = loop_local(l, LOOP_LOCAL_DNS);
 
-	return r ? r : resolver_new(l, "fb");
+	return r ? r : resolver_new(l, "fb", &dns_options_default);
 }
 
 void dns_loop_fini(struct loop *l)
@@ -296,6 +308,10 @@ void dns_loop_fini(struct loop *l)
 	LIST_EACH (&r->queries, it) {
 		container_of(it, struct dns_query, node)->fn = NULL;
 	}
+	LIST_EACH (&r->raws, it) {
+		container_of(it, struct raw_query, node)->fn = NULL;
+	}
+	dns_cache_free(&r->cache);
 	ares_destroy(r->channel); /* answers all with ARES_EDESTRUCTION, closes its sockets */
 	timer_stop(l, &r->timer);
 	later_cancel(&r->pump);
@@ -308,11 +324,86 @@ enum err dns_use_servers(struct loop *l, const char *csv)
 	struct resolver *r;
 
 	dns_loop_fini(l);
-	r = resolver_new(l, "b");
+	r = resolver_new(l, "b", &dns_options_default);
 	if (!r || ares_set_servers_ports_csv(r->channel, csv) != ARES_SUCCESS) {
 		return ERR_INVALID;
 	}
 	return ERR_OK;
+}
+
+enum err dns_configure(struct loop *l, const struct dns_options *o)
+{
+	char csv[SERVERS_MAX];
+	struct resolver *r;
+
+	dns_loop_fini(l);
+	r = resolver_new(l, o->hosts_file.n > 0 ? "fb" : "b", o);
+	if (!r) {
+		return ERR_UNAVAILABLE;
+	}
+	r->cache = dns_cache_new(l, o);
+	if (o->servers.n == 0) {
+		return ERR_OK;
+	}
+	if (o->servers.n >= sizeof(csv)) {
+		return ERR_INVALID;
+	}
+	memcpy(csv, o->servers.p, o->servers.n);
+	csv[o->servers.n] = 0;
+	return ares_set_servers_ports_csv(r->channel, csv) == ARES_SUCCESS ? ERR_OK : ERR_INVALID;
+}
+
+struct dns_cache *dns_cache_of(struct loop *l)
+{
+	struct resolver *r = resolver_of(l);
+
+	if (r && !r->cache) {
+		r->cache = dns_cache_new(l, &dns_options_default);
+	}
+	return r ? r->cache : NULL;
+}
+
+/* ---- raw answers ---- */
+
+static void on_raw(void *arg, int status, int timeouts, unsigned char *p, int n)
+{
+	struct raw_query *q = arg;
+	dns_raw_fn *fn = q->fn;
+	void *fn_arg = q->arg;
+
+	(void)timeouts;
+	list_remove(&q->node);
+	q->resolver->n_queries--;
+	mem_free(q);
+	if (fn) {
+		fn(fn_arg, result_of(status), p, p && n > 0 ? (size_t)n : 0);
+	}
+}
+
+void dns_ask_raw(struct loop *l, struct str name, enum dns_type type, dns_raw_fn *fn, void *arg)
+{
+	struct resolver *r = resolver_of(l);
+	char text[HOST_MAX + 1];
+	struct raw_query *q;
+
+	if (name.n == 0 || name.n > HOST_MAX || memchr(name.p, 0, name.n)) {
+		fn(arg, ERR_NOT_FOUND, NULL, 0);
+		return;
+	}
+	if (!r || r->n_queries >= QUERIES_MAX) {
+		fn(arg, ERR_UNAVAILABLE, NULL, 0);
+		return;
+	}
+	memcpy(text, name.p, name.n);
+	text[name.n] = 0;
+	q = MEM_NEW(struct raw_query);
+	*q = (struct raw_query){.resolver = r, .fn = fn, .arg = arg};
+	list_push(&r->raws, &q->node);
+	r->n_queries++;
+	ares_search(r->channel, text, CLASS_IN, (int)type, on_raw, q);
+	if (loop_local(l, LOOP_LOCAL_DNS) == r) {
+		schedule(r);
+	}
 }
 
 /* ---- the interface ---- */
