@@ -189,15 +189,6 @@ static struct str tunnel_target(struct http_call *c, const struct uri *u)
 		       u->port);
 }
 
-static void add_tls(const struct http_call *c, const struct http_call_spec *s,
-		    struct client_route *out)
-{
-	if (s->uri.tls) {
-		out->tls = s->tls ? s->tls : http_client_default_tls(c->client);
-		out->sni = s->sni.n > 0 ? s->sni : s->uri.host;
-	}
-}
-
 static enum err choose_route(struct http_call *c, const struct http_call_spec *s,
 			     struct client_route *out)
 {
@@ -206,22 +197,18 @@ static enum err choose_route(struct http_call *c, const struct http_call_spec *s
 
 	*out = (struct client_route){.host = s->uri.host, .port = s->uri.port, .peer = s->peer};
 	if (!proxy) {
-		add_tls(c, s, out);
 		return ERR_OK;
 	}
 	if (!proxy->usable) {
 		return ERR_UNAVAILABLE;
 	}
-	bool tunnel = s->upgrade || s->uri.tls;
-
-	*out = (struct client_route){.kind = tunnel ? ROUTE_TUNNEL : ROUTE_PROXY,
+	*out = (struct client_route){.kind = s->upgrade ? ROUTE_TUNNEL : ROUTE_PROXY,
 				     .proxy = proxy,
 				     .host = proxy->host,
 				     .port = proxy->port};
-	if (tunnel) {
+	if (s->upgrade) {
 		out->tunnel = tunnel_target(c, &s->uri);
 	}
-	add_tls(c, s, out);
 	return ERR_OK;
 }
 
@@ -230,12 +217,25 @@ static void on_timeout(struct timer *t)
 	http_call_fail(container_of(t, struct http_call, timer), ERR_TIMEOUT);
 }
 
+static void tell_no_tls(void)
+{
+	static atomic_flag told = ATOMIC_FLAG_INIT;
+
+	if (!atomic_flag_test_and_set(&told)) {
+		log_error("http", "TLS is not in this build: https calls fail");
+	}
+}
+
 static enum err prepare(struct http_call *c, const struct http_call_spec *s)
 {
 	struct client_route route;
 
 	if (s->version == HTTP_CALL_H2) {
 		return ERR_UNAVAILABLE; /* not yet */
+	}
+	if (s->uri.tls) {
+		tell_no_tls();
+		return ERR_UNAVAILABLE;
 	}
 	TRY(choose_route(c, s, &route));
 	write_head(c, s, &route);
@@ -250,6 +250,7 @@ static void copy_spec(struct http_call *c, const struct http_call_spec *s)
 	c->body = s->body_kind == HTTP_CALL_MEM ? s->body : STR_NULL;
 	c->fd = s->body_kind == HTTP_CALL_FILE ? s->fd : -1;
 	c->length = s->length;
+	c->answer_timeout_ms = s->answer_timeout_ms;
 	c->idle_timeout_ms = s->idle_timeout_ms;
 	c->connect_timeout_ms = s->connect_timeout_ms;
 	c->write_timeout_ms = s->write_timeout_ms ? s->write_timeout_ms : WRITE_TIMEOUT_MS;
@@ -410,6 +411,14 @@ void http_call_on_gone(struct http_call *c, enum err why, bool unanswered)
 
 /* ---- sending ---- */
 
+/* All of the request is with the stream: the answer is due. */
+static void expect_answer(struct http_call *c)
+{
+	if (c->answer_timeout_ms > 0) {
+		timer_start(c->client->loop, &c->timer, c->answer_timeout_ms, on_timeout);
+	}
+}
+
 void http_call_send(struct http_call *c)
 {
 	struct stream *s = c->conn->stream;
@@ -440,6 +449,12 @@ void http_call_send(struct http_call *c)
 		break;
 	}
 	stream_flush(s);
+	if (c->body_given) {
+		expect_answer(c);
+	}
+	if (c->handler->on_sent) {
+		c->handler->on_sent(c);
+	}
 }
 
 static bool is_streamed(const struct http_call *c)
@@ -491,6 +506,9 @@ void http_call_finish(struct http_call *c)
 		body_flush(c);
 	}
 	c->body_given = true;
+	if (c->state == CALL_HEAD) {
+		expect_answer(c);
+	}
 }
 
 void http_call_finish_trailers(struct http_call *c, const struct http_header *v, size_t n)

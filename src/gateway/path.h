@@ -1,0 +1,47 @@
+/*
+ * path - the one canonical path of a request, and the path for the upstream
+ *
+ * What a client sent is made canonical once; routing, plugins and forwarding all see
+ * that one text, so that none of them can be told another story than the others:
+ *
+ *   decoded    every escape but those of the reserved characters !*'();:@&=+$,/?%#[]
+ *              which stay escapes, in upper case ("%2f" becomes "%2F", no separator)
+ *   merged     "//" is "/"
+ *   resolved   "." and ".." segments, in either spelling; ".." above the root is dropped
+ *
+ * Refused (false, for a 400), because some server behind might read them differently:
+ * NUL and other controls, raw or escaped; broken escapes; a raw blank, '?' or '#'; overlong
+ * UTF-8; and dot segments that only a more generous decoder sees, that is "..;", "..\",
+ * "..%2F" and the same escaped again ("%252e%252e").
+ *
+ * Threads  pure functions.
+ */
+#pragma once
+#include "base/arena.h"
+#include "base/str.h"
+
+/* Route field path_handling: v1 counts in the router flavour `traditional` only. */
+enum path_handling {
+	PATH_V0,
+	PATH_V1,
+};
+
+/*
+ * `raw` without query. The result is `raw` itself, not a copy, when nothing changes; ""
+ * gives "/". False = refuse; also a path that does not begin with '/', as "*".
+ */
+bool path_normalize(struct arena *a, struct str raw, struct str *out) MUST_USE;
+/*
+ * A path in which blanks, quotes, bytes outside ASCII and whatever else RFC 3986 has no
+ * place for are escapes; `path` itself when there are none. '%' is left alone: in a
+ * canonical path it always begins an escape.
+ */
+struct str path_escape(struct arena *a, struct str path);
+/*
+ * The path to ask of the upstream, before path_escape: `base` (service.path, "/" when it
+ * has none) joined with `path`, or, with `strip`, with what is left after its first
+ * `matched` bytes. A rest that would begin with a dot segment loses it. A slice of the
+ * input when that will do.
+ */
+struct str path_upstream(struct arena *a, struct str base, struct str path, size_t matched,
+			 bool strip, enum path_handling handling);
