@@ -76,6 +76,9 @@ struct router_match {
 /* ERR_INVALID on a bad regex; the fault says which. */
 enum err router_new(const struct router_rule *const *rules, size_t n, struct router **out,
 		    struct fault *f) MUST_USE;
+/* The same, sharing with `old` (NULL: none) the regexes that both have: compiling is slow. */
+enum err router_renew(const struct router *old, const struct router_rule *const *rules, size_t n,
+		      struct router **out, struct fault *f) MUST_USE;
 void router_free(struct router **r);
 
 /* False: no rule matches; `out` then holds `gave_up` only. */

@@ -1,0 +1,378 @@
+/*
+ * router - matching, see router.h; the tables are in router_int.h
+ *
+ * The trees of the host patterns that fit are walked along the path. On the way the best
+ * rank among the prefixes is found at once, and nodes with regexes that could still beat
+ * it are noted. Only then regexes run, in order of rank, until one matches or the rest
+ * ranks below the prefix.
+ */
+#include "gateway/router_int.h"
+
+#include "http/chars.h"
+
+#define NO_RANK UINT32_MAX
+/* Nodes with regexes on the way; more take memory from the arena. */
+#define CURSORS_MIN 32
+
+struct cursor {
+	const struct router_entry *next, *end;
+};
+
+struct walk {
+	const struct router *router;
+	const struct router_input *in;
+	struct arena *arena;
+	uint16_t port;
+	uint16_t method;
+	const struct router_entry *best;
+	uint32_t best_rank;
+	size_t best_depth;
+	bool gave_up;
+	struct cursor *cursors, few[CURSORS_MIN];
+	size_t n_cursors, cursors_cap;
+};
+
+/* --- hosts --------------------------------------------------------------------------- */
+
+uint32_t router_host_hash(struct str text)
+{
+	/* Only the administrator chooses what is stored, so there is nothing to key. */
+	uint64_t h = text.n * UINT64_C(0x9e3779b97f4a7c15);
+	size_t i = 0;
+
+	for (; i + 8 <= text.n; i += 8) {
+		uint64_t x;
+
+		memcpy(&x, text.p + i, 8);
+		h = (h ^ x) * UINT64_C(0xff51afd7ed558ccd);
+		h ^= h >> 32;
+	}
+	for (; i < text.n; i++) {
+		h = (h ^ (uint8_t)text.p[i]) * UINT64_C(0x100000001b3);
+	}
+	h ^= h >> 29;
+	return (uint32_t)((h * UINT64_C(0xc4ceb9fe1a85ec53)) >> 32);
+}
+
+struct router_host *router_host_slot(const struct router_hosts *t, struct str text, uint32_t hash)
+{
+	uint32_t i = hash & t->mask;
+
+	while (t->slots[i].text.p &&
+	       (t->slots[i].hash != hash || !str_eq(t->slots[i].text, text))) {
+		i = (i + 1) & t->mask;
+	}
+	return &t->slots[i];
+}
+
+/* Where ":port" begins, host.n without one. An empty port is none (RFC 3986 3.2.3). */
+static size_t port_colon(struct str host)
+{
+	ptrdiff_t colon = str_rindex(host, ':');
+
+	if (colon < 0 ||
+	    (host.p[0] == '[' ? host.p[colon - 1] != ']'
+			      : str_index(str_slice(host, 0, (size_t)colon), ':') >= 0)) {
+		return host.n;
+	}
+	return (size_t)colon;
+}
+
+bool router_host_split(struct str host, char to[ROUTER_HOST_MAX], struct str *out_name,
+		       bool *has_port, uint16_t *out_port)
+{
+	size_t end = port_colon(host);
+	uint64_t port = 0;
+
+	*has_port = end + 1 < host.n;
+	if (*has_port && (!str_to_u64(str_skip(host, end + 1), &port) || port > UINT16_MAX)) {
+		return false;
+	}
+	if (*has_port) {
+		*out_port = (uint16_t)port;
+	}
+	end -= end > 1 && host.p[end - 1] == '.' ? 1u : 0u;
+	if (end > ROUTER_HOST_MAX) {
+		return false;
+	}
+	for (size_t i = 0; i < end; i++) {
+		to[i] = ascii_lower(host.p[i]);
+	}
+	*out_name = str_of(to, end);
+	return true;
+}
+
+/* --- checks -------------------------------------------------------------------------- */
+
+static struct str without_dot(struct str name)
+{
+	return name.n > 1 && name.p[name.n - 1] == '.' ? str_slice(name, 0, name.n - 1) : name;
+}
+
+static bool name_fits(struct str name, struct str pattern)
+{
+	if (str_starts(pattern, STR("*"))) {
+		struct str suffix = str_skip(pattern, 1);
+
+		return name.n > suffix.n &&
+		       str_eq_nocase(str_skip(name, name.n - suffix.n), suffix);
+	}
+	if (str_ends(pattern, STR("*"))) {
+		struct str prefix = str_slice(pattern, 0, pattern.n - 1);
+
+		return name.n > prefix.n && str_starts_nocase(name, prefix);
+	}
+	return str_eq_nocase(name, pattern);
+}
+
+static bool sni_fits(struct str sni, struct router_strs patterns)
+{
+	sni = without_dot(sni);
+	for (size_t i = 0; i < patterns.n; i++) {
+		if (name_fits(sni, without_dot(patterns.v[i]))) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool strs_have(struct router_strs list, struct str s)
+{
+	for (size_t i = 0; i < list.n; i++) {
+		if (str_eq(list.v[i], s)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool value_fits(struct walk *w, const struct router_header *h, struct regex *const *regexes,
+		       struct str value)
+{
+	for (size_t i = 0; i < h->values.n; i++) {
+		if (!regexes[i]) {
+			if (str_eq_nocase(h->values.v[i], value)) {
+				return true;
+			}
+			continue;
+		}
+		switch (regex_match(regexes[i], value)) {
+		case REGEX_YES:
+			return true;
+		case REGEX_GAVE_UP:
+			w->gave_up = true;
+			break;
+		case REGEX_NO:
+			break;
+		}
+	}
+	return false;
+}
+
+static bool header_fits(struct walk *w, const struct router_header *h, struct regex *const *regexes)
+{
+	const struct http_headers *all = w->in->headers;
+
+	for (size_t i = 0; all && i < all->n; i++) {
+		if (str_eq_nocase(all->v[i].name, h->name) &&
+		    (h->values.n == 0 || value_fits(w, h, regexes, all->v[i].value))) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool headers_fit(struct walk *w, uint32_t index)
+{
+	const struct router_rule *rule = w->router->rules[index];
+	struct regex *const *regexes = w->router->header_regexes[index];
+
+	for (size_t i = 0; i < rule->n_headers; i++) {
+		if (!header_fits(w, &rule->headers[i], regexes)) {
+			return false;
+		}
+		regexes += rule->headers[i].values.n;
+	}
+	return true;
+}
+
+/* Everything but host and path. */
+static bool entry_fits(struct walk *w, const struct router_entry *e)
+{
+	const struct router_rule *rule;
+
+	if (!e->checks) {
+		return true;
+	}
+	if ((e->checks & CHECK_PORT && e->port != w->port) ||
+	    (e->checks & CHECK_METHOD && !(e->methods & w->method))) {
+		return false;
+	}
+	rule = w->router->rules[e->rule];
+	if (e->checks & CHECK_METHOD_TEXT && w->method == 1u << HTTP_OTHER &&
+	    !strs_have(rule->methods, w->in->method)) {
+		return false;
+	}
+	if (e->checks & CHECK_SNIS && w->in->tls && !sni_fits(w->in->sni, rule->snis)) {
+		return false;
+	}
+	return !(e->checks & CHECK_HEADERS) || headers_fit(w, e->rule);
+}
+
+/* --- walk ---------------------------------------------------------------------------- */
+
+static void cursor_add(struct walk *w, const struct router_entry *first, uint32_t n)
+{
+	if (w->n_cursors == w->cursors_cap) {
+		struct cursor *more = ARENA_NEW_ARRAY(w->arena, struct cursor, w->cursors_cap * 2);
+
+		memcpy(more, w->cursors, sizeof(*more) * w->n_cursors);
+		w->cursors = more;
+		w->cursors_cap *= 2;
+	}
+	w->cursors[w->n_cursors++] = (struct cursor){first, first + n};
+}
+
+static void visit(struct walk *w, const struct router_node *node, size_t depth)
+{
+	const struct router_entry *e = w->router->entries + node->entries;
+	const struct router_entry *end = e + node->n_prefixes;
+
+	if (node->n_regexes && end->rank < w->best_rank) {
+		cursor_add(w, end, node->n_regexes);
+	}
+	for (; e < end && e->rank < w->best_rank; e++) {
+		if (entry_fits(w, e)) {
+			w->best = e;
+			w->best_rank = e->rank;
+			w->best_depth = depth;
+			return;
+		}
+	}
+}
+
+static void walk_tree(struct walk *w, uint32_t root)
+{
+	const struct router *r = w->router;
+	const struct router_node *node = &r->nodes[root];
+	struct str path = w->in->path;
+	size_t depth = 0;
+
+	for (;;) {
+		const uint8_t *bytes = r->bytes + node->children, *found;
+
+		if (path.n - depth < node->label_n ||
+		    (node->label_n > 0 &&
+		     memcmp(path.p + depth, r->labels + node->label, node->label_n) != 0)) {
+			return;
+		}
+		depth += node->label_n;
+		visit(w, node, depth);
+		if (depth == path.n || node->n_children == 0) {
+			return;
+		}
+		found = memchr(bytes, (uint8_t)path.p[depth], node->n_children);
+		if (!found) {
+			return;
+		}
+		node = &r->nodes[node->children + (uint32_t)(found - bytes)];
+		depth++;
+	}
+}
+
+static void walk_host(struct walk *w, enum host_class class, struct str text)
+{
+	const struct router_hosts *t = &w->router->hosts[class];
+	const struct router_host *slot;
+
+	if (!t->lengths[text.n]) {
+		return;
+	}
+	slot = router_host_slot(t, text, router_host_hash(text));
+	if (slot->text.p) {
+		walk_tree(w, slot->root);
+	}
+}
+
+static void walk_hosts(struct walk *w)
+{
+	const struct router_hosts *hosts = w->router->hosts;
+	char folded[ROUTER_HOST_MAX];
+	struct str name;
+	bool has_port;
+
+	if (hosts[HOST_EXACT].n + hosts[HOST_SUFFIX].n + hosts[HOST_PREFIX].n == 0 ||
+	    !router_host_split(w->in->host, folded, &name, &has_port, &w->port) || name.n == 0) {
+		return;
+	}
+	walk_host(w, HOST_EXACT, name);
+	for (size_t n = 0; n < name.n && hosts[HOST_SUFFIX].n > 0; n++) {
+		walk_host(w, HOST_SUFFIX, str_skip(name, name.n - n));
+	}
+	for (size_t n = 0; n < name.n && hosts[HOST_PREFIX].n > 0; n++) {
+		walk_host(w, HOST_PREFIX, str_slice(name, 0, n));
+	}
+}
+
+/* --- regexes ------------------------------------------------------------------------- */
+
+/* The next regex by rank, NULL when none could beat the prefix. */
+static const struct router_entry *next_regex(struct walk *w)
+{
+	struct cursor *first = NULL;
+
+	for (size_t i = 0; i < w->n_cursors; i++) {
+		struct cursor *c = &w->cursors[i];
+
+		if (c->next < c->end && (!first || c->next->rank < first->next->rank)) {
+			first = c;
+		}
+	}
+	return first && first->next->rank < w->best_rank ? first->next++ : NULL;
+}
+
+static bool try_regexes(struct walk *w, struct router_match *out)
+{
+	const struct router_entry *e = w->n_cursors > 0 ? next_regex(w) : NULL;
+
+	for (; e; e = next_regex(w)) {
+		enum regex_result result = REGEX_NO;
+
+		if (entry_fits(w, e)) {
+			result = regex_match(e->regex, w->in->path);
+		}
+		if (result == REGEX_YES) {
+			out->rule = e->rule;
+			out->by_regex = true;
+			out->matched = regex_captures(e->regex, w->arena, w->in->path, out);
+			return true;
+		}
+		w->gave_up |= result == REGEX_GAVE_UP;
+	}
+	return false;
+}
+
+bool router_match(const struct router *r, struct arena *a, const struct router_input *in,
+		  struct router_match *out)
+{
+	struct walk w = {.router = r, .in = in, .arena = a};
+	struct router_match m = {0};
+	bool found;
+
+	w.port = in->port;
+	w.method = (uint16_t)(1u << http_method_parse(in->method));
+	w.best_rank = NO_RANK;
+	w.cursors = w.few;
+	w.cursors_cap = CURSORS_MIN;
+	walk_hosts(&w);
+	walk_tree(&w, 0);
+	found = try_regexes(&w, &m);
+	if (!found && w.best) {
+		m.rule = w.best->rule;
+		m.matched = w.best_depth;
+		found = true;
+	}
+	m.gave_up = w.gave_up;
+	*out = m;
+	return found;
+}

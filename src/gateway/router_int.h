@@ -1,0 +1,120 @@
+/*
+ * router_int - what the router's files share: its tables, and its regexes
+ *
+ * Each rule becomes one entry for each pair of a host and a path. Entries of one host
+ * pattern hang in one radix tree over their paths; a regex hangs at the literal text that
+ * it begins with. Rank is the place in the order of priorities, 0 first, so that matching
+ * compares one number.
+ */
+#pragma once
+#include "gateway/router.h"
+
+#include "base/map.h"
+
+/* A host name has no more (RFC 1035); what is longer matches no pattern. */
+#define ROUTER_HOST_MAX 255
+
+/* --- router_regex.c ------------------------------------------------------------------ */
+
+enum regex_kind {
+	REGEX_PATH,   /* anchored at the start */
+	REGEX_HEADER, /* anywhere, ignoring case */
+};
+
+/* Counted: rebuilt routers share what is compiled. */
+struct regex;
+
+struct regex *regex_new(struct str pattern, enum regex_kind kind, struct fault *f);
+struct regex *regex_ref(struct regex *re);
+void regex_unref(struct regex **re);
+/* Lives as long as the regex; the kind's letter, then the pattern. */
+struct str regex_key(const struct regex *re);
+
+enum regex_result {
+	REGEX_NO,
+	REGEX_YES,
+	REGEX_GAVE_UP,
+};
+
+enum regex_result regex_match(const struct regex *re, struct str subject);
+/* Right after a REGEX_YES of the same thread; gives the length of all that matched. */
+size_t regex_captures(const struct regex *re, struct arena *a, struct str subject,
+		      struct router_match *out);
+/* Text that whatever matches must begin with; "" when that is hard to say. */
+struct str regex_literal(struct arena *a, struct str pattern);
+
+/* --- tables -------------------------------------------------------------------------- */
+
+enum {
+	CHECK_PORT = 1 << 0,
+	CHECK_METHOD = 1 << 1,
+	CHECK_METHOD_TEXT = 1 << 2, /* some method without a bit */
+	CHECK_HEADERS = 1 << 3,
+	CHECK_SNIS = 1 << 4,
+};
+
+struct router_entry {
+	uint32_t rank;
+	uint32_t rule;
+	uint16_t checks;
+	uint16_t port;
+	uint16_t methods;    /* 1 << enum http_method */
+	struct regex *regex; /* NULL: a prefix */
+};
+
+/* `label` follows the byte that led here; then come the entries, then the children. */
+struct router_node {
+	uint32_t label; /* offset in router.labels */
+	uint32_t label_n;
+	uint32_t children;
+	uint32_t n_children;
+	uint32_t entries; /* first prefixes, then regexes; each in order of rank */
+	uint32_t n_prefixes;
+	uint32_t n_regexes;
+};
+
+enum host_class {
+	HOST_EXACT,
+	HOST_SUFFIX, /* "*.a.b" */
+	HOST_PREFIX, /* "a.*" */
+	HOST_CLASSES,
+};
+
+struct router_host {
+	struct str text; /* folded, without "*"; p NULL = free slot */
+	uint32_t hash;
+	uint32_t root;
+};
+
+struct router_hosts {
+	struct router_host *slots;
+	uint32_t mask;
+	uint32_t n;
+	uint8_t lengths[ROUTER_HOST_MAX + 1]; /* whether a pattern has so many bytes */
+};
+
+/* Immutable after router_new. */
+struct router {
+	struct arena arena;
+	const struct router_rule *const *rules;
+	size_t n_rules;
+	struct router_hosts hosts[HOST_CLASSES];
+	struct router_node *nodes; /* [0] is the root of rules without host */
+	uint8_t *bytes;		   /* of each node, the byte that leads to it */
+	uint32_t n_nodes;
+	char *labels;
+	struct router_entry *entries;
+	size_t n_entries;
+	struct regex ***header_regexes; /* of a rule, by value; NULL: the value is plain */
+	struct map regexes;		/* all, by regex_key */
+};
+
+/* The place of a folded host in the table: its own or the free one. */
+struct router_host *router_host_slot(const struct router_hosts *t, struct str text, uint32_t hash);
+uint32_t router_host_hash(struct str text);
+/*
+ * "a.b:80" gives "a.b" folded into `to`, without a dot at its end, and 80. `has_port` says
+ * whether a port was there. False when it is too long.
+ */
+bool router_host_split(struct str host, char to[ROUTER_HOST_MAX], struct str *out_name,
+		       bool *has_port, uint16_t *out_port);
