@@ -49,6 +49,7 @@ enum schema_c {
 	SCHEMA_C_NUM,	  /* double */
 	SCHEMA_C_OPT_NUM, /* struct opt_num */
 	SCHEMA_C_BOOL,	  /* bool; null = false */
+	SCHEMA_C_OPT_BOOL, /* struct opt_bool */
 	SCHEMA_C_RECORD,  /* nested: the record's own offsets count from `offset` */
 	SCHEMA_C_TREE,	  /* const struct json *; null = NULL */
 };
@@ -91,15 +92,27 @@ struct schema_field {
 	double min, max;
 	bool has_gt; /* "value must be greater than N" */
 	double gt;
-	uint32_t len_min, len_max; /* characters or items; 0 = not checked */
+	uint32_t len_min, len_max; /* bytes or items; 0 = not checked (strings: at least 1) */
 	const char *starts_with;
 	const char *match; /* PCRE; with match_err instead of "invalid value: v" */
 	const char *match_err;
 	schema_check_fn *check;
 	const char *foreign;	    /* FOREIGN: collection, "services" */
 	const char *on_delete;	    /* FOREIGN: "cascade", or NULL = the delete is refused */
-	const char *const *aliases; /* legacy names still accepted, NULL-terminated: "redis_host" */
-	const char *doc;	    /* one sentence, for the reference page */
+	/*
+	 * An older name: `redis_host` with alias_of "redis.host", both counted from the same
+	 * record. Accepted in place of the other, returned beside it with the same value, and
+	 * listed by /schemas under shorthand_fields. Not decoded.
+	 */
+	const char *alias_of;
+	/*
+	 * RECORD whose schema depends on a value beside it (plugins.config on name): that of
+	 * `subschema_by` is handed to `subschema`; NULL = unknown, the value stays unchecked. The
+	 * rules of such a record are told as those of the whole: 'config.second'.
+	 */
+	const char *subschema_by;
+	const struct schema *(*subschema)(struct str by);
+	const char *doc; /* one sentence, for the reference page */
 };
 
 enum schema_rule_kind {
@@ -108,12 +121,16 @@ enum schema_rule_kind {
 	SCHEMA_ONLY_ONE_OF, /* one or none */
 	SCHEMA_ALL_OR_NONE,
 	SCHEMA_DISTINCT,
-	SCHEMA_EXCLUSIVE_SETS, /* `check` has the sets */
-	SCHEMA_CONDITIONAL,    /* if_field matches if_values, then then_field must … : `check` */
-	SCHEMA_CUSTOM,
+	SCHEMA_CONDITIONAL, /* if fields[0] has a value as said, then fields[1] must … */
+	SCHEMA_CUSTOM,	    /* `check` */
 };
 
-/* Adds to `errors` by schema_error_at or schema_error_entity. `v` is the whole, with defaults. */
+enum schema_then { SCHEMA_THEN_REQUIRED, SCHEMA_THEN_NULL, SCHEMA_THEN_ONE_OF };
+
+/*
+ * Adds to `errors` by schema_error_at or schema_error_entity. `v` is the whole, with defaults.
+ * Not called when one of the rule's fields is already faulty.
+ */
 struct schema_errors;
 struct schema_rule;
 typedef void schema_rule_fn(struct arena *a, const struct schema_rule *rule, const struct json *v,
@@ -123,9 +140,20 @@ typedef void schema_rule_fn(struct arena *a, const struct schema_rule *rule, con
 struct schema_rule {
 	enum schema_rule_kind kind;
 	const char *fields[SCHEMA_RULE_FIELDS]; /* dotted paths; NULL ends */
-	schema_rule_fn *check;			/* CUSTOM and those that need more */
+	/* CONDITIONAL. fields[0] is a string or an array of strings (any that matches). */
+	const char *const *if_one_of;	  /* NULL-terminated; or … */
+	const char *const *if_not_one_of; /* … */
+	enum schema_then then;
+	const char *const *then_one_of;
+	const char *then_err; /* instead of "failed conditional validation …" */
+	schema_rule_fn *check;
 	const char *json; /* how /schemas shows it under entity_checks; NULL = derived */
 };
+
+struct schema_input;
+/* Changes `v`, an object of its own (tree_set). */
+typedef void schema_edit_fn(struct arena *a, const struct schema_input *in, struct json *v,
+			    struct schema_errors *errors);
 
 struct schema {
 	const char *name;
@@ -133,6 +161,8 @@ struct schema {
 	size_t n;
 	const struct schema_rule *rules;
 	size_t n_rules;
+	schema_edit_fn *expand; /* what was sent, before all else: shorthands. May be NULL. */
+	schema_edit_fn *finish; /* the valid result: what is derived from it. May be NULL. */
 };
 
 /* ---- processing ---- */
@@ -147,25 +177,34 @@ struct schema_input {
 	const struct json *value;   /* as sent */
 	const struct json *current; /* UPDATE */
 	bool coerce;		    /* from a form: strings become what the field wants */
+	bool keep_derived;	    /* a file with _transform: false: passwords are hashes already */
 	int64_t now_ms;		    /* created_at, updated_at */
 };
 
 /*
  * Validates and completes: `*out` has every field of the schema, in table order, with null for
- * what is not set. ERR_INVALID: `*out_errors` is the tree that goes under "fields".
+ * what is not set. ERR_INVALID: `*out_errors` is the tree that goes under "fields". Foreign keys
+ * must name an id; whether it exists is the store's to say. Nothing is copied: `in` must outlive
+ * the result.
  */
 enum err schema_process(struct arena *a, const struct schema *s, const struct schema_input *in,
 			const struct json **out, const struct json **out_errors) MUST_USE;
 /* "schema violation (a: err)", "2 schema violations (a: e1; b.c: e2)". */
 struct str schema_errors_text(struct arena *a, const struct json *errors);
 
+bool schema_has_error(const struct schema_errors *errors, const char *path);
+/* `path` is dotted, numbers count from 1. The first error of a place stays. */
 void schema_error_at(struct schema_errors *errors, const char *path, const char *fmt, ...)
 	PRINTF(3, 4);
 void schema_error_entity(struct schema_errors *errors, const char *fmt, ...) PRINTF(2, 3);
 
 /* ---- what else comes from the table ---- */
 
-/* {"fields": […], "entity_checks": […]} */
+/* {"fields": […], "shorthand_fields": […], "entity_checks": […]} */
 void schema_write(const struct schema *s, struct json_writer *w);
+/* {"type": …}, as the value of a name in "fields". */
+void schema_write_field(const struct schema_field *f, struct json_writer *w);
+/* The value of "entity_checks"; `prefix` "config." or "". */
+void schema_write_rules(const struct schema *s, const char *prefix, struct json_writer *w);
 /* From a processed value into the struct that the offsets describe; arrays go to the arena. */
 void schema_decode(struct arena *a, const struct schema *s, const struct json *v, void *out);
