@@ -45,12 +45,25 @@ struct entity_def {
 	const struct schema *schema;
 	/* Fields that are unique together; NULL ends. plugins: name, route, service, consumer. */
 	const char *unique_together[5];
+	/* Has a field `ttl`: seconds as they were written; who stores the item counts them. */
 	bool has_ttl;
 };
 
 extern const struct entity_def entity_defs[ENTITY_KINDS];
 const struct entity_def *entity_def_by_collection(struct str collection);
 const struct entity_def *entity_def_by_declarative(struct str name);
+
+/* What plugin entities need to know of a plugin, from whoever has the list of them. */
+struct entity_plugin {
+	const struct schema *config;
+	bool no_consumer, no_route, no_service; /* "value must be null" */
+};
+/* False = not enabled. */
+typedef bool entity_plugin_find_fn(struct str name, struct entity_plugin *out);
+/* Once, before the first entity is processed. Without it no plugin is enabled. */
+void entity_plugins_from(entity_plugin_find_fn *find);
+/* The answer of /schemas/plugins/NAME: fields and rules as they are for that plugin. */
+void entity_plugin_schema_write(const struct entity_plugin *p, struct json_writer *w);
 
 struct entity_item {
 	atomic_uint refs;

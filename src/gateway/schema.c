@@ -237,7 +237,8 @@ static struct schema_field resolved(const struct schema_field *f, const struct j
 	if (f->subschema) {
 		const struct json *by = json_get(v, str_c(f->subschema_by));
 
-		own.record = f->subschema(json_str(by ? by : json_get(current, str_c(f->subschema_by))));
+		own.record =
+			f->subschema(json_str(by ? by : json_get(current, str_c(f->subschema_by))));
 	}
 	return own;
 }

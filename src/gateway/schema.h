@@ -36,22 +36,23 @@ enum schema_flags {
 	SCHEMA_SECRET = 1 << 8,	       /* masked in logs and listings of configuration */
 	SCHEMA_WRITE_ONLY = 1 << 9,    /* a shorthand: expanded, never stored (services.url) */
 	SCHEMA_NULLABLE_ELEMENTS = 1 << 10,
+	SCHEMA_REGEX = 1 << 11, /* a string that is a PCRE pattern: "not a valid regex: …" */
 };
 
 /* How schema_decode stores a field. */
 enum schema_c {
 	SCHEMA_C_NONE,
-	SCHEMA_C_STR,	  /* struct str; null = STR_NULL */
-	SCHEMA_C_STRS,	  /* struct schema_strs */
-	SCHEMA_C_INT,	  /* int64_t; null = 0 */
-	SCHEMA_C_INTS,	  /* struct schema_ints */
-	SCHEMA_C_OPT_INT, /* struct opt_i64 */
-	SCHEMA_C_NUM,	  /* double */
-	SCHEMA_C_OPT_NUM, /* struct opt_num */
-	SCHEMA_C_BOOL,	  /* bool; null = false */
+	SCHEMA_C_STR,	   /* struct str; null = STR_NULL */
+	SCHEMA_C_STRS,	   /* struct schema_strs */
+	SCHEMA_C_INT,	   /* int64_t; null = 0 */
+	SCHEMA_C_INTS,	   /* struct schema_ints */
+	SCHEMA_C_OPT_INT,  /* struct opt_i64 */
+	SCHEMA_C_NUM,	   /* double */
+	SCHEMA_C_OPT_NUM,  /* struct opt_num */
+	SCHEMA_C_BOOL,	   /* bool; null = false */
 	SCHEMA_C_OPT_BOOL, /* struct opt_bool */
-	SCHEMA_C_RECORD,  /* nested: the record's own offsets count from `offset` */
-	SCHEMA_C_TREE,	  /* const struct json *; null = NULL */
+	SCHEMA_C_RECORD,   /* nested: the record's own offsets count from `offset` */
+	SCHEMA_C_TREE,	   /* const struct json *; null = NULL */
 };
 
 struct schema_strs {
@@ -97,8 +98,8 @@ struct schema_field {
 	const char *match; /* PCRE; with match_err instead of "invalid value: v" */
 	const char *match_err;
 	schema_check_fn *check;
-	const char *foreign;	    /* FOREIGN: collection, "services" */
-	const char *on_delete;	    /* FOREIGN: "cascade", or NULL = the delete is refused */
+	const char *foreign;   /* FOREIGN: collection, "services" */
+	const char *on_delete; /* FOREIGN: "cascade", or NULL = the delete is refused */
 	/*
 	 * An older name: `redis_host` with alias_of "redis.host", both counted from the same
 	 * record. Accepted in place of the other, returned beside it with the same value, and
@@ -177,8 +178,8 @@ struct schema_input {
 	const struct json *value;   /* as sent */
 	const struct json *current; /* UPDATE */
 	bool coerce;		    /* from a form: strings become what the field wants */
-	bool keep_derived;	    /* a file with _transform: false: passwords are hashes already */
-	int64_t now_ms;		    /* created_at, updated_at */
+	bool keep_derived; /* a file with _transform: false: passwords are hashes already */
+	int64_t now_ms;	   /* created_at, updated_at */
 };
 
 /*

@@ -36,6 +36,24 @@ bool schema_matches(const char *pattern, struct str s)
 	return code >= 0;
 }
 
+enum err schema_regex_check(struct str pattern, struct fault *f)
+{
+	PCRE2_UCHAR text[128];
+	PCRE2_SIZE at;
+	int code;
+	pcre2_code *re = pcre2_compile((PCRE2_SPTR)(pattern.p ? pattern.p : ""), pattern.n, 0,
+				       &code, &at, NULL);
+
+	if (re) {
+		pcre2_code_free(re);
+		return ERR_OK;
+	}
+	if (pcre2_get_error_message(code, text, sizeof(text)) < 0) {
+		return fault_set(f, ERR_INVALID, "error %d at %zu", code, at);
+	}
+	return fault_set(f, ERR_INVALID, "%s at %zu", (const char *)text, at);
+}
+
 static struct str joined(struct arena *a, const char *const *list)
 {
 	struct str s = STR("");
@@ -142,6 +160,9 @@ static struct json *validate_string(struct arena *a, const struct schema_field *
 
 	if (e) {
 		return e;
+	}
+	if (f->flags & SCHEMA_REGEX && schema_regex_check(s, NULL) != ERR_OK) {
+		return schema_error(a, "not a valid regex: %.*s", STR_ARG(s));
 	}
 	if (f->match && !schema_matches(f->match, s)) {
 		return f->match_err ? schema_error(a, "%s", f->match_err)

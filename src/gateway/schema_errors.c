@@ -1,6 +1,8 @@
 #include "gateway/schema_int.h"
 
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define ENTITY STR("@entity")
 #define TEXT_MAX 512

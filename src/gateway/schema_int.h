@@ -39,6 +39,8 @@ void schema_run_rules(struct arena *a, const struct schema *s, const struct json
 struct json *schema_validate(struct arena *a, const struct schema_field *f, const struct json *v);
 /* Whether the static PCRE pattern is found in `s`. */
 bool schema_matches(const char *pattern, struct str s);
+/* ERR_INVALID: the fault is what PCRE says. */
+enum err schema_regex_check(struct str pattern, struct fault *f) MUST_USE;
 double schema_number(const struct json *v);
 
 /* The text of an error as a node. */

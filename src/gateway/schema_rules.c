@@ -44,9 +44,8 @@ static struct str quoted(struct arena *a, const struct schema_rule *rule, const 
 
 static void say(const struct schema_rule *rule, const char *text, struct schema_errors *errors)
 {
-	const char *when = errors->update && rule->kind == SCHEMA_AT_LEAST_ONE_OF
-				   ? "when updating, "
-				   : "";
+	const char *when =
+		errors->update && rule->kind == SCHEMA_AT_LEAST_ONE_OF ? "when updating, " : "";
 
 	schema_error_entity(errors, "%s%s: %.*s", when, text,
 			    STR_ARG(quoted(errors->arena, rule, errors->prefix)));
@@ -124,8 +123,7 @@ static bool applies(const struct schema_rule *rule, const struct json *v)
 static struct json *then_error(struct arena *a, const struct schema_rule *rule,
 			       const struct json *v)
 {
-	static const struct schema_field choice = {.type = SCHEMA_STRING,
-						   .flags = SCHEMA_EMPTY_OK};
+	static const struct schema_field choice = {.type = SCHEMA_STRING, .flags = SCHEMA_EMPTY_OK};
 	struct schema_field f = choice;
 
 	switch (rule->then) {

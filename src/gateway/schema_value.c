@@ -250,7 +250,8 @@ static struct schema_outcome run_record(const struct schema_run *r, const struct
 		return wrong(v, NULL); /* its schema is not known: the name is refused instead */
 	}
 	struct schema_outcome o = schema_run_record(
-		r, f->record, v, current, f->subschema ? str_cstr(r->a, str_fmt(r->a, "%s.", f->name)) : "");
+		r, f->record, v, current,
+		f->subschema ? str_cstr(r->a, str_fmt(r->a, "%s.", f->name)) : "");
 
 	return o.err ? o : wrong(o.v, schema_validate(r->a, f, o.v));
 }

@@ -109,6 +109,7 @@ static void put_flags(struct json_writer *w, const struct schema_field *f)
 	put_flag(w, "uuid", f->flags & SCHEMA_UUID);
 	put_flag(w, "auto", f->flags & SCHEMA_AUTO);
 	put_flag(w, "timestamp", f->flags & SCHEMA_TIMESTAMP);
+	put_flag(w, "is_regex", f->flags & SCHEMA_REGEX);
 	put_flag(w, "immutable", f->flags & SCHEMA_IMMUTABLE);
 	put_flag(w, "referenceable", f->flags & SCHEMA_REFERENCEABLE);
 	put_flag(w, "encrypted", f->flags & SCHEMA_SECRET);
@@ -128,6 +129,10 @@ static void put_inner(struct json_writer *w, const struct schema_field *f)
 	}
 	if (f->record) {
 		put_fields(w, f->record);
+		if (f->record->n_rules > 0) {
+			put_name(w, "entity_checks");
+			schema_write_rules(f->record, "", w);
+		}
 	} else if (f->subschema) {
 		put_flag(w, "abstract", true);
 	}
