@@ -1,0 +1,52 @@
+/*
+ * kong.yml: text to tree, the tree to YAML, which must read back as the same tree.
+ */
+#include "gateway/yaml_text.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static struct str json_of(struct arena *a, const struct json *v)
+{
+	struct buf b = {0};
+	struct json_writer w = json_writer_to(&b);
+
+	json_put_tree(&w, v);
+	struct str s = str_dup(a, buf_str(&b));
+
+	buf_free(&b);
+	return s;
+}
+
+static void check_round_trip(struct arena *a, const struct json *v)
+{
+	struct buf yaml = {0};
+	struct yaml_doc back;
+
+	yaml_write(&yaml, v);
+	/* Depth may come to one more only where the reader itself is at its limit. */
+	ASSERT(yaml_parse(a, buf_str(&yaml), &back, NULL) == ERR_OK);
+	ASSERT(str_eq(json_of(a, v), json_of(a, back.root)));
+	buf_free(&yaml);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	struct arena a;
+	struct yaml_doc doc;
+	struct fault f = {0};
+
+	if (n > 65536) {
+		return 0;
+	}
+	arena_init(&a, 0);
+	if (yaml_parse(&a, str_of(data, n), &doc, &f) == ERR_OK) {
+		(void)yaml_line(&doc, doc.root);
+		if (json_of(&a, doc.root).n < ((size_t)1 << 20)) {
+			check_round_trip(&a, doc.root);
+		}
+	} else {
+		ASSERT(f.code == ERR_INVALID && f.text[0]);
+	}
+	arena_fini(&a);
+	return 0;
+}
