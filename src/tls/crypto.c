@@ -13,6 +13,11 @@ static void digest(const EVP_MD *md, struct str in, uint8_t *out, size_t out_len
 	ASSERT(n == out_len);
 }
 
+void crypto_md5(struct str in, uint8_t out[MD5_LEN])
+{
+	digest(EVP_md5(), in, out, MD5_LEN);
+}
+
 void crypto_sha1(struct str in, uint8_t out[SHA1_LEN])
 {
 	digest(EVP_sha1(), in, out, SHA1_LEN);

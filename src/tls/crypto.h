@@ -11,11 +11,17 @@
 #pragma once
 #include "base/str.h"
 
+#define MD5_LEN 16
 #define SHA1_LEN 20
 #define SHA256_LEN 32
 #define SHA512_LEN 64
 
-/* For Sec-WebSocket-Accept (RFC 6455 4.2.2) only: broken for anything else. */
+/* To notice that a text is another one (Kong's configuration hash), not for security. */
+void crypto_md5(struct str in, uint8_t out[MD5_LEN]);
+/*
+ * For Sec-WebSocket-Accept (RFC 6455 4.2.2), ids from names (RFC 9562 5.5) and what Kong stores;
+ * broken for anything else.
+ */
 void crypto_sha1(struct str in, uint8_t out[SHA1_LEN]);
 void crypto_sha256(struct str in, uint8_t out[SHA256_LEN]);
 void crypto_sha512(struct str in, uint8_t out[SHA512_LEN]);
