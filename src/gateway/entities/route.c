@@ -3,7 +3,7 @@
  */
 #include "gateway/entity_int.h"
 #include "gateway/path.h"
-#include "gateway/schema_int.h"
+#include "gateway/router.h"
 
 #define entity_has(list, s) entity_has(list, s)
 
@@ -44,17 +44,6 @@ static enum err check_protocols(struct arena *a, const struct schema_field *fiel
 			 "('tcp', 'tls', 'udp'), ('tls_passthrough'), ('grpc', 'grpcs')");
 }
 
-static enum err check_regex(struct str re, struct fault *f)
-{
-	struct fault why = {0};
-
-	if (schema_regex_check(re, &why) == ERR_OK) {
-		return ERR_OK;
-	}
-	return fault_set(f, ERR_INVALID, "invalid regex: '%.*s' (PCRE returned: %s)", STR_ARG(re),
-			 why.text);
-}
-
 static enum err check_fixed_path(struct arena *a, const struct schema_field *field,
 				 const struct json *v, struct fault *f)
 {
@@ -75,7 +64,7 @@ static enum err check_path(struct arena *a, const struct schema_field *field, co
 			   struct fault *f)
 {
 	if (str_starts(v->text, STR("~/"))) {
-		return check_regex(str_skip(v->text, 1), f);
+		return router_check_regex(str_skip(v->text, 1), f);
 	}
 	if (!str_starts(v->text, STR("/"))) {
 		return fault_set(f, ERR_INVALID,
@@ -102,7 +91,7 @@ static enum err check_header_values(struct arena *a, const struct schema_field *
 	(void)a;
 	(void)field;
 	if (v->n == 1 && str_starts(v->child->text, STR("~*"))) {
-		return check_regex(str_skip(v->child->text, 2), f);
+		return router_check_regex(str_skip(v->child->text, 2), f);
 	}
 	return ERR_OK;
 }
