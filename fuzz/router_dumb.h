@@ -28,7 +28,8 @@ static inline bool dumb_regex(struct str pattern, struct str subject, uint32_t o
 
 	ASSERT(re && data);
 	yes = pcre2_match(re, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, 0, 0, data,
-			  NULL) >= 0;
+			  NULL) >= 0 &&
+	      (!(options & PCRE2_ANCHORED) || pcre2_get_startchar(data) == 0);
 	*n = yes ? pcre2_get_ovector_pointer(data)[1] : 0;
 	pcre2_match_data_free(data);
 	pcre2_code_free(re);

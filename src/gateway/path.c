@@ -70,6 +70,47 @@ static unsigned block_stops(const char *p, unsigned *slash_before)
 }
 #endif
 
+#ifdef __SSE2__
+static bool block_has_escape(const char *p)
+{
+	__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+	__m128i hit = _mm_cmplt_epi8(x, _mm_set1_epi8(0x21));
+
+	hit = _mm_or_si128(hit, _mm_cmpeq_epi8(x, _mm_set1_epi8('"')));
+	hit = _mm_or_si128(hit, _mm_cmpeq_epi8(x, _mm_set1_epi8('<')));
+	hit = _mm_or_si128(hit, _mm_cmpeq_epi8(x, _mm_set1_epi8('>')));
+	hit = _mm_or_si128(hit, _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
+	hit = _mm_or_si128(hit, _mm_cmpeq_epi8(x, _mm_set1_epi8('^')));
+	hit = _mm_or_si128(hit, _mm_cmpeq_epi8(x, _mm_set1_epi8('`')));
+	/* '{' and '|' and '}' and DEL, with '~' between them. */
+	hit = _mm_or_si128(hit, _mm_andnot_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('~')),
+						 _mm_cmpgt_epi8(x, _mm_set1_epi8('z'))));
+	return _mm_movemask_epi8(hit) != 0;
+}
+#endif
+
+static bool has_escape(struct str s)
+{
+	size_t i = 0;
+
+#ifdef __SSE2__
+	for (; i + 16 <= s.n; i += 16) {
+		if (block_has_escape(s.p + i)) {
+			return true;
+		}
+	}
+	if (s.n >= 16) {
+		return i < s.n && block_has_escape(s.p + s.n - 16);
+	}
+#endif
+	for (; i < s.n; i++) {
+		if (byte_is(s.p[i], BYTE_ESCAPE)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Whether nothing in the path (which begins with '/') can need a change or a refusal. */
 static bool is_plain(struct str s)
 {
@@ -280,16 +321,13 @@ bool path_normalize(struct arena *a, struct str raw, struct str *out)
 
 struct str path_escape(struct arena *a, struct str path)
 {
-	size_t extra = 0, n = 0;
+	size_t n = 0;
 	char *p;
 
-	for (size_t i = 0; i < path.n; i++) {
-		extra += byte_is(path.p[i], BYTE_ESCAPE) ? 2 : 0;
-	}
-	if (extra == 0) {
+	if (!has_escape(path)) {
 		return path;
 	}
-	p = arena_alloc(a, path.n + extra);
+	p = arena_alloc(a, path.n * 3);
 	for (size_t i = 0; i < path.n; i++) {
 		uint8_t c = (uint8_t)path.p[i];
 

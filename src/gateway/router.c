@@ -8,7 +8,9 @@
  */
 #include "gateway/router_int.h"
 
-#include "http/chars.h"
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define NO_RANK UINT32_MAX
 /* Nodes with regexes on the way; more take memory from the arena. */
@@ -28,7 +30,7 @@ struct walk {
 	uint32_t best_rank;
 	size_t best_depth;
 	bool gave_up;
-	struct cursor *cursors, few[CURSORS_MIN];
+	struct cursor *cursors;
 	size_t n_cursors, cursors_cap;
 };
 
@@ -251,6 +253,43 @@ static void visit(struct walk *w, const struct router_node *node, size_t depth)
 	}
 }
 
+/* Index of the child that the byte leads to, or -1. */
+static int child_of(const struct router *r, const struct router_node *node, char byte)
+{
+	const uint8_t *bytes = r->bytes + node->children, *found;
+
+	if (node->n_children <= ROUTER_NODE_INLINE) {
+#ifdef __SSE2__
+		__m128i x = _mm_loadu_si128((const __m128i *)(const void *)node->bytes);
+		unsigned hits = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8(byte)));
+
+		hits &= (1u << node->n_children) - 1;
+		return hits ? __builtin_ctz(hits) : -1;
+#else
+		bytes = node->bytes;
+#endif
+	}
+	found = memchr(bytes, (uint8_t)byte, node->n_children);
+	return found ? (int)(found - bytes) : -1;
+}
+
+static bool label_fits(const struct router *r, const struct router_node *node, struct str path,
+		       size_t depth)
+{
+	if (path.n - depth < node->label_n) {
+		return false;
+	}
+	if (node->label_n > ROUTER_NODE_INLINE) {
+		return memcmp(path.p + depth, r->labels + node->label, node->label_n) == 0;
+	}
+	for (uint32_t i = 0; i < node->label_n; i++) {
+		if (path.p[depth + i] != node->text[i]) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static void walk_tree(struct walk *w, uint32_t root)
 {
 	const struct router *r = w->router;
@@ -259,23 +298,23 @@ static void walk_tree(struct walk *w, uint32_t root)
 	size_t depth = 0;
 
 	for (;;) {
-		const uint8_t *bytes = r->bytes + node->children, *found;
+		int child;
 
-		if (path.n - depth < node->label_n ||
-		    (node->label_n > 0 &&
-		     memcmp(path.p + depth, r->labels + node->label, node->label_n) != 0)) {
+		if (!label_fits(r, node, path, depth)) {
 			return;
 		}
 		depth += node->label_n;
-		visit(w, node, depth);
-		if (depth == path.n || node->n_children == 0) {
+		if (node->n_prefixes + node->n_regexes > 0) {
+			visit(w, node, depth);
+		}
+		if (depth == path.n) {
 			return;
 		}
-		found = memchr(bytes, (uint8_t)path.p[depth], node->n_children);
-		if (!found) {
+		child = child_of(r, node, path.p[depth]);
+		if (child < 0) {
 			return;
 		}
-		node = &r->nodes[node->children + (uint32_t)(found - bytes)];
+		node = &r->nodes[node->children + (uint32_t)child];
 		depth++;
 	}
 }
@@ -355,6 +394,7 @@ static bool try_regexes(struct walk *w, struct router_match *out)
 bool router_match(const struct router *r, struct arena *a, const struct router_input *in,
 		  struct router_match *out)
 {
+	struct cursor few[CURSORS_MIN];
 	struct walk w = {.router = r, .in = in, .arena = a};
 	struct router_match m = {0};
 	bool found;
@@ -362,7 +402,7 @@ bool router_match(const struct router *r, struct arena *a, const struct router_i
 	w.port = in->port;
 	w.method = (uint16_t)(1u << http_method_parse(in->method));
 	w.best_rank = NO_RANK;
-	w.cursors = w.few;
+	w.cursors = few;
 	w.cursors_cap = CURSORS_MIN;
 	walk_hosts(&w);
 	walk_tree(&w, 0);

@@ -28,23 +28,26 @@
 #define CLASS_BYTE 2u
 #define CLASSES (CLASS_BYTE + 256u)
 
-#define NO_PATH UINT32_MAX
-
 struct choice {
-	uint64_t priority;
-	int64_t created_at;
 	const struct router_rule *rule;
 	uint32_t index;
-	uint32_t path;
 	struct str key; /* prefix, or literal beginning of the regex */
 	struct regex *regex;
 };
 
+/* Small, because it is moved at each level. */
 struct leaf {
 	const char *key;
-	uint32_t key_n;
-	uint32_t root;
-	struct router_entry entry;
+	uint32_t key_n : 31;
+	uint32_t is_regex : 1;
+	uint32_t entry; /* in build.entries */
+};
+
+/* What choices are sorted by. */
+struct sort_key {
+	uint64_t priority;
+	int64_t created_at;
+	const struct choice *choice;
 };
 
 /* The leaves of a node that is not split yet, and how many bytes of theirs led there. */
@@ -59,9 +62,13 @@ struct build {
 	struct arena scratch;
 	struct choice *choices;
 	size_t n_choices;
+	struct sort_key *order;
+	struct router_entry *entries; /* in order of rank */
+	uint32_t *roots;	      /* of the entries */
 	struct leaf *leaves, *spare;
 	size_t n_leaves;
 	uint32_t n_roots;
+	struct router_node *nodes;
 	struct span *spans;
 	uint32_t nodes_cap;
 	size_t labels_n, labels_cap;
@@ -92,8 +99,8 @@ static enum err regex_compile(struct build *b, const struct router_rule *rule, s
 static enum err regex_get(struct build *b, const struct router_rule *rule, struct str pattern,
 			  enum regex_kind kind, struct regex **out)
 {
-	struct str key =
-		str_fmt(&b->scratch, "%c%.*s", kind == REGEX_PATH ? 'p' : 'h', STR_ARG(pattern));
+	struct str key = str_fmt(&b->scratch, "%c%.*s", kind == REGEX_PATH ? KEY_PATH : KEY_HEADER,
+				 STR_ARG(pattern));
 	struct regex *re = map_get(&b->router->regexes, key), *old;
 
 	if (re) {
@@ -168,9 +175,9 @@ static uint64_t path_priority(const struct router_rule *rule, struct str path)
 	return UINT64_C(1) << 51 | (uint64_t)(p - INT32_MIN) << 19;
 }
 
-static int choice_cmp(const void *x, const void *y)
+static int order_cmp(const void *x, const void *y)
 {
-	const struct choice *a = x, *b = y;
+	const struct sort_key *a = x, *b = y;
 	int ids;
 
 	if (a->priority != b->priority) {
@@ -179,14 +186,9 @@ static int choice_cmp(const void *x, const void *y)
 	if (a->created_at != b->created_at) {
 		return a->created_at < b->created_at ? -1 : 1;
 	}
-	ids = memcmp(a->rule->id.b, b->rule->id.b, sizeof(a->rule->id.b));
-	if (ids != 0) {
-		return ids;
-	}
-	if (a->index != b->index) {
-		return a->index < b->index ? -1 : 1;
-	}
-	return a->path < b->path ? -1 : a->path > b->path;
+	ids = memcmp(a->choice->rule->id.b, b->choice->rule->id.b, sizeof(struct guid));
+	/* Choices stand in the order of rules, then paths. */
+	return ids != 0 ? ids : a->choice < b->choice ? -1 : a->choice > b->choice;
 }
 
 static enum err choose_paths(struct build *b, uint32_t index)
@@ -195,15 +197,16 @@ static enum err choose_paths(struct build *b, uint32_t index)
 	uint64_t priority = rule_priority(rule);
 
 	for (uint32_t i = 0; i < MAX(rule->paths.n, 1); i++) {
-		struct choice *c = &b->choices[b->n_choices++];
+		struct choice *c = &b->choices[b->n_choices];
+		struct sort_key *key = &b->order[b->n_choices++];
 
-		*c = (struct choice){priority, rule->created_at, rule, index, NO_PATH};
+		*c = (struct choice){.rule = rule, .index = index};
+		*key = (struct sort_key){priority, rule->created_at, c};
 		if (rule->paths.n == 0) {
 			continue;
 		}
-		c->path = i;
 		c->key = rule->paths.v[i];
-		c->priority |= path_priority(rule, c->key);
+		key->priority |= path_priority(rule, c->key);
 		if (is_regex_path(c->key)) {
 			struct str pattern = str_skip(c->key, 1);
 
@@ -223,13 +226,14 @@ static enum err rank(struct build *b)
 		n += MAX(r->rules[i]->paths.n, 1);
 	}
 	b->choices = mem_alloc(sizeof(*b->choices) * (n + 1));
+	b->order = mem_alloc(sizeof(*b->order) * (n + 1));
 	for (uint32_t i = 0; i < r->n_rules; i++) {
 		TRY(choose_paths(b, i));
 		if (r->rules[i]->n_headers > 0) {
 			TRY(compile_headers(b, i));
 		}
 	}
-	qsort(b->choices, b->n_choices, sizeof(*b->choices), choice_cmp);
+	qsort(b->order, b->n_choices, sizeof(*b->order), order_cmp);
 	return ERR_OK;
 }
 
@@ -313,20 +317,31 @@ static struct router_entry choice_entry(const struct choice *c, uint32_t place)
 	return e;
 }
 
+static void add_leaf(struct build *b, const struct choice *c, const struct router_entry *e,
+		     uint32_t root)
+{
+	uint32_t i = (uint32_t)b->n_leaves++;
+
+	b->entries[i] = *e;
+	b->roots[i] = root;
+	b->spare[i] = (struct leaf){c->key.p, (uint32_t)c->key.n & INT32_MAX, c->regex != NULL, i};
+}
+
 static void expand_choice(struct build *b, const struct choice *c, uint32_t place)
 {
-	struct leaf leaf = {c->key.p, (uint32_t)c->key.n, 0, choice_entry(c, place)};
-	uint16_t plain_checks = leaf.entry.checks;
+	struct router_entry entry = choice_entry(c, place);
+	uint16_t plain_checks = entry.checks;
 
 	if (c->rule->hosts.n == 0) {
-		b->spare[b->n_leaves++] = leaf;
+		add_leaf(b, c, &entry, 0);
 	}
 	for (size_t i = 0; i < c->rule->hosts.n; i++) {
 		bool has_port = false;
+		uint32_t root;
 
-		if (host_root(b, c->rule->hosts.v[i], &leaf.root, &has_port, &leaf.entry.port)) {
-			leaf.entry.checks = plain_checks | (has_port ? CHECK_PORT : 0);
-			b->spare[b->n_leaves++] = leaf;
+		if (host_root(b, c->rule->hosts.v[i], &root, &has_port, &entry.port)) {
+			entry.checks = plain_checks | (has_port ? CHECK_PORT : 0);
+			add_leaf(b, c, &entry, root);
 		}
 	}
 }
@@ -337,7 +352,7 @@ static void sort_by_root(struct build *b)
 	uint32_t *next = mem_zalloc(sizeof(*next) * ((size_t)b->n_roots + 1)), sum = 0;
 
 	for (size_t i = 0; i < b->n_leaves; i++) {
-		next[b->spare[i].root]++;
+		next[b->roots[i]]++;
 	}
 	for (uint32_t i = 0; i < b->n_roots; i++) {
 		b->spans[i] = (struct span){sum, sum + next[i], 0};
@@ -345,7 +360,7 @@ static void sort_by_root(struct build *b)
 		next[i] = b->spans[i].from;
 	}
 	for (size_t i = 0; i < b->n_leaves; i++) {
-		b->leaves[next[b->spare[i].root]++] = b->spare[i];
+		b->leaves[next[b->roots[i]]++] = b->spare[i];
 	}
 	mem_free(next);
 }
@@ -356,7 +371,7 @@ static void nodes_reserve(struct build *b, uint32_t n)
 		struct router *r = b->router;
 
 		b->nodes_cap = MAX(n, b->nodes_cap * 2);
-		r->nodes = mem_resize(r->nodes, sizeof(*r->nodes) * b->nodes_cap);
+		b->nodes = mem_resize(b->nodes, sizeof(*b->nodes) * b->nodes_cap);
 		r->bytes = mem_resize(r->bytes, b->nodes_cap);
 		b->spans = mem_resize(b->spans, sizeof(*b->spans) * b->nodes_cap);
 	}
@@ -369,11 +384,13 @@ static void expand(struct build *b)
 	for (size_t i = 0; i < b->n_choices; i++) {
 		n += MAX(b->choices[i].rule->hosts.n, 1);
 	}
+	b->entries = mem_alloc(sizeof(*b->entries) * n);
+	b->roots = mem_alloc(sizeof(*b->roots) * n);
 	b->leaves = mem_alloc(sizeof(*b->leaves) * n);
 	b->spare = mem_alloc(sizeof(*b->spare) * n);
 	b->n_roots = 1;
 	for (uint32_t i = 0; i < b->n_choices; i++) {
-		expand_choice(b, &b->choices[i], i);
+		expand_choice(b, b->order[i].choice, i);
 	}
 	nodes_reserve(b, MAX(b->n_roots, (uint32_t)b->n_leaves + 1));
 	b->router->n_nodes = b->n_roots;
@@ -387,7 +404,7 @@ static uint32_t leaf_class(const struct leaf *l, uint32_t depth)
 	if (l->key_n > depth) {
 		return CLASS_BYTE + (uint8_t)l->key[depth];
 	}
-	return l->entry.regex ? CLASS_REGEX : CLASS_PREFIX;
+	return l->is_regex ? CLASS_REGEX : CLASS_PREFIX;
 }
 
 static uint32_t common_depth(const struct leaf *l, uint32_t n, uint32_t depth)
@@ -448,7 +465,9 @@ static void set_label(struct build *b, struct router_node *node, const char *p, 
 {
 	struct router *r = b->router;
 
-	if (n == 0) {
+	node->label_n = n;
+	if (n <= ROUTER_NODE_INLINE) {
+		memcpy(node->text, p, n);
 		return;
 	}
 	if (b->labels_n + n > b->labels_cap) {
@@ -457,7 +476,6 @@ static void set_label(struct build *b, struct router_node *node, const char *p, 
 	}
 	memcpy(r->labels + b->labels_n, p, n);
 	node->label = (uint32_t)b->labels_n;
-	node->label_n = n;
 	b->labels_n += n;
 }
 
@@ -492,7 +510,9 @@ static void split(struct build *b, uint32_t index)
 		struct leaf *l = b->leaves + s.from;
 		uint32_t depth = common_depth(l, s.to - s.from, s.depth);
 
-		set_label(b, &node, l->key + s.depth, depth - s.depth);
+		if (depth > s.depth) {
+			set_label(b, &node, l->key + s.depth, depth - s.depth);
+		}
 		sort_leaves(b, s.from, s.to - s.from, depth);
 		while (at < s.to && leaf_class(&b->leaves[at], depth) == CLASS_PREFIX) {
 			at++;
@@ -503,24 +523,35 @@ static void split(struct build *b, uint32_t index)
 		}
 		node.n_regexes = at - s.from - node.n_prefixes;
 		node.n_children = add_children(b, at, s.to, depth);
+		if (node.n_children <= ROUTER_NODE_INLINE) {
+			memcpy(node.bytes, b->router->bytes + node.children, node.n_children);
+		}
 	}
-	b->router->nodes[index] = node;
+	b->nodes[index] = node;
 }
 
 static void pack(struct build *b)
 {
 	struct router *r = b->router;
+	size_t size = sizeof(*r->nodes), n = r->n_nodes;
 
+	r->nodes_block = mem_alloc(size * (n + 1));
+	r->nodes = (void *)(((uintptr_t)r->nodes_block + size - 1) & ~(uintptr_t)(size - 1));
+	memcpy(r->nodes, b->nodes, size * n);
 	r->n_entries = b->n_leaves;
 	r->entries = mem_alloc(sizeof(*r->entries) * (b->n_leaves + 1));
 	for (size_t i = 0; i < b->n_leaves; i++) {
-		r->entries[i] = b->leaves[i].entry;
+		r->entries[i] = b->entries[b->leaves[i].entry];
 	}
 }
 
 static void build_fini(struct build *b)
 {
 	mem_free(b->choices);
+	mem_free(b->order);
+	mem_free(b->entries);
+	mem_free(b->roots);
+	mem_free(b->nodes);
 	mem_free(b->leaves);
 	mem_free(b->spare);
 	mem_free(b->spans);
@@ -576,7 +607,7 @@ void router_free(struct router **r)
 		regex_unref(&re);
 	}
 	map_free(&old->regexes);
-	mem_free(old->nodes);
+	mem_free(old->nodes_block);
 	mem_free(old->bytes);
 	mem_free(old->labels);
 	mem_free(old->entries);

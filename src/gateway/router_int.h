@@ -27,7 +27,9 @@ struct regex;
 struct regex *regex_new(struct str pattern, enum regex_kind kind, struct fault *f);
 struct regex *regex_ref(struct regex *re);
 void regex_unref(struct regex **re);
-/* Lives as long as the regex; the kind's letter, then the pattern. */
+/* Lives as long as the regex; KEY_PATH or KEY_HEADER, then the pattern. */
+#define KEY_PATH 'p'
+#define KEY_HEADER 'h'
 struct str regex_key(const struct regex *re);
 
 enum regex_result {
@@ -62,15 +64,21 @@ struct router_entry {
 	struct regex *regex; /* NULL: a prefix */
 };
 
+/* What fits stands in the node itself, so that a level of the tree costs one cache line. */
+#define ROUTER_NODE_INLINE 16
+
 /* `label` follows the byte that led here; then come the entries, then the children. */
 struct router_node {
-	uint32_t label; /* offset in router.labels */
+	uint8_t bytes[ROUTER_NODE_INLINE]; /* of up to so many children */
+	char text[ROUTER_NODE_INLINE];	   /* of the label, if so short */
+	uint32_t label;			   /* offset in router.labels, if longer */
 	uint32_t label_n;
-	uint32_t children;
+	uint32_t children; /* the first; they lie side by side */
 	uint32_t n_children;
 	uint32_t entries; /* first prefixes, then regexes; each in order of rank */
 	uint32_t n_prefixes;
 	uint32_t n_regexes;
+	uint32_t spare; /* a cache line in all */
 };
 
 enum host_class {
@@ -100,7 +108,8 @@ struct router {
 	size_t n_rules;
 	struct router_hosts hosts[HOST_CLASSES];
 	struct router_node *nodes; /* [0] is the root of rules without host */
-	uint8_t *bytes;		   /* of each node, the byte that leads to it */
+	void *nodes_block;
+	uint8_t *bytes; /* of each node, the byte that leads to it */
 	uint32_t n_nodes;
 	char *labels;
 	struct router_entry *entries;

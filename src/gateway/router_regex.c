@@ -147,7 +147,8 @@ struct regex *regex_new(struct str pattern, enum regex_kind kind, struct fault *
 	atomic_init(&re->refs, 1);
 	arena_init(&re->arena, 0);
 	re->code = code;
-	re->key = str_fmt(&re->arena, "%c%.*s", kind == REGEX_PATH ? 'p' : 'h', STR_ARG(pattern));
+	re->key = str_fmt(&re->arena, "%c%.*s", kind == REGEX_PATH ? KEY_PATH : KEY_HEADER,
+			  STR_ARG(pattern));
 	read_names(re);
 	return re;
 }
@@ -182,7 +183,9 @@ enum regex_result regex_match(const struct regex *re, struct str subject)
 			    s->data, s->context);
 
 	if (n >= 0) {
-		return REGEX_YES;
+		/* PCRE2's interpreter takes the end of bad UTF-8 for another start. */
+		return re->key.p[0] == KEY_PATH && pcre2_get_startchar(s->data) != 0 ? REGEX_NO
+										     : REGEX_YES;
 	}
 	if (n == PCRE2_ERROR_NOMATCH) {
 		return REGEX_NO;
@@ -200,6 +203,7 @@ size_t regex_captures(const struct regex *re, struct arena *a, struct str subjec
 		      struct router_match *out)
 {
 	const PCRE2_SIZE *v = pcre2_get_ovector_pointer(scratch->data);
+	const char *p = subject.p ? subject.p : "";
 	struct router_capture *captures = ARENA_NEW_ARRAY(a, struct router_capture, re->n_groups);
 
 	for (uint32_t i = 0; i < re->n_groups; i++) {
@@ -207,7 +211,7 @@ size_t regex_captures(const struct regex *re, struct arena *a, struct str subjec
 		/* Groups past the last that took part may be left as they were. */
 		if (v[2 * i] != PCRE2_UNSET && v[2 * i] <= v[2 * i + 1] &&
 		    v[2 * i + 1] <= subject.n) {
-			captures[i].value = str_of(subject.p + v[2 * i], v[2 * i + 1] - v[2 * i]);
+			captures[i].value = str_of(p + v[2 * i], v[2 * i + 1] - v[2 * i]);
 		}
 	}
 	out->captures = captures;

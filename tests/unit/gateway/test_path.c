@@ -171,6 +171,32 @@ static void canonical_paths_are_not_copied(void **state)
 	arena_fini(&a);
 }
 
+/* Each byte at each place, against RFC 3986's lists. */
+static void no_escape_is_forgotten(void **state)
+{
+	static const char allowed[] = "!#$&'()*+,/:;=?@[]%-_.~0123456789"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+	char text[41];
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, 0);
+	for (size_t n = 1; n <= sizeof(text); n++) {
+		for (size_t i = 0; i < n; i++) {
+			for (int c = 0; c < 256; c++) {
+				bool same = c != 0 && strchr(allowed, c);
+
+				memset(text, 'x', sizeof(text));
+				text[i] = (char)c;
+				assert_int_equal(path_escape(&a, str_of(text, n)).n,
+						 same ? n : n + 2);
+			}
+		}
+		arena_reset(&a);
+	}
+	arena_fini(&a);
+}
+
 static void paths_are_escaped(void **state)
 {
 	static const struct {
@@ -304,6 +330,7 @@ int main(void)
 		cmocka_unit_test(no_place_is_overlooked),
 		cmocka_unit_test(canonical_paths_are_not_copied),
 		cmocka_unit_test(paths_are_escaped),
+		cmocka_unit_test(no_escape_is_forgotten),
 		cmocka_unit_test(upstream_paths),
 		cmocka_unit_test(upstream_paths_of_v1),
 		cmocka_unit_test(the_whole_way),

@@ -434,6 +434,10 @@ static void beginnings_of_regexes(void **state)
 		{"~/\\p{L}+$", "/\xC3\xA9", true},
 		{"~", "/", true},
 		{"~/(?=b)b", "/b", true},
+		{"~/b", "/a\xFF/b", false},
+		{"~(/b)", "/a\xFF/b", false},
+		{"~(*NO_JIT)(/b)", "/a\xFF/b", false},
+		{"~(*NO_JIT)(/b)", "\xFF/b", false},
 	};
 
 	(void)state;
