@@ -128,7 +128,7 @@ bool call_is_from_service(const struct gw_call *c);
 /* ---- log phase ---- */
 
 struct call_try {
-	char ip[48];
+	char ip[ADDR_TEXT_MAX];
 	uint16_t port;
 	int64_t start_wall_ms;
 	uint32_t latency_ms;

@@ -39,20 +39,31 @@ struct plugin;
 
 struct plugin_instance {
 	const struct plugin *plugin;
+	size_t index; /* of the plugin in `plugins` */
 	struct guid id;
 	char id_text[GUID_D_LEN];
 	void *config;	/* plugin->config_size bytes, decoded by the schema, then compiled */
 	unsigned needs; /* enum plugin_needs */
 	bool global;	/* no route, service or consumer */
-	struct guid route, service; /* zero = none */
-	struct arena *arena;	    /* of the item */
+	bool enabled;
+	unsigned protocols;		      /* enum gw_protocol */
+	struct guid route, service, consumer; /* zero = none */
+	struct plugin_host *host;
+	struct arena *arena; /* of the item */
+	void *state;	     /* of the plugin, process-wide; NULL if it has none */
 };
 
 /* What a plugin gets from the process. */
 struct plugin_host {
 	struct loops *loops;
 	struct pool *slow; /* workers that may block: files, outbound */
+	void **states;	   /* private: of each plugin, in the order of `plugins` */
 };
+
+/* Makes it on first use. */
+void *plugin_host_state(struct plugin_host *h, const struct plugin *p);
+/* After the last instance was released. */
+void plugin_host_fini(struct plugin_host *h);
 
 struct plugin {
 	const char *name;
@@ -66,7 +77,7 @@ struct plugin {
 	/* After decoding; may keep memory in `p->arena`. Faults are "config.x: …" texts. May be
 	 * NULL. */
 	enum err (*compile)(struct plugin_host *h, struct plugin_instance *p, struct fault *f);
-	/* The instance ends: its item goes. May be NULL. */
+	/* The instance ends: its item goes, on whatever thread let go of it last. May be NULL. */
 	void (*release)(struct plugin_host *h, struct plugin_instance *p);
 
 	enum plugin_verdict (*rewrite)(struct gw_call *c,

@@ -1,0 +1,198 @@
+/*
+ * The builder: all entities of the process, and epochs made of them.
+ *
+ * Who holds whom: the builder has a reference to every item and to the latest parts; a part
+ * has references to the items that it points into; an epoch has its parts. So an item goes
+ * when no epoch in use and no newer version needs it.
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/epoch.h"
+#include "gateway/epoch_int.h"
+
+struct epoch *epoch_ref(struct epoch *e)
+{
+	atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
+	return e;
+}
+
+void epoch_unref(struct epoch **ep)
+{
+	struct epoch *e = *ep;
+
+	*ep = NULL;
+	if (e && atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) == 1) {
+		routing_unref(&e->routing);
+		identity_unref(&e->identity);
+		mem_free(e);
+	}
+}
+
+static struct str key_of(const struct guid *id)
+{
+	return str_of(id->b, sizeof(id->b));
+}
+
+struct entity_item *builder_find(const struct builder *b, enum entity_kind kind,
+				 const struct guid *id)
+{
+	return map_get(&b->items[kind], key_of(id));
+}
+
+/* ---- what changed ---- */
+
+enum { DIRTY_ROUTING = 1, DIRTY_IDENTITY = 2 };
+
+static unsigned part_of(enum entity_kind kind)
+{
+	switch (kind) {
+	case ENTITY_SERVICE:
+	case ENTITY_ROUTE:
+	case ENTITY_PLUGIN:
+		return DIRTY_ROUTING;
+	case ENTITY_CONSUMER:
+	case ENTITY_KEY_AUTH:
+	case ENTITY_BASIC_AUTH:
+	case ENTITY_ACL:
+		return DIRTY_IDENTITY;
+	case ENTITY_CERTIFICATE:
+	case ENTITY_CA_CERTIFICATE:
+	case ENTITY_VAULT:
+	case ENTITY_UPSTREAM:
+	case ENTITY_TARGET:
+	case ENTITY_SNI:
+	case ENTITY_KINDS:
+		break;
+	}
+	return 0;
+}
+
+static void drop(struct entity_item *i)
+{
+	entity_item_unref(&i);
+}
+
+static void compile(struct builder *b, struct entity_item *i)
+{
+	struct fault f = {0};
+	enum err e = ERR_OK;
+
+	if (i->compiled) {
+		return;
+	}
+	if (i->kind == ENTITY_SERVICE) {
+		e = service_compile(i, &f);
+	} else if (i->kind == ENTITY_ROUTE) {
+		e = route_compile(i, &f);
+	} else if (i->kind == ENTITY_PLUGIN) {
+		e = plugin_compile(&b->host, i, &f);
+	}
+	if (e != ERR_OK) {
+		char id[GUID_D_LEN];
+
+		guid_d(&i->id, id);
+		log_error("gateway", "an entity cannot be used",
+			  LOG_CSTR("entity", entity_defs[i->kind].collection),
+			  LOG_STR("id", str_of(id, sizeof(id))), LOG_FAULT(&f));
+	}
+}
+
+static void take(struct builder *b, const struct entity_change *c)
+{
+	struct map *m = &b->items[c->kind];
+	struct entity_item *old = map_remove(m, key_of(&c->id));
+
+	b->dirty |= part_of(c->kind);
+	if (c->item) {
+		struct entity_item *i = entity_item_ref(c->item);
+
+		compile(b, i);
+		(void)map_set(m, key_of(&i->id), i);
+	}
+	if (old) {
+		drop(old);
+	}
+}
+
+static void forget_all(struct builder *b)
+{
+	for (int kind = 0; kind < ENTITY_KINDS; kind++) {
+		struct map_entry e;
+		size_t pos = 0;
+
+		while (map_next(&b->items[kind], &pos, &e)) {
+			drop(e.value);
+		}
+		map_free(&b->items[kind]);
+		b->items[kind] = (struct map){0};
+	}
+	b->dirty = DIRTY_ROUTING | DIRTY_IDENTITY;
+}
+
+/* ---- epochs ---- */
+
+static void rebuild(struct builder *b)
+{
+	if (b->dirty & DIRTY_ROUTING || !b->routing) {
+		struct fault f = {0};
+		struct routing *next = routing_build(b, &f);
+
+		if (next) {
+			routing_unref(&b->routing);
+			b->routing = next;
+		} else {
+			log_error("gateway", "the former routes stay in use", LOG_FAULT(&f));
+		}
+	}
+	if (b->dirty & DIRTY_IDENTITY || !b->identity) {
+		identity_unref(&b->identity);
+		b->identity = identity_build(b);
+	}
+	b->dirty = 0;
+}
+
+struct epoch *builder_apply(struct builder *b, const struct entity_change *v, size_t n, bool all)
+{
+	struct epoch *e = MEM_NEW(struct epoch);
+
+	if (all) {
+		forget_all(b);
+	}
+	for (size_t i = 0; i < n; i++) {
+		take(b, &v[i]);
+	}
+	rebuild(b);
+	atomic_init(&e->refs, 1);
+	e->routing = routing_ref(b->routing);
+	e->identity = identity_ref(b->identity);
+	return e;
+}
+
+/* ---- life ---- */
+
+struct builder *builder_new(const struct plugin_host *host)
+{
+	struct builder *b = MEM_NEW(struct builder);
+
+	b->host = *host;
+	return b;
+}
+
+struct plugin_host *builder_plugin_host(struct builder *b)
+{
+	return &b->host;
+}
+
+void builder_free(struct builder **bp)
+{
+	struct builder *b = *bp;
+
+	*bp = NULL;
+	if (b) {
+		forget_all(b);
+		routing_unref(&b->routing);
+		identity_unref(&b->identity);
+		plugin_host_fini(&b->host);
+		mem_free(b);
+	}
+}

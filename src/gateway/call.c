@@ -1,0 +1,272 @@
+/* What plugins see of a call. */
+#include "base/clock.h"
+#include "gateway/call_int.h"
+
+struct loop *call_loop(const struct gw_call *c)
+{
+	return c->gl->loop;
+}
+
+struct arena *call_arena(struct gw_call *c)
+{
+	return c->arena;
+}
+
+const struct http_request *call_request(const struct gw_call *c)
+{
+	return exchange_request(c->x);
+}
+
+bool call_is_tls(const struct gw_call *c)
+{
+	return exchange_is_tls(c->x);
+}
+
+struct str call_protocol(const struct gw_call *c)
+{
+	switch (c->protocol) {
+	case GW_HTTPS:
+		return STR("https");
+	case GW_GRPC:
+		return STR("grpc");
+	case GW_GRPCS:
+		return STR("grpcs");
+	default:
+		return STR("http");
+	}
+}
+
+struct str call_request_id(const struct gw_call *c)
+{
+	return str_of(c->request_id, sizeof(c->request_id));
+}
+
+const struct addr *call_client_addr(const struct gw_call *c)
+{
+	return c->client;
+}
+
+struct str call_client_ip(const struct gw_call *c)
+{
+	return str_of(c->client_ip, c->client_ip_n);
+}
+
+const struct gw_route *call_route(const struct gw_call *c)
+{
+	return c->entry ? &c->entry->route->pub : NULL;
+}
+
+const struct gw_service *call_service(const struct gw_call *c)
+{
+	return c->entry && c->entry->service ? &c->entry->service->pub : NULL;
+}
+
+struct str call_path(const struct gw_call *c)
+{
+	return c->path;
+}
+
+const struct router_match *call_match(const struct gw_call *c)
+{
+	return &c->match;
+}
+
+/* Asked for by few: the clock is read then, and set back by what has passed. */
+int64_t call_start_wall_ms(const struct gw_call *c)
+{
+	return clock_wall_ms() - (int64_t)(loop_now_ms(c->gl->loop) - c->start_ms);
+}
+
+/* ---- authentication ---- */
+
+const struct gw_credential *call_find_credential(const struct gw_call *c,
+						 enum gw_credential_kind kind, struct str key)
+{
+	const struct gw_credential *found =
+		map_get(&c->hold->epoch->identity->credentials[kind], key);
+
+	if (found && found->expires_ms > 0 && clock_wall_ms() >= found->expires_ms) {
+		return NULL;
+	}
+	return found;
+}
+
+const struct gw_consumer *call_find_consumer(const struct gw_call *c, struct str id_or_name)
+{
+	return map_get(&c->hold->epoch->identity->consumers, id_or_name);
+}
+
+const struct gw_consumer *call_consumer(const struct gw_call *c)
+{
+	return c->consumer;
+}
+
+const struct gw_credential *call_credential(const struct gw_call *c)
+{
+	return c->credential;
+}
+
+/* In every spelling: '_' and '-' are the same to CGI-like servers. */
+static bool is_identity(struct str name)
+{
+	static const char *const names[] = {"x-consumer-id", "x-consumer-custom-id",
+					    "x-consumer-username", "x-credential-identifier",
+					    "x-anonymous-consumer"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		size_t k = 0;
+
+		if (strlen(names[i]) != name.n) {
+			continue;
+		}
+		while (k < name.n &&
+		       (name.p[k] == '_' ? '-' : ascii_lower(name.p[k])) == names[i][k]) {
+			k++;
+		}
+		if (k == name.n) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void strip_identity(struct http_headers *h)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < h->n; i++) {
+		bool maybe = h->v[i].name.n >= 13 && ascii_lower(h->v[i].name.p[0]) == 'x';
+
+		if (!maybe || !is_identity(h->v[i].name)) {
+			h->v[kept++] = h->v[i];
+		}
+	}
+	h->n = kept;
+}
+
+void call_authenticate(struct gw_call *c, const struct gw_consumer *consumer,
+		       const struct gw_credential *credential)
+{
+	struct http_headers *h = call_headers(c);
+
+	strip_identity(h);
+	c->consumer = consumer;
+	c->credential = credential;
+	http_header_add(c->arena, h, STR("X-Consumer-ID"), str_of(consumer->id_text, GUID_D_LEN));
+	if (consumer->custom_id.n > 0) {
+		http_header_add(c->arena, h, STR("X-Consumer-Custom-ID"), consumer->custom_id);
+	}
+	if (consumer->username.n > 0) {
+		http_header_add(c->arena, h, STR("X-Consumer-Username"), consumer->username);
+	}
+	if (credential) {
+		http_header_add(c->arena, h, STR("X-Credential-Identifier"),
+				credential->identifier);
+	} else {
+		http_header_add(c->arena, h, STR("X-Anonymous-Consumer"), STR("true"));
+	}
+	if (c->plan->n_choices > 0) {
+		c->plugins = plan_for_consumer(c->arena, c->plan, &consumer->id);
+	}
+}
+
+/* ---- the request to the service ---- */
+
+struct http_headers *call_headers(struct gw_call *c)
+{
+	struct http_headers *h = &c->headers;
+	const struct http_headers *from = &exchange_request(c->x)->headers;
+
+	if (!h->v) {
+		h->cap = from->n + 16;
+		h->v = arena_alloc(c->arena, h->cap * sizeof(*h->v));
+		h->n = from->n;
+		if (from->n > 0) {
+			memcpy(h->v, from->v, from->n * sizeof(*h->v));
+		}
+		http_strip_hop_by_hop(h);
+	}
+	return h;
+}
+
+struct str call_upstream_path(const struct gw_call *c)
+{
+	return c->upstream_path;
+}
+
+void call_set_upstream_path(struct gw_call *c, struct str path)
+{
+	c->upstream_path = path;
+}
+
+struct str call_upstream_query(const struct gw_call *c)
+{
+	return c->upstream_query;
+}
+
+void call_set_upstream_query(struct gw_call *c, struct str query)
+{
+	c->upstream_query = query;
+}
+
+struct str call_body(const struct gw_call *c)
+{
+	return c->body;
+}
+
+void call_set_body(struct gw_call *c, struct str body)
+{
+	c->body = body;
+	c->has_body = true;
+}
+
+void call_set_method(struct gw_call *c, struct str method)
+{
+	c->method = method;
+}
+
+/* ---- the answer ---- */
+
+void call_add_answer_header(struct gw_call *c, struct str name, struct str value)
+{
+	http_header_add(c->arena, &c->extra, str_dup(c->arena, name), str_dup(c->arena, value));
+}
+
+int call_status(const struct gw_call *c)
+{
+	return c->status;
+}
+
+void call_set_status(struct gw_call *c, int status)
+{
+	c->status = status;
+}
+
+struct http_headers *call_answer_headers(struct gw_call *c)
+{
+	return &c->answer;
+}
+
+struct str call_answer_body(const struct gw_call *c)
+{
+	return buf_str(&c->answer_body);
+}
+
+void call_set_answer_body(struct gw_call *c, struct str body)
+{
+	struct buf old = c->answer_body;
+
+	c->answer_body = (struct buf){0};
+	buf_put(&c->answer_body, body); /* may stand in the old one */
+	buf_free(&old);
+}
+
+bool call_is_from_service(const struct gw_call *c)
+{
+	return c->from_service;
+}
+
+const struct call_facts *call_facts(const struct gw_call *c)
+{
+	return &c->facts;
+}

@@ -1,0 +1,175 @@
+/*
+ * call_int - what the files behind a gateway call share
+ *
+ * Who holds whom: the gateway has a gw_loop for each event loop; that has the hold of the
+ * current epoch and the HTTP client towards services. A call is made in the arena of its
+ * exchange and holds a hold; it has at most one upstream call at a time.
+ *
+ *   proxy.c         from the request to the answer: the state machine
+ *   proxy_target.c  where the upstream request goes
+ *   proxy_head.c    headers to the service and to the client
+ *   proxy_answer.c  answers of our own
+ *   tunnel.c        after 101
+ *   call.c          what plugins see
+ */
+#pragma once
+#include "gateway/call.h"
+#include "gateway/gateway.h"
+#include "http/client.h"
+
+/* An epoch in use on a loop; the count needs no atomics. */
+struct hold {
+	struct epoch *epoch;
+	unsigned calls;
+	bool current;
+};
+
+struct gw_loop {
+	struct gateway *gateway;
+	struct loop *loop;
+	struct hold *hold;
+	struct http_client *client;
+	struct list calls; /* for gateway_stop */
+	struct list tunnels;
+	_Atomic uint32_t active;
+};
+
+enum header_flags {
+	GW_TELL_SERVER = 1,
+	GW_TELL_LATENCY = 2,
+	GW_TELL_REQUEST_ID = 4,
+	GW_TELL_UPSTREAM_STATUS = 8,
+};
+
+struct gateway {
+	struct gateway_deps deps;
+	const struct gateway_config *config;
+	struct addr_net *trusted;
+	size_t n_trusted;
+	unsigned tell; /* enum header_flags */
+	struct builder *builder;
+	struct epoch *epoch; /* the latest */
+	struct gw_loop *per_loop;
+	bool has_relay_url;
+	struct uri relay_url;
+};
+
+enum call_state {
+	CALL_NEW,
+	CALL_BODY,     /* collecting the client's body */
+	CALL_UPSTREAM, /* a try is under way, no head yet */
+	CALL_ANSWER,   /* the service's answer is passed on */
+	CALL_WHOLE,    /* the service's answer is collected for plugins */
+	CALL_TUNNEL,   /* both sides are streams */
+	CALL_DONE,
+	CALL_STATES,
+};
+
+#define GW_TRIES_MAX 16
+
+/* Where this try goes. */
+struct gw_peer {
+	struct uri uri;
+	bool has_addr;
+	struct addr addr;
+	struct str authority; /* of the balancer's target; empty = the service's */
+};
+
+struct gw_call {
+	struct list_node node;
+	struct exchange *x;
+	struct gw_loop *gl;
+	struct hold *hold;
+	const struct entry *entry; /* NULL = no route */
+	struct arena *arena;
+	enum call_state state;
+	unsigned protocol; /* enum gw_protocol */
+	/* the request */
+	struct str path; /* normalized */
+	struct router_match match;
+	struct http_headers headers;
+	struct str upstream_path, upstream_query;
+	struct str method;
+	struct str body; /* collected, or set by a plugin */
+	bool has_body;	 /* `body` is what is sent */
+	bool streams_body;
+	bool answered;	 /* by us */
+	bool body_asked; /* exchange_stream was called */
+	bool sent;	 /* bytes of this try may have reached a service */
+	bool from_service;
+	bool upgrade;
+	bool logged;
+	const struct addr *client;
+	char client_ip[ADDR_TEXT_MAX];
+	size_t client_ip_n;
+	char request_id[32];
+	/* plugins */
+	const struct plan *plan;
+	const struct plugin_instance *const *plugins;
+	size_t n_plugins;
+	unsigned needs;
+	const struct gw_consumer *consumer;
+	const struct gw_credential *credential;
+	/* towards the service */
+	struct http_call *call;
+	unsigned tries_left;
+	struct gw_peer peer;
+	size_t host_at;	     /* of the Host line in `headers` */
+	struct str host_set; /* by a plugin; empty = ours */
+	uint64_t upstream_start_ms;
+	/* the answer */
+	int status;
+	struct http_headers answer;
+	struct http_headers extra; /* added by plugins before there was an answer */
+	struct buf answer_body;
+	bool answer_body_set;
+	/* for logs */
+	struct call_facts facts;
+	struct call_try *tries; /* GW_TRIES_MAX at most; made with the first */
+	int64_t start_wall_ms;
+	uint64_t start_ms;
+	struct str log_record;
+};
+
+/* proxy.c */
+void call_enter(struct gw_call *c, enum call_state to);
+void call_run_response_head(struct gw_call *c);
+void call_run_response_body(struct gw_call *c);
+/* The log phase, once. */
+void call_log(struct gw_call *c);
+/*
+ * The exchange is about to end, and with it the call's memory: nothing of the gateway points to
+ * it any more. The hold is put back when the answer is out, since headers and body may stand in
+ * the epoch.
+ */
+struct hold *call_leave(struct gw_call *c);
+void hold_put(struct hold *h);
+
+/* proxy_target.c */
+/* The next peer for this call; ERR_UNAVAILABLE, ERR_NOT_FOUND: the answer was given. */
+enum err call_pick_peer(struct gw_call *c) MUST_USE;
+
+/* proxy.c, on the loop */
+void gw_loop_take_epoch(struct gw_loop *gl, struct epoch *e);
+void gw_loop_drop_epoch(struct gw_loop *gl);
+
+/* proxy_head.c */
+void call_prepare_headers(struct gw_call *c);
+/* Host of this try. */
+void call_set_host(struct gw_call *c);
+bool call_is_trusted(const struct gw_call *c);
+void call_find_client(struct gw_call *c);
+/* Headers of an answer that came from the service; `r` is borrowed for the call. */
+void call_take_answer_head(struct gw_call *c, const struct http_response *r);
+/* What every answer carries: Via or Server, latencies, request id, what plugins added. */
+void call_finish_answer_head(struct gw_call *c);
+
+/* proxy_answer.c */
+/* Errors of the HTTP layer: by Accept, else request Content-Type, else the default type. */
+void call_fail(struct gw_call *c, int status, struct str message);
+/* Whether a gRPC route fits the request; otherwise it was answered. */
+bool call_grpc_fits(struct gw_call *c);
+
+/* tunnel.c */
+void tunnel_start(struct gw_call *c, struct stream *service, struct str early);
+void tunnel_stop_all(struct gw_loop *gl);

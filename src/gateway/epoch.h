@@ -1,0 +1,59 @@
+/*
+ * epoch - the configuration of the data plane at one moment
+ *
+ * An epoch is a set of parts, each immutable, counted and shared by the epochs that it did not
+ * change between: routing (router, routes, services, plans) and identity (consumers,
+ * credentials). The builder keeps the entities of the process, is told what was committed, and
+ * makes the next epoch out of what changed.
+ *
+ * Ownership  an epoch keeps alive all items that it points to.
+ * Threads    builder: one thread at a time. Epochs: any; the count is atomic.
+ * Failure    an entity that does not compile is left out with a line in the log: a request to it
+ *            finds no route, everything else works.
+ */
+#pragma once
+#include "base/map.h"
+#include "gateway/compile.h"
+#include "gateway/plan.h"
+
+struct entry {
+	const struct route *route;
+	const struct service *service; /* NULL = none */
+	const struct plan *plan;
+};
+
+struct routing {
+	atomic_uint refs;
+	struct arena arena;
+	struct router *router;
+	struct entry *entries; /* by the router's index */
+	size_t n;
+	const struct plan *global; /* when no route matches */
+	struct entity_item **items;
+	size_t n_items;
+};
+
+struct identity {
+	atomic_uint refs;
+	struct arena arena;
+	struct map consumers; /* by id text, and by username where no id is the same */
+	struct map credentials[GW_CREDENTIAL_KINDS];
+	struct entity_item **items;
+	size_t n_items;
+};
+
+struct epoch {
+	atomic_uint refs;
+	struct routing *routing;
+	struct identity *identity;
+};
+
+struct epoch *epoch_ref(struct epoch *e);
+void epoch_unref(struct epoch **e);
+
+struct builder;
+struct builder *builder_new(const struct plugin_host *host);
+void builder_free(struct builder **b);
+/* As entity_changes_fn; then the next epoch, owned by the caller. */
+struct epoch *builder_apply(struct builder *b, const struct entity_change *v, size_t n, bool all);
+struct plugin_host *builder_plugin_host(struct builder *b);

@@ -1,0 +1,193 @@
+/* The role: what loops share, how a new epoch reaches them, start and end. */
+#include "gateway/gateway.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/call_int.h"
+
+/* ---- configuration ---- */
+
+static enum err parse_trusted(struct gateway *g, struct fault *f)
+{
+	const struct conf_strs *v = &g->config->trusted_ips;
+
+	g->trusted = MEM_NEW_ARRAY(struct addr_net, v->n + 1);
+	for (size_t i = 0; i < v->n; i++) {
+		if (addr_net_parse(v->v[i], &g->trusted[i]) != ERR_OK) {
+			return fault_set(f, ERR_INVALID,
+					 "gateway.trusted_ips: '%.*s' is not a network",
+					 STR_ARG(v->v[i]));
+		}
+	}
+	g->n_trusted = v->n;
+	return ERR_OK;
+}
+
+static enum err parse_tell(struct gateway *g, struct fault *f)
+{
+	static const struct {
+		const char *name;
+		unsigned flags;
+	} names[] = {
+		{"server_tokens", GW_TELL_SERVER},
+		{"latency_tokens", GW_TELL_LATENCY},
+		{"x-kong-request-id", GW_TELL_REQUEST_ID},
+		{"x-kong-upstream-status", GW_TELL_UPSTREAM_STATUS},
+		{"off", 0},
+	};
+	const struct conf_strs *v = &g->config->headers;
+
+	for (size_t i = 0; i < v->n; i++) {
+		size_t k = 0;
+
+		while (k < ARRAY_LEN(names) && !str_eq_nocase(v->v[i], str_c(names[k].name))) {
+			k++;
+		}
+		if (k == ARRAY_LEN(names)) {
+			return fault_set(f, ERR_INVALID,
+					 "gateway.headers: '%.*s' is none of server_tokens, "
+					 "latency_tokens, X-Kong-Request-Id, "
+					 "X-Kong-Upstream-Status, off",
+					 STR_ARG(v->v[i]));
+		}
+		g->tell |= names[k].flags;
+	}
+	return ERR_OK;
+}
+
+static enum err parse_config(struct gateway *g, struct fault *f)
+{
+	TRY(parse_trusted(g, f));
+	TRY(parse_tell(g, f));
+	if (g->config->relay_url.n > 0) {
+		TRY(uri_parse(g->config->relay_url, &g->relay_url, f));
+		g->has_relay_url = true;
+	}
+	return ERR_OK;
+}
+
+/* ---- loops ---- */
+
+static void start_loop(struct loop *l, void *arg)
+{
+	struct gw_loop *gl = arg;
+	struct http_client_options o = http_client_options_default;
+
+	o.idle_timeout_ms = (uint32_t)gl->gateway->config->keepalive_idle_ms;
+	o.pool_per_origin = (uint32_t)gl->gateway->config->keepalive_pool_size;
+	o.proxy_from_env = false;
+	gl->loop = l;
+	list_init(&gl->calls);
+	list_init(&gl->tunnels);
+	gl->client = http_client_new(l, &o);
+}
+
+static void on_each_loop(struct gateway *g, void (*fn)(struct loop *l, void *arg))
+{
+	for (unsigned i = 0; g->per_loop && i < g->deps.loops->n; i++) {
+		loop_call(g->deps.loops->v[i], fn, &g->per_loop[i]);
+	}
+}
+
+static void take_epoch(struct loop *l, void *arg)
+{
+	struct gw_loop *gl = arg;
+
+	(void)l;
+	gw_loop_take_epoch(gl, gl->gateway->epoch);
+}
+
+void gateway_changes(void *arg, const struct entity_change *v, size_t n, bool all)
+{
+	struct gateway *g = arg;
+	struct epoch *old = g->epoch;
+
+	g->epoch = builder_apply(g->builder, v, n, all);
+	on_each_loop(g, take_epoch);
+	epoch_unref(&old);
+}
+
+/* ---- life ---- */
+
+enum err gateway_new(const struct gateway_deps *deps, struct gateway **out, struct fault *f)
+{
+	struct gateway *g = MEM_NEW(struct gateway);
+	enum err e;
+
+	g->deps = *deps;
+	g->config = deps->config;
+	e = parse_config(g, f);
+	if (e != ERR_OK) {
+		gateway_free(&g);
+		return e;
+	}
+	g->builder = builder_new(&(struct plugin_host){.loops = deps->loops, .slow = deps->slow});
+	g->per_loop = MEM_NEW_ARRAY(struct gw_loop, deps->loops->n);
+	for (unsigned i = 0; i < deps->loops->n; i++) {
+		g->per_loop[i].gateway = g;
+	}
+	on_each_loop(g, start_loop);
+	gateway_changes(g, NULL, 0, true);
+	*out = g;
+	return ERR_OK;
+}
+
+unsigned gateway_active(const struct gateway *g)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < g->deps.loops->n; i++) {
+		n += atomic_load_explicit(&g->per_loop[i].active, memory_order_relaxed);
+	}
+	return n;
+}
+
+/* The server has ended its exchanges before; what is left has no client any more. */
+static void stop_loop(struct loop *l, void *arg)
+{
+	struct gw_loop *gl = arg;
+
+	(void)l;
+	tunnel_stop_all(gl);
+	while (!list_is_empty(&gl->calls)) {
+		struct gw_call *c = container_of(list_first(&gl->calls), struct gw_call, node);
+
+		struct exchange *x = c->x;
+
+		hold_put(call_leave(c));
+		exchange_cut(x);
+	}
+	http_client_free(&gl->client);
+	gw_loop_drop_epoch(gl);
+}
+
+void gateway_stop(struct gateway *g)
+{
+	on_each_loop(g, stop_loop);
+}
+
+void gateway_free(struct gateway **gp)
+{
+	struct gateway *g = *gp;
+
+	*gp = NULL;
+	if (!g) {
+		return;
+	}
+	epoch_unref(&g->epoch);
+	builder_free(&g->builder);
+	mem_free(g->per_loop);
+	mem_free(g->trusted);
+	mem_free(g);
+}
+
+void gateway_metrics(struct gateway *g, struct buf *out)
+{
+	struct plugin_host *h = builder_plugin_host(g->builder);
+
+	for (size_t i = 0; i < n_plugins; i++) {
+		if (plugins[i]->metrics && h->states && h->states[i]) {
+			plugins[i]->metrics(h->states[i], out);
+		}
+	}
+}

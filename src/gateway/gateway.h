@@ -1,0 +1,46 @@
+/*
+ * gateway - the role: proxies requests of clients to services, as the entities say
+ *
+ * The Admin API (or a declarative file) tells what the entities are; each change makes a new
+ * epoch, which every loop takes over before the change is acknowledged. A request keeps the
+ * epoch that it started with.
+ *
+ * Threads  gateway_dispatch: loops. gateway_changes: any one thread at a time, never a loop.
+ *          The rest: the main thread.
+ * Spec     kong-gateway §9, §10, §12.
+ */
+#pragma once
+#include "gateway/config.h"
+#include "gateway/epoch.h"
+#include "http/server.h"
+
+struct gateway;
+
+/* What the gateway needs of the process. */
+struct gateway_ops {
+	/* Where a role listens in this process; false when it does not run here. */
+	bool (*role_address)(void *arg, struct str role, struct addr *out);
+	void *arg;
+};
+
+struct gateway_deps {
+	struct loops *loops;
+	struct pool *slow;
+	const struct gateway_config *config; /* must outlive the gateway */
+	struct gateway_ops ops;
+};
+
+enum err gateway_new(const struct gateway_deps *deps, struct gateway **out,
+		     struct fault *f) MUST_USE;
+/* dispatch_fn */
+void gateway_dispatch(struct exchange *x, void *gateway);
+/* entity_changes_fn */
+void gateway_changes(void *gateway, const struct entity_change *v, size_t n, bool all);
+/* Requests that have not ended. */
+unsigned gateway_active(const struct gateway *g);
+/* While the loops run: what is under way is cut. */
+void gateway_stop(struct gateway *g);
+/* After the loops were freed. */
+void gateway_free(struct gateway **g);
+/* Text for /metrics: of the gateway and of its plugins. */
+void gateway_metrics(struct gateway *g, struct buf *out);

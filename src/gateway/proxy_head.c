@@ -1,0 +1,373 @@
+/* Headers: what the service is told, and what the client is told of its answer. */
+#include "gateway/call_int.h"
+
+#include <stdio.h>
+
+#define VIA "1.1 kong/3.10.0"
+
+/* ---- who the client is ---- */
+
+static bool is_trusted(const struct gateway *g, const struct addr *a)
+{
+	for (size_t i = 0; i < g->n_trusted; i++) {
+		if (addr_net_has(&g->trusted[i], a)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool call_is_trusted(const struct gw_call *c)
+{
+	return c->gl->gateway->n_trusted > 0 && is_trusted(c->gl->gateway, exchange_peer(c->x));
+}
+
+/* The last address of a list, or with real_ip_recursive the last that is not trusted. */
+static const struct addr *told_client(struct gw_call *c, struct str list)
+{
+	const struct gateway *g = c->gl->gateway;
+	struct addr *found = NULL;
+
+	while (list.n > 0) {
+		ptrdiff_t comma = str_rindex(list, ',');
+		struct str part = str_trim(comma < 0 ? list : str_skip(list, (size_t)comma + 1));
+		struct addr a;
+
+		if (addr_from_ip(part, 0, &a) != ERR_OK) {
+			break;
+		}
+		found = found ? found : ARENA_NEW(c->arena, struct addr);
+		*found = a;
+		if (!g->config->real_ip_recursive || !is_trusted(g, &a) || comma < 0) {
+			break;
+		}
+		list = str_slice(list, 0, (size_t)comma);
+	}
+	return found;
+}
+
+void call_find_client(struct gw_call *c)
+{
+	const struct gateway *g = c->gl->gateway;
+
+	c->client = exchange_peer(c->x);
+	if (call_is_trusted(c)) {
+		struct str told = http_header_get(&exchange_request(c->x)->headers,
+						  g->config->real_ip_header);
+		const struct addr *a = told.n > 0 ? told_client(c, told) : NULL;
+
+		c->client = a ? a : c->client;
+	}
+	c->client_ip_n = addr_format_ip(c->client, c->client_ip);
+}
+
+/* ---- to the service ---- */
+
+enum told {
+	TOLD_FOR,
+	TOLD_PROTO,
+	TOLD_HOST,
+	TOLD_PORT,
+	TOLD_PATH,
+	TOLD_PREFIX,
+	TOLD_VIA,
+	TOLD_HOSTNAME,
+	TOLDS
+};
+
+/* Spelt with '_' it is the same header to CGI-like servers. */
+static bool is_alias(struct str name, const char *lower)
+{
+	for (size_t i = 0; i < name.n; i++) {
+		char ch = ascii_lower(name.p[i]);
+
+		if ((ch == '_' ? '-' : ch) != lower[i]) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool forwarded_name(struct str name, enum told *out)
+{
+	static const struct {
+		uint8_t n;
+		uint8_t told;
+		const char *name;
+	} names[] = {
+		{15, TOLD_FOR, "x-forwarded-for"},   {17, TOLD_PROTO, "x-forwarded-proto"},
+		{16, TOLD_HOST, "x-forwarded-host"}, {16, TOLD_PORT, "x-forwarded-port"},
+		{16, TOLD_PATH, "x-forwarded-path"}, {18, TOLD_PREFIX, "x-forwarded-prefix"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (name.n == names[i].n && is_alias(name, names[i].name)) {
+			*out = (enum told)names[i].told;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Headers that the gateway writes itself, or that are about this connection only. */
+static bool is_ours(struct str name, struct str value, struct str told[TOLDS])
+{
+	enum told which;
+
+	switch (name.n) {
+	case 3:
+		if (is_alias(name, "via")) {
+			told[TOLD_VIA] = value;
+			return true;
+		}
+		return false;
+	case 4:
+		if (is_alias(name, "host")) {
+			told[TOLD_HOSTNAME] = value;
+			return true;
+		}
+		return false;
+	case 5:
+		return is_alias(name, "proxy");
+	case 6:
+		return is_alias(name, "expect");
+	case 9:
+		return is_alias(name, "x-real-ip");
+	case 14:
+		return is_alias(name, "content-length");
+	case 15:
+	case 16:
+	case 18:
+	case 17:
+		if (forwarded_name(name, &which)) {
+			/* Exactly spelt, the value counts. */
+			if (str_index(name, '_') < 0) {
+				told[which] = value;
+			}
+			return true;
+		}
+		return name.n == 17 && is_alias(name, "x-kong-request-id");
+	default:
+		return false;
+	}
+}
+
+static void add(struct gw_call *c, struct str name, struct str value)
+{
+	http_header_add(c->arena, &c->headers, name, value);
+}
+
+static struct str joined(struct gw_call *c, struct str a, struct str b)
+{
+	char *at;
+
+	if (a.n == 0) {
+		return b;
+	}
+	at = arena_alloc(c->arena, a.n + 2 + b.n);
+	memcpy(at, a.p, a.n);
+	memcpy(at + a.n, ", ", 2);
+	memcpy(at + a.n + 2, b.p, b.n);
+	return str_of(at, a.n + 2 + b.n);
+}
+
+static struct str split_port(struct str authority, struct str *out_host)
+{
+	ptrdiff_t colon = str_rindex(authority, ':');
+
+	*out_host = authority;
+	if (colon < 0 || str_index(authority, ']') > colon) {
+		return STR_NULL;
+	}
+	*out_host = str_slice(authority, 0, (size_t)colon);
+	return str_skip(authority, (size_t)colon + 1);
+}
+
+static struct str peer_ip(struct gw_call *c)
+{
+	const struct addr *peer = exchange_peer(c->x);
+	char *text;
+
+	if (peer == c->client) {
+		return str_of(c->client_ip, c->client_ip_n);
+	}
+	text = arena_alloc(c->arena, ADDR_TEXT_MAX);
+	return str_of(text, addr_format_ip(peer, text));
+}
+
+static struct str listener_port(struct gw_call *c, bool tls)
+{
+	(void)c;
+	return tls ? STR("443") : STR("80");
+}
+
+static void add_forwarded(struct gw_call *c, const struct str told[TOLDS])
+{
+	const struct http_request *r = exchange_request(c->x);
+	bool trusted = call_is_trusted(c), tls = exchange_is_tls(c->x);
+	struct str host, port = split_port(r->authority, &host);
+	struct str prefix = str_slice(c->path, 0, c->match.matched);
+
+	if (port.n == 0) {
+		port = listener_port(c, tls);
+	}
+	add(c, STR("X-Forwarded-For"), joined(c, told[TOLD_FOR], peer_ip(c)));
+	add(c, STR("X-Forwarded-Proto"),
+	    trusted && told[TOLD_PROTO].n > 0 ? told[TOLD_PROTO]
+	    : tls			      ? STR("https")
+					      : STR("http"));
+	add(c, STR("X-Forwarded-Host"), trusted && told[TOLD_HOST].n > 0 ? told[TOLD_HOST] : host);
+	add(c, STR("X-Forwarded-Port"), trusted && told[TOLD_PORT].n > 0 ? told[TOLD_PORT] : port);
+	add(c, STR("X-Forwarded-Path"),
+	    trusted && told[TOLD_PATH].n > 0 ? told[TOLD_PATH] : r->path);
+	if (trusted && told[TOLD_PREFIX].n > 0) {
+		add(c, STR("X-Forwarded-Prefix"), told[TOLD_PREFIX]);
+	} else if (c->entry->route->strip_path && prefix.n > 0 && !str_eq(prefix, STR("/"))) {
+		add(c, STR("X-Forwarded-Prefix"), prefix);
+	}
+}
+
+/* Plugins may have set any of these: theirs win, but for those that are ours to say. */
+void call_prepare_headers(struct gw_call *c)
+{
+	const struct http_request *r = exchange_request(c->x);
+	struct http_headers *h = call_headers(c);
+	struct str told[TOLDS] = {0};
+	size_t kept = 0;
+
+	for (size_t i = 0; i < h->n; i++) {
+		if (!is_ours(h->v[i].name, h->v[i].value, told)) {
+			h->v[kept++] = h->v[i];
+		}
+	}
+	h->n = kept;
+	/* One that is not the client's was put there by a plugin. */
+	if (told[TOLD_HOSTNAME].p != r->authority.p) {
+		c->host_set = told[TOLD_HOSTNAME];
+	}
+	c->host_at = h->n;
+	add(c, STR("Host"), STR_NULL);
+	add(c, STR("X-Real-IP"), str_of(c->client_ip, c->client_ip_n));
+	add_forwarded(c, told);
+	add(c, STR("Via"), joined(c, told[TOLD_VIA], STR(VIA)));
+	if (c->gl->gateway->config->headers_upstream) {
+		add(c, STR("X-Kong-Request-Id"), str_of(c->request_id, sizeof(c->request_id)));
+	}
+	c->upgrade = r->upgrade_websocket && r->major == 1;
+	if (c->upgrade) {
+		add(c, STR("Upgrade"), STR("websocket"));
+	}
+}
+
+void call_set_host(struct gw_call *c)
+{
+	const struct service *s = c->entry->service;
+	struct str *value = &c->headers.v[c->host_at].value;
+
+	if (c->host_set.n > 0) {
+		*value = c->host_set;
+	} else if (c->entry->route->preserve_host) {
+		*value = exchange_request(c->x)->authority;
+	} else {
+		*value = c->peer.authority.n > 0 ? c->peer.authority : s->authority;
+	}
+}
+
+/* ---- to the client ---- */
+
+void call_take_answer_head(struct gw_call *c, const struct http_response *r)
+{
+	struct http_headers *h = &c->answer;
+	size_t kept = 0;
+
+	h->cap = r->headers.n + c->extra.n + 8;
+	h->v = arena_alloc(c->arena, h->cap * sizeof(*h->v));
+	h->n = r->headers.n;
+	if (h->n > 0) {
+		memcpy(h->v, r->headers.v, h->n * sizeof(*h->v));
+	}
+	http_strip_hop_by_hop(h);
+	for (size_t i = 0; i < h->n; i++) {
+		if (h->v[i].name.n != 14 || !str_eq_nocase(h->v[i].name, STR("content-length"))) {
+			h->v[kept++] = h->v[i];
+		}
+	}
+	h->n = kept;
+}
+
+static struct str number(struct gw_call *c, uint64_t v)
+{
+	char *end = (char *)arena_alloc(c->arena, 24) + 24, *at = end;
+
+	do {
+		*--at = (char)('0' + v % 10);
+		v /= 10;
+	} while (v > 0);
+	return str_of(at, (size_t)(end - at));
+}
+
+static void add_latencies(struct gw_call *c)
+{
+	struct http_headers *h = &c->answer;
+	uint64_t total = loop_now_ms(c->gl->loop) - c->start_ms;
+
+	if (!c->from_service) {
+		http_header_add(c->arena, h, STR("X-Kong-Response-Latency"), number(c, total));
+		return;
+	}
+	http_header_add(c->arena, h, STR("X-Kong-Upstream-Latency"),
+			number(c, (uint64_t)c->facts.upstream_ms));
+	http_header_add(c->arena, h, STR("X-Kong-Proxy-Latency"), number(c, c->facts.gateway_ms));
+}
+
+static void add_debug(struct gw_call *c)
+{
+	struct http_headers *h = &c->answer;
+	const struct gw_route *r = call_route(c);
+	const struct gw_service *s = call_service(c);
+
+	if (!str_eq(http_header_get(&exchange_request(c->x)->headers, STR("Kong-Debug")),
+		    STR("1"))) {
+		return;
+	}
+	if (r) {
+		http_header_add(c->arena, h, STR("Kong-Route-Id"), str_of(r->id_text, GUID_D_LEN));
+		http_header_add(c->arena, h, STR("Kong-Route-Name"), r->name);
+	}
+	if (s) {
+		http_header_add(c->arena, h, STR("Kong-Service-Id"),
+				str_of(s->id_text, GUID_D_LEN));
+		http_header_add(c->arena, h, STR("Kong-Service-Name"), s->name);
+	}
+}
+
+void call_finish_answer_head(struct gw_call *c)
+{
+	struct gateway *g = c->gl->gateway;
+	struct http_headers *h = &c->answer;
+	uint64_t total = loop_now_ms(c->gl->loop) - c->start_ms;
+	uint64_t upstream = c->facts.upstream_ms > 0 ? (uint64_t)c->facts.upstream_ms : 0;
+
+	c->facts.gateway_ms = (uint32_t)(total > upstream ? total - upstream : 0);
+	for (size_t i = 0; i < c->extra.n; i++) {
+		http_header_add(c->arena, h, c->extra.v[i].name, c->extra.v[i].value);
+	}
+	if (g->tell & GW_TELL_SERVER) {
+		http_header_add(c->arena, h, c->from_service ? STR("Via") : STR("Server"),
+				c->from_service ? STR(VIA) : STR("kong/3.10.0"));
+	}
+	if (g->tell & GW_TELL_LATENCY) {
+		add_latencies(c);
+	}
+	if (g->tell & GW_TELL_UPSTREAM_STATUS && c->facts.upstream_status > 0) {
+		http_header_add(c->arena, h, STR("X-Kong-Upstream-Status"),
+				number(c, (uint64_t)c->facts.upstream_status));
+	}
+	if (g->tell & GW_TELL_REQUEST_ID) {
+		http_header_add(c->arena, h, STR("X-Kong-Request-Id"),
+				str_of(c->request_id, sizeof(c->request_id)));
+	}
+	if (g->config->allow_debug_header) {
+		add_debug(c);
+	}
+}
