@@ -1,0 +1,61 @@
+/*
+ * entity_keys - what of an entity must be unique, and what it refers to
+ *
+ * Both follow from its schema. Keys are compared as texts: that of a single field, or for
+ * fields that are unique together the texts of all. A text that is long, or that a database
+ * cannot hold, is stood for by its digest.
+ *
+ * Ownership  results live in the arena.
+ * Threads    any: pure functions.
+ */
+#pragma once
+#include "gateway/entity.h"
+
+enum { ENTITY_KEYS_MAX = 8, ENTITY_REFS_MAX = 72 };
+
+struct entity_key {
+	struct str field;	   /* "name"; "name,route,service,consumer" */
+	struct str value;	   /* what is compared */
+	struct str text;	   /* {name="x"}, for messages */
+	const struct json *fields; /* {"name": "x"}, for the tree of an error */
+};
+
+struct entity_ref {
+	struct str field; /* "service"; "ca_certificates.0" */
+	enum entity_kind kind;
+	struct guid id;
+	bool cascades; /* the referrer goes with what it refers to */
+};
+
+struct entity_keys {
+	struct entity_key v[ENTITY_KEYS_MAX];
+	size_t n;
+};
+
+struct entity_refs {
+	struct entity_ref v[ENTITY_REFS_MAX];
+	size_t n;
+};
+
+/* `doc` is complete and valid. */
+void entity_keys_of(struct arena *a, enum entity_kind kind, const struct json *doc,
+		    struct entity_keys *out);
+/* ERR_LIMIT when an entity refers to more than can be kept. */
+enum err entity_refs_of(struct arena *a, enum entity_kind kind, const struct json *doc,
+			struct entity_refs *out) MUST_USE;
+
+/* The key of one field, whether it is unique or not. */
+struct entity_key entity_key_of(struct arena *a, const char *field, const struct json *value);
+/* The key of the fields that are unique together, of which `doc` has all. */
+struct entity_key entity_key_together(struct arena *a, const struct entity_def *def,
+				      const struct json *doc);
+bool entity_has_together(const struct entity_def *def);
+
+/* NULL when the kind has no such field. */
+const struct schema_field *entity_field(const struct entity_def *def, struct str name);
+bool entity_key_is_unique(const struct entity_def *def);
+
+/* Wall milliseconds after which a document with a `ttl` is gone; no value = never. */
+struct opt_i64 entity_expires(const struct json *doc);
+/* {id="…"} */
+struct str entity_pk_text(struct arena *a, struct str id);
