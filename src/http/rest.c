@@ -18,6 +18,7 @@
 #define UNREAD_BODY_MAX ((size_t)64 << 10)
 #define TIMEOUT_MS 30000
 #define TRIES 3
+#define ALLOWED_MAX 10
 
 struct rest_call {
 	struct job job;
@@ -122,14 +123,35 @@ static bool method_fits(const struct rest_route *r, const struct http_request *r
 	       (req->method == HTTP_HEAD && str_eq(str_c(r->method), STR("GET")));
 }
 
-/* NULL and the methods that would fit (empty: no such path). */
-static const struct rest_route *match(const struct rest_table *table, struct exchange *x,
-				      struct rest_call *call, struct buf *allow)
+/* The methods that a path knows, each once, sorted. */
+struct allowed {
+	struct str v[ALLOWED_MAX];
+	size_t n;
+};
+
+static void allow(struct allowed *a, struct str method)
+{
+	size_t i = 0;
+
+	while (i < a->n && str_cmp(a->v[i], method) < 0) {
+		i++;
+	}
+	if (a->n == ALLOWED_MAX || (i < a->n && str_eq(a->v[i], method))) {
+		return;
+	}
+	memmove(&a->v[i + 1], &a->v[i], (a->n - i) * sizeof(a->v[0]));
+	a->v[i] = method;
+	a->n++;
+}
+
+/* NULL and the methods that would fit (none: no such path). */
+static const struct rest_route *match(const struct rest *rest, struct exchange *x,
+				      struct rest_call *call, struct allowed *out)
 {
 	const struct http_request *req = exchange_request(x);
 
-	for (size_t i = 0; i < table->n; i++) {
-		const struct rest_route *r = &table->routes[i];
+	for (size_t i = 0; i < rest->table->n; i++) {
+		const struct rest_route *r = &rest->table->routes[i];
 
 		if (!match_path(exchange_arena(x), r->path, req->path, call->task.params,
 				&call->task.n_params)) {
@@ -138,10 +160,28 @@ static const struct rest_route *match(const struct rest_table *table, struct exc
 		if (method_fits(r, req)) {
 			return r;
 		}
-		buf_put(allow, allow->n > 0 ? STR(", ") : STR(""));
-		buf_put(allow, str_c(r->method));
+		allow(out, str_c(r->method));
+		if (rest->answers_options) {
+			allow(out, STR("OPTIONS"));
+			allow(out,
+			      str_eq(str_c(r->method), STR("GET")) ? STR("HEAD") : STR("OPTIONS"));
+		}
 	}
 	return NULL;
+}
+
+static struct str allow_text(struct arena *a, const struct allowed *allowed)
+{
+	struct buf b = {0};
+	struct str s;
+
+	for (size_t i = 0; i < allowed->n; i++) {
+		buf_put(&b, i > 0 ? STR(", ") : STR(""));
+		buf_put(&b, allowed->v[i]);
+	}
+	s = str_dup(a, buf_str(&b));
+	buf_free(&b);
+	return s;
 }
 
 /* ---- access ---- */
@@ -212,13 +252,16 @@ static void fail(const struct rest *rest, struct task *t, enum err e)
 
 /* ---- answering ---- */
 
-static void reply(struct exchange *x, struct task *t)
+static void reply(const struct rest *rest, struct exchange *x, struct task *t)
 {
 	struct http_headers *h = &t->reply.headers;
 	struct exchange_answer a = {.status = t->reply.status, .body = buf_str(&t->reply.body)};
 
 	if (t->reply.body.n > 0 && t->reply.content_type.n > 0) {
 		http_header_set(&t->arena, h, STR("Content-Type"), t->reply.content_type);
+	}
+	if (rest->on_reply) {
+		rest->on_reply(t);
 	}
 	a.headers = h->v;
 	a.n_headers = h->n;
@@ -238,7 +281,7 @@ static void refuse(struct exchange *x, struct rest_call *call, enum err e)
 
 	t->request = *exchange_request(x);
 	fail(call->rest, t, e);
-	reply(x, t);
+	reply(call->rest, x, t);
 	call_free(call);
 }
 
@@ -287,7 +330,7 @@ static void on_done(struct job *j)
 		if (j->expired || call->task.reply.status == 0) {
 			fail(call->rest, &call->task, ERR_UNAVAILABLE);
 		}
-		reply(x, &call->task);
+		reply(call->rest, x, &call->task);
 	}
 	call_free(call);
 }
@@ -307,7 +350,6 @@ static void on_body_end(struct exchange *x)
 	exchange_take(x, &t->arena, &t->request, &body);
 	t->body = str_dup(&t->arena, buf_str(&body));
 	buf_free(&body);
-	t->role = rest->role;
 	t->deadline_ms = clock_mono_ms() + timeout;
 	t->canceled = &call->job.canceled;
 	call->job.run = on_run;
@@ -317,7 +359,7 @@ static void on_body_end(struct exchange *x)
 	if (pool_submit(rest->pools[call->route->pool], &call->job) != ERR_OK) {
 		exchange_set_user(x, NULL);
 		fail(rest, t, ERR_UNAVAILABLE);
-		reply(x, t);
+		reply(rest, x, t);
 		call_free(call);
 	}
 }
@@ -352,12 +394,16 @@ static void no_route(struct exchange *x, struct rest_call *call, struct str allo
 		return;
 	}
 	t->request = *exchange_request(x);
-	t->refused_status = allow.n > 0 ? 405 : 404;
-	fail(rest, t, ERR_NOT_FOUND);
+	if (allow.n > 0 && rest->answers_options && t->request.method == HTTP_OPTIONS) {
+		t->reply.status = 204;
+	} else {
+		t->refused_status = allow.n > 0 ? 405 : 404;
+		fail(rest, t, ERR_NOT_FOUND);
+	}
 	if (allow.n > 0) {
 		http_header_add(&t->arena, &t->reply.headers, STR("Allow"), allow);
 	}
-	reply(x, t);
+	reply(rest, x, t);
 	call_free(call);
 }
 
@@ -365,19 +411,20 @@ void rest_dispatch(struct exchange *x, void *arg)
 {
 	const struct rest *rest = arg;
 	struct rest_call *call = MEM_NEW(struct rest_call);
-	struct buf allow = {0};
+	struct allowed allowed = {0};
 	enum err e;
 
 	arena_init(&call->task.arena, 0);
 	call->rest = rest;
 	call->exchange = exchange_id(x);
-	call->route = match(rest->table, x, call, &allow);
+	call->task.role = rest->role;
+	call->task.start_ms = exchange_start_ms(x);
+	call->route = match(rest, x, call, &allowed);
 	if (!call->route) {
-		no_route(x, call, str_dup(exchange_arena(x), buf_str(&allow)));
-		buf_free(&allow);
+		no_route(x, call, allow_text(exchange_arena(x), &allowed));
 		return;
 	}
-	buf_free(&allow);
+	call->task.route_arg = call->route->arg;
 	e = check_access(rest, call->route, exchange_request(x));
 	if (e != ERR_OK) {
 		refuse(x, call, e);

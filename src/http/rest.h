@@ -30,6 +30,7 @@ struct rest_route {
 	uint32_t body_max; /* bytes; 0 = no body expected (still drained up to 64 KiB) */
 	const char *doc;   /* one sentence */
 	const struct json_shape *in, *out; /* for the OpenAPI document; may be NULL */
+	const void *arg;		   /* task->route_arg: for tables that are generated */
 };
 
 struct rest_table {
@@ -67,6 +68,8 @@ struct rest_worker_ops {
 
 /* How failures look on the wire; the default is application/problem+json (RFC 9457). */
 typedef void rest_error_fn(struct task *t, int status);
+/* On the loop, for every answer that is about to be sent: headers that all have. */
+typedef void rest_reply_fn(struct task *t);
 
 struct rest {
 	const struct rest_table *table;
@@ -77,6 +80,8 @@ struct rest {
 	struct str key_header;			  /* p NULL = "Api-Key" */
 	uint32_t timeout_ms;			  /* of a task; 0 = 30 s */
 	rest_error_fn *on_error;		  /* NULL = default */
+	rest_reply_fn *on_reply;		  /* may be NULL */
+	bool answers_options;			  /* OPTIONS of a known path: 204 with Allow */
 	dispatch_fn *fallback;			  /* for unmatched paths; NULL = 404 */
 	void *fallback_role;
 };

@@ -38,7 +38,9 @@ struct task {
 	struct str peer_ip;
 	struct str base_url; /* scheme://host as the client sees us */
 	void *role;	     /* of the REST table */
-	struct db *db;	     /* the worker's session, or NULL */
+	const void *route_arg;
+	uint64_t start_ms; /* monotonic: when the head was complete */
+	struct db *db;	   /* the worker's session, or NULL */
 	uint64_t deadline_ms;
 	const atomic_bool *canceled;
 	struct fault fault;
