@@ -68,12 +68,24 @@ void http_client_free(struct http_client **cp)
 		http_call_free(container_of(n, struct http_call, node));
 	}
 	http_proxy_env_free(&c->proxies);
+	tls_client_unref(&c->tls);
 	loop_bury(c->loop, &c->grave, on_buried);
 }
 
 struct loop *http_client_loop(const struct http_client *c)
 {
 	return c->loop;
+}
+
+struct tls_client *http_client_default_tls(struct http_client *c)
+{
+	if (!c->tls) {
+		const struct tls_client_options o = {.alpn = TLS_ALPN_HTTP1};
+
+		/* Nothing in it can be wrong; an unreadable store of CAs trusts nobody. */
+		ASSERT(tls_client_new(&o, &c->tls, NULL) == ERR_OK);
+	}
+	return c->tls;
 }
 
 struct http_client *http_client_of(struct loop *l)

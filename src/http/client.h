@@ -2,7 +2,7 @@
  * client - HTTP/1.1 client on a loop: keep-alive pools, streaming both ways
  *
  * One client a loop. A call looks up a pooled connection to its origin (or
- * opens one: DNS, proxy, TLS later), sends the request and hands the answer over
+ * opens one: DNS, proxy, TLS), sends the request and hands the answer over
  * piece by piece. A request on a reused connection that dies before the first byte of
  * an answer is sent again once if it may be (idempotent method, RFC 9110 9.2.2) and can
  * be (no body, or a body in memory).
@@ -22,13 +22,14 @@
 #include "http/message.h"
 #include "http/uri.h"
 #include "net/stream.h"
+#include "tls/context.h"
 
 struct http_client;
 struct http_call;
 
 struct http_client_options {
 	struct h1_limits head;
-	uint32_t connect_timeout_ms; /* DNS and TCP; 10 s */
+	uint32_t connect_timeout_ms; /* DNS, TCP, tunnel and TLS; 10 s */
 	uint32_t idle_timeout_ms;    /* a pooled connection; 60 s */
 	uint32_t pool_per_origin;    /* idle ones kept; 64 */
 	uint32_t connections_max;    /* per origin; further calls wait; 0 = no limit */
@@ -100,6 +101,12 @@ struct http_call_spec {
 	uint32_t idle_timeout_ms;   /* longest silence in the body of the answer; 0 = none */
 	/* Connect to this address instead of looking the host up; never through a proxy. */
 	const struct addr *peer;
+	/*
+	 * For https. `tls` is borrowed until http_call_start returns; NULL = of the client, which
+	 * trusts the system's CAs. `sni`: the name to ask for and to verify; n 0 = of uri.
+	 */
+	struct tls_client *tls;
+	struct str sni;
 	uint32_t connect_timeout_ms; /* 0 = of the client's options */
 	uint32_t write_timeout_ms;   /* longest time in which the peer takes nothing; 0 = 60 s */
 	enum http_call_version version;

@@ -189,6 +189,15 @@ static struct str tunnel_target(struct http_call *c, const struct uri *u)
 		       u->port);
 }
 
+static void add_tls(const struct http_call *c, const struct http_call_spec *s,
+		    struct client_route *out)
+{
+	if (s->uri.tls) {
+		out->tls = s->tls ? s->tls : http_client_default_tls(c->client);
+		out->sni = s->sni.n > 0 ? s->sni : s->uri.host;
+	}
+}
+
 static enum err choose_route(struct http_call *c, const struct http_call_spec *s,
 			     struct client_route *out)
 {
@@ -197,18 +206,22 @@ static enum err choose_route(struct http_call *c, const struct http_call_spec *s
 
 	*out = (struct client_route){.host = s->uri.host, .port = s->uri.port, .peer = s->peer};
 	if (!proxy) {
+		add_tls(c, s, out);
 		return ERR_OK;
 	}
 	if (!proxy->usable) {
 		return ERR_UNAVAILABLE;
 	}
-	*out = (struct client_route){.kind = s->upgrade ? ROUTE_TUNNEL : ROUTE_PROXY,
+	bool tunnel = s->upgrade || s->uri.tls;
+
+	*out = (struct client_route){.kind = tunnel ? ROUTE_TUNNEL : ROUTE_PROXY,
 				     .proxy = proxy,
 				     .host = proxy->host,
 				     .port = proxy->port};
-	if (s->upgrade) {
+	if (tunnel) {
 		out->tunnel = tunnel_target(c, &s->uri);
 	}
+	add_tls(c, s, out);
 	return ERR_OK;
 }
 
@@ -217,25 +230,12 @@ static void on_timeout(struct timer *t)
 	http_call_fail(container_of(t, struct http_call, timer), ERR_TIMEOUT);
 }
 
-static void tell_no_tls(void)
-{
-	static atomic_flag told = ATOMIC_FLAG_INIT;
-
-	if (!atomic_flag_test_and_set(&told)) {
-		log_error("http", "TLS is not in this build: https calls fail");
-	}
-}
-
 static enum err prepare(struct http_call *c, const struct http_call_spec *s)
 {
 	struct client_route route;
 
 	if (s->version == HTTP_CALL_H2) {
 		return ERR_UNAVAILABLE; /* not yet */
-	}
-	if (s->uri.tls) {
-		tell_no_tls();
-		return ERR_UNAVAILABLE;
 	}
 	TRY(choose_route(c, s, &route));
 	write_head(c, s, &route);

@@ -1,8 +1,8 @@
 /*
  * One connection of the client.
  *
- *   RESOLVING -> CONNECTING -> TUNNELING -> BUSY <-> IDLE
- *                     \__________________^
+ *   RESOLVING -> CONNECTING -> TUNNELING -> SECURING -> BUSY <-> IDLE
+ *                                (each of the two only where needed)
  *   and from each to DEAD, which buries it.
  *
  * Until BUSY it works for the call that opened it, and a failure is that call's.
@@ -12,13 +12,16 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/client_int.h"
+#include "tls/stream.h"
 
 #define ADDR_TIMEOUT_MIN_MS 250
 
 static const uint8_t conn_next[CONN_STATES] = {
 	[CONN_RESOLVING] = 1u << CONN_CONNECTING | 1u << CONN_DEAD,
-	[CONN_CONNECTING] = 1u << CONN_TUNNELING | 1u << CONN_BUSY | 1u << CONN_DEAD,
-	[CONN_TUNNELING] = 1u << CONN_BUSY | 1u << CONN_DEAD,
+	[CONN_CONNECTING] =
+		1u << CONN_TUNNELING | 1u << CONN_SECURING | 1u << CONN_BUSY | 1u << CONN_DEAD,
+	[CONN_TUNNELING] = 1u << CONN_SECURING | 1u << CONN_BUSY | 1u << CONN_DEAD,
+	[CONN_SECURING] = 1u << CONN_BUSY | 1u << CONN_DEAD,
 	[CONN_BUSY] = 1u << CONN_IDLE | 1u << CONN_DEAD,
 	[CONN_IDLE] = 1u << CONN_BUSY | 1u << CONN_DEAD,
 };
@@ -107,6 +110,7 @@ static size_t on_data(struct stream *s, char *p, size_t n)
 	case CONN_IDLE:
 	case CONN_RESOLVING:
 	case CONN_CONNECTING:
+	case CONN_SECURING:
 	case CONN_DEAD:
 	case CONN_STATES:
 		break;
@@ -135,7 +139,7 @@ static void on_close(struct stream *s, enum err why)
 	k->stream = NULL; /* frees itself */
 	if (k->state == CONN_IDLE) {
 		client_conn_close(k);
-	} else if (k->state == CONN_TUNNELING) {
+	} else if (k->state == CONN_TUNNELING || k->state == CONN_SECURING) {
 		conn_failed(k, ERR_UNAVAILABLE);
 	} else {
 		client_conn_close(k);
@@ -168,6 +172,38 @@ static void ready(struct client_conn *k)
 	timer_pause(&k->timer);
 	client_conn_enter(k, CONN_BUSY);
 	http_call_send(k->call);
+}
+
+/* ---- TLS ---- */
+
+static void on_secured(struct stream *s, enum err result, const char *why)
+{
+	struct client_conn *k = s->user;
+
+	if (result == ERR_OK) {
+		ready(k);
+		return;
+	}
+	/* on_close follows. */
+	log_warn("http", "TLS to a server failed", LOG_STR("host", k->origin->route.sni),
+		 LOG_CSTR("reason", why));
+}
+
+/* Connected, and through the tunnel if there is one. The connect timeout runs on. */
+static void secure(struct client_conn *k)
+{
+	const struct client_route *r = &k->origin->route;
+
+	if (!r->tls) {
+		ready(k);
+		return;
+	}
+	client_conn_enter(k, CONN_SECURING);
+	tls_stream_connect(k->stream, &(struct tls_connect){
+					      .client = r->tls,
+					      .host = r->sni,
+					      .on_done = on_secured,
+				      });
 }
 
 /* ---- through a proxy ---- */
@@ -210,7 +246,7 @@ static size_t tunnel_on_data(struct client_conn *k, char *p, size_t n)
 		conn_failed(k, e);
 		return n;
 	}
-	ready(k);
+	secure(k);
 	return n;
 }
 
@@ -235,7 +271,7 @@ static void on_connect(struct stream *s, void *user, enum err result)
 	if (k->origin->route.kind == ROUTE_TUNNEL) {
 		start_tunnel(k);
 	} else {
-		ready(k);
+		secure(k);
 	}
 }
 

@@ -8,7 +8,7 @@
  *   client.c        the client: options, statistics, end
  *   client_proxy.c  proxies named in the environment
  *   client_pool.c   origins: which connection a call gets
- *   client_conn.c   one connection: resolve, connect, tunnel, carry calls
+ *   client_conn.c   one connection: resolve, connect, tunnel, TLS, carry calls
  *   client_call.c   one call: start, request, timers, end
  *   client_recv.c   the answer of a call
  *
@@ -58,6 +58,8 @@ struct client_route {
 	uint16_t port;
 	struct str tunnel;	 /* "host:port" for CONNECT */
 	const struct addr *peer; /* connect to it, whatever the host; NULL = look it up */
+	struct tls_client *tls;	 /* NULL = plain; the origin has a reference */
+	struct str sni;
 };
 
 struct client_origin {
@@ -80,6 +82,7 @@ enum conn_state {
 	CONN_RESOLVING,
 	CONN_CONNECTING,
 	CONN_TUNNELING,
+	CONN_SECURING,
 	CONN_BUSY,
 	CONN_IDLE,
 	CONN_DEAD,
@@ -155,6 +158,7 @@ struct http_client {
 	struct loop *loop;
 	struct http_client_options options;
 	struct http_proxy_env *proxies; /* NULL = never through one */
+	struct tls_client *tls;		/* for calls that bring none; made for the first of them */
 	struct map origins;
 	struct list calls;
 	struct list free_calls;
@@ -165,6 +169,8 @@ struct http_client {
 	struct http_client_stats stats;
 };
 
+/* Trusts the system's CAs. */
+struct tls_client *http_client_default_tls(struct http_client *c);
 void http_client_ref(struct http_client *c);
 void http_client_unref(struct http_client *c);
 

@@ -12,29 +12,41 @@
 
 #include <stdio.h>
 
-#define KEY_MAX 600
+#define KEY_MAX 900
 #define FRESH_MS 1000 /* no server is known that gives up sooner */
 
 /* ---- origins ---- */
 
-/* Host names fold case, so one target has one pool. Returns 0 when too long. */
+static char *put_folded(char *p, struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		*p++ = ascii_lower(s.p[i]);
+	}
+	return p;
+}
+
+/*
+ * Host names fold case, so one target has one pool; a connection secured by one context is
+ * none for another. Returns 0 when too long.
+ */
 static size_t make_key(const struct client_route *r, char out[KEY_MAX])
 {
 	char *p = out;
 	char port[8];
 	int n = snprintf(port, sizeof(port), ":%u", r->port);
 
-	if (r->host.n + r->tunnel.n + 16 + ADDR_TEXT_MAX > KEY_MAX) {
+	if (r->host.n + r->tunnel.n + r->sni.n + 32 + ADDR_TEXT_MAX > KEY_MAX) {
 		return 0;
 	}
 	*p++ = (char)('0' + r->kind);
-	for (size_t i = 0; i < r->host.n; i++) {
-		*p++ = ascii_lower(r->host.p[i]);
-	}
+	p = put_folded(p, r->host);
 	memcpy(p, port, (size_t)n);
 	p += n;
-	for (size_t i = 0; i < r->tunnel.n; i++) {
-		*p++ = ascii_lower(r->tunnel.p[i]);
+	p = put_folded(p, r->tunnel);
+	if (r->tls) {
+		*p++ = '!';
+		memcpy(p, &r->tls, sizeof(r->tls)); /* the origin keeps it alive */
+		p = put_folded(p + sizeof(r->tls), r->sni);
 	}
 	if (r->peer) {
 		*p++ = '@';
@@ -57,7 +69,8 @@ static struct str append(char **at, struct str s)
 static struct client_origin *origin_new(struct http_client *c, const struct client_route *r,
 					struct str key)
 {
-	struct client_origin *o = mem_zalloc(sizeof(*o) + key.n + r->host.n + r->tunnel.n);
+	struct client_origin *o =
+		mem_zalloc(sizeof(*o) + key.n + r->host.n + r->tunnel.n + r->sni.n);
 	char *at = o->text;
 
 	o->client = c;
@@ -69,6 +82,8 @@ static struct client_origin *origin_new(struct http_client *c, const struct clie
 	o->key = append(&at, key);
 	o->route.host = append(&at, r->host);
 	o->route.tunnel = append(&at, r->tunnel);
+	o->route.sni = append(&at, r->sni);
+	o->route.tls = r->tls ? tls_client_ref(r->tls) : NULL;
 	list_init(&o->idle);
 	list_init(&o->busy);
 	list_init(&o->waiting);
@@ -100,7 +115,10 @@ static void close_all(struct list *conns)
 
 static void on_buried(struct grave *g)
 {
-	mem_free(container_of(g, struct client_origin, grave));
+	struct client_origin *o = container_of(g, struct client_origin, grave);
+
+	tls_client_unref(&o->route.tls);
+	mem_free(o);
 }
 
 void client_origin_free(struct client_origin *o)

@@ -12,6 +12,7 @@
  */
 #include "base/mem.h"
 #include "http/server_int.h"
+#include "net/proxy_protocol.h"
 
 #include <unistd.h>
 
@@ -72,7 +73,10 @@ void conn_enter(struct conn *c, enum conn_state to)
 
 static void free_buried(struct grave *g)
 {
-	mem_free(container_of(g, struct conn, grave));
+	struct conn *c = container_of(g, struct conn, grave);
+
+	mem_free(c->local);
+	mem_free(c);
 }
 
 /* Unlinks and buries; the stream and the exchange must have been dealt with. */
@@ -195,6 +199,7 @@ static void begin_exchange(struct conn *c, struct exchange *x)
 	x->start_ms = loop_now_ms(x->loop);
 	x->method = r->method;
 	x->minor = r->minor;
+	x->is_tls = c->is_tls;
 	x->te_trailers = r->te_trailers;
 	x->keep_alive = r->keep_alive;
 	x->expect_continue = r->expect_continue;
@@ -511,29 +516,89 @@ void conn_answered(struct conn *c)
 	}
 }
 
+/* ---- the beginning ---- */
+
+static const char plain_on_tls[] = "HTTP/1.1 400 Bad Request\r\n"
+				   "Content-Type: text/plain\r\n"
+				   "Content-Length: 32\r\n"
+				   "Connection: close\r\n\r\n"
+				   "plain HTTP request to HTTPS port";
+
+static void on_plain(struct stream *s)
+{
+	struct conn *c = s->user;
+
+	atomic_fetch_add_explicit(&c->owner->bad_requests_total, 1, memory_order_relaxed);
+	stream_write(s, str_of(plain_on_tls, sizeof(plain_on_tls) - 1));
+	conn_close(c);
+}
+
+/* Under TLS if the listener has it; the loop cannot lose the context within the turn. */
+static void begin_tls(struct conn *c)
+{
+	struct tls_server *tls = atomic_load_explicit(&c->listener->tls, memory_order_acquire);
+
+	if (tls) {
+		c->is_tls = true;
+		tls_stream_accept(c->stream,
+				  &(struct tls_accept){
+					  .server = tls,
+					  .timeout_ms = c->owner->server->limits.head_timeout_ms,
+					  .on_plain = on_plain,
+				  });
+	}
+}
+
+static void on_proxy_header(struct stream *s, const struct proxy_header *h)
+{
+	struct conn *c = s->user;
+
+	if (!h->is_local) {
+		memcpy(&c->peer, &h->source.sa, sizeof(c->peer));
+		c->local = MEM_NEW(union peer);
+		memcpy(c->local, &h->destination.sa, sizeof(*c->local));
+	}
+	begin_tls(c);
+}
+
 static const char overloaded[] =
 	"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-void conn_accept(struct loop *l, int fd, const struct addr *peer, void *per_loop)
+/* Without TLS: a handshake is what we cannot afford. */
+static void refuse_overloaded(struct loop *l, int fd, const struct http_listener *hl)
 {
-	struct server_loop *sl = &((struct server_loop *)per_loop)[loop_index(l)];
+	struct stream *s = stream_new(l, fd, &conn_handler, NULL);
+
+	if (!atomic_load(&hl->tls)) {
+		stream_write(s, str_of(overloaded, sizeof(overloaded) - 1));
+	}
+	stream_close(s);
+}
+
+void conn_accept(struct loop *l, int fd, const struct addr *peer, void *http_listener)
+{
+	const struct http_listener *hl = http_listener;
+	struct server_loop *sl = &hl->server->per_loop[loop_index(l)];
 	const struct http_limits *lim = &sl->server->limits;
 	struct conn *c;
 
 	atomic_fetch_add_explicit(&sl->connections_total, 1, memory_order_relaxed);
 	if (atomic_load_explicit(&sl->connections, memory_order_relaxed) >= lim->connections_max) {
-		struct stream *s = stream_new(l, fd, &conn_handler, NULL);
-
-		stream_write(s, str_of(overloaded, sizeof(overloaded) - 1));
-		stream_close(s);
+		refuse_overloaded(l, fd, hl);
 		return;
 	}
 	c = MEM_NEW(struct conn);
 	c->owner = sl;
+	c->listener = hl;
 	memcpy(&c->peer, &peer->sa, MIN(sizeof(c->peer), peer->len));
 	c->stream = stream_new(l, fd, &conn_handler, c);
 	c->stream->write_timeout_ms = lim->write_timeout_ms;
 	list_push(&sl->conns, &c->node);
 	atomic_fetch_add_explicit(&sl->connections, 1, memory_order_relaxed);
 	set_timer(c, CONN_IDLE);
+	if (hl->proxy_protocol) {
+		stream_expect_proxy(c->stream, lim->head_timeout_ms, on_proxy_header);
+	} else {
+		begin_tls(c);
+	}
 }

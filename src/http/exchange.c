@@ -55,9 +55,35 @@ const struct addr *exchange_peer(struct exchange *x)
 	return x->peer;
 }
 
+const struct addr *exchange_local(struct exchange *x)
+{
+	const struct conn *c = x->conn;
+
+	if (!x->local) {
+		x->local = ARENA_NEW(&x->arena, struct addr);
+		if (c && c->local) {
+			x->local->len = sizeof(*c->local);
+			memcpy(&x->local->sa, c->local, sizeof(*c->local));
+		} else if (c && stream_local(c->stream, x->local) != ERR_OK) {
+			*x->local = (struct addr){0}; /* it has just broken */
+		}
+	}
+	return x->local;
+}
+
 bool exchange_is_tls(const struct exchange *x)
 {
-	return x->conn && x->conn->stream->transport != NULL;
+	return x->is_tls;
+}
+
+bool exchange_tls_info(const struct exchange *x, struct tls_info *out)
+{
+	return x->conn && tls_stream_info(x->conn->stream, out);
+}
+
+const struct stream *exchange_connection(const struct exchange *x)
+{
+	return x->conn ? x->conn->stream : NULL;
 }
 
 struct str exchange_host(const struct exchange *x)
@@ -122,6 +148,7 @@ void exchange_take(struct exchange *x, struct arena *out_arena, struct http_requ
 	arena_init(&x->arena, 0);
 	*out_request = x->req;
 	x->peer = NULL;
+	x->local = NULL;
 	buf_move(out_body, &x->body);
 }
 
@@ -163,6 +190,7 @@ struct stream *exchange_hijack(struct exchange *x, struct str *early)
 
 	ASSERT(c && x->body_done && !x->answer_begun);
 	(void)exchange_peer(x); /* while the connection still knows */
+	(void)exchange_local(x);
 	rest = c->in_on_data ? c->rest : buf_str(&c->stream->in);
 	*early = str_dup(&x->arena, rest);
 	if (!c->in_on_data) {

@@ -102,31 +102,69 @@ struct http_server *http_server_new(const struct http_limits *limits, dispatch_f
 	return s;
 }
 
-enum err http_server_listen(struct http_server *s, struct loops *loops, struct str address,
-			    struct fault *f)
+static void make_loops(struct http_server *s, struct loops *loops)
 {
+	s->loops = loops;
+	s->per_loop = MEM_NEW_ARRAY(struct server_loop, loops->n);
+	for (unsigned i = 0; i < loops->n; i++) {
+		s->per_loop[i].loop = loops->v[i];
+		s->per_loop[i].server = s;
+		list_init(&s->per_loop[i].conns);
+	}
+}
+
+enum err http_server_listen_to(struct http_server *s, struct loops *loops,
+			       const struct http_listen *listen, struct fault *f)
+{
+	struct http_listener *hl = &s->listeners[s->n_listeners];
+	enum err e;
+
 	if (s->n_listeners == ARRAY_LEN(s->listeners)) {
 		return fault_set(f, ERR_LIMIT, "at most %zu addresses for one role",
 				 ARRAY_LEN(s->listeners));
 	}
 	if (!s->per_loop) {
-		s->loops = loops;
-		s->per_loop = MEM_NEW_ARRAY(struct server_loop, loops->n);
-		for (unsigned i = 0; i < loops->n; i++) {
-			s->per_loop[i].loop = loops->v[i];
-			s->per_loop[i].server = s;
-			list_init(&s->per_loop[i].conns);
-		}
+		make_loops(s, loops);
 	}
-	TRY(listener_open(loops, address, conn_accept, s->per_loop, &s->listeners[s->n_listeners],
-			  f));
+	hl->server = s;
+	hl->proxy_protocol = listen->proxy_protocol;
+	hl->http2 = listen->http2;
+	atomic_init(&hl->tls, listen->tls ? tls_server_ref(listen->tls) : NULL);
+	e = listener_open(loops, listen->address, conn_accept, hl, &hl->socket, f);
+	if (e != ERR_OK) {
+		struct tls_server *tls = atomic_load(&hl->tls);
+
+		tls_server_unref(&tls);
+		return e;
+	}
 	s->n_listeners++;
 	return ERR_OK;
 }
 
+enum err http_server_listen(struct http_server *s, struct loops *loops, struct str address,
+			    struct fault *f)
+{
+	return http_server_listen_to(s, loops, &(struct http_listen){.address = address}, f);
+}
+
+void http_server_set_tls(struct http_server *s, size_t i, struct tls_server *tls)
+{
+	struct tls_server *old;
+
+	ASSERT(i < s->n_listeners && tls && atomic_load(&s->listeners[i].tls));
+	old = atomic_exchange(&s->listeners[i].tls, tls_server_ref(tls));
+	loops_quiesce(s->loops);
+	tls_server_unref(&old);
+}
+
+bool http_server_is_tls(const struct http_server *s, size_t i)
+{
+	return i < s->n_listeners && atomic_load(&s->listeners[i].tls);
+}
+
 const struct addr *http_server_addr(const struct http_server *s, size_t i)
 {
-	return i < s->n_listeners ? listener_addr(s->listeners[i]) : NULL;
+	return i < s->n_listeners ? listener_addr(s->listeners[i].socket) : NULL;
 }
 
 static void drain_loop(struct loop *l, void *arg)
@@ -164,7 +202,7 @@ void http_server_drain(struct http_server *s)
 {
 	atomic_store(&s->draining, true);
 	for (size_t i = 0; i < s->n_listeners; i++) {
-		listener_stop(s->listeners[i]);
+		listener_stop(s->listeners[i].socket);
 	}
 	on_each_loop(s, drain_loop);
 }
@@ -186,9 +224,14 @@ void http_server_free(struct http_server **sp)
 	}
 	*sp = NULL;
 	for (size_t i = 0; i < s->n_listeners; i++) {
-		listener_free(&s->listeners[i]);
+		listener_free(&s->listeners[i].socket);
 	}
 	on_each_loop(s, abort_loop);
+	for (size_t i = 0; i < s->n_listeners; i++) {
+		struct tls_server *tls = atomic_load(&s->listeners[i].tls);
+
+		tls_server_unref(&tls);
+	}
 	mem_free(s->per_loop);
 	mem_free(s);
 }

@@ -26,12 +26,14 @@
 #include "http/message.h"
 #include "net/listener.h"
 #include "net/stream.h"
+#include "tls/stream.h"
 
 struct exchange;
 
 struct http_limits {
 	struct h1_limits head;
-	uint32_t head_timeout_ms;  /* from the first byte of a head to its end */
+	uint32_t
+		head_timeout_ms; /* from the first byte of a head to its end; PROXY, TLS likewise */
 	uint32_t idle_timeout_ms;  /* keep-alive */
 	uint32_t body_timeout_ms;  /* a collected body, or the longest silence in a stream: 408 */
 	uint32_t write_timeout_ms; /* longest time in which a client takes nothing */
@@ -47,6 +49,21 @@ struct http_server;
 struct http_server *http_server_new(const struct http_limits *limits, dispatch_fn *fn, void *role);
 enum err http_server_listen(struct http_server *s, struct loops *loops, struct str address,
 			    struct fault *f) MUST_USE;
+
+struct http_listen {
+	struct str address;
+	struct tls_server *tls; /* NULL = plain; the listener takes a reference */
+	bool proxy_protocol;	/* connections begin with a PROXY header, or are closed */
+	bool http2;
+};
+enum err http_server_listen_to(struct http_server *s, struct loops *loops,
+			       const struct http_listen *listen, struct fault *f) MUST_USE;
+/*
+ * Other certificates, or other demands on clients, for new connections of listener `i`,
+ * which has TLS. Takes a reference. Main thread, while the loops run.
+ */
+void http_server_set_tls(struct http_server *s, size_t i, struct tls_server *tls);
+bool http_server_is_tls(const struct http_server *s, size_t i);
 /* Addresses bound, with real ports: i from 0; NULL past the end. */
 const struct addr *http_server_addr(const struct http_server *s, size_t i);
 /*
@@ -85,9 +102,15 @@ struct exchange *exchange_find(struct exchange_id id);
 /* The role's own object for this exchange. */
 void exchange_set_user(struct exchange *x, void *user);
 void *exchange_user(const struct exchange *x);
-/* The client's address as seen by the socket. */
+/* The client's address as seen by the socket, or as the PROXY header tells. */
 const struct addr *exchange_peer(struct exchange *x);
+/* The address and port that the client connected to, likewise. */
+const struct addr *exchange_local(struct exchange *x);
 bool exchange_is_tls(const struct exchange *x);
+/* False without TLS, and when the client has gone. Strings live as long as the connection. */
+bool exchange_tls_info(const struct exchange *x, struct tls_info *out);
+/* For tls_stream_peer_pem and _subject; NULL when the client has gone. */
+const struct stream *exchange_connection(const struct exchange *x);
 /* Host header (or authority of an absolute target). */
 struct str exchange_host(const struct exchange *x);
 /* Milliseconds (loop time) at which the head was complete. */

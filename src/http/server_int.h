@@ -34,9 +34,12 @@ union peer {
 	struct sockaddr_in6 in6;
 };
 
+struct http_listener;
+
 struct conn {
 	struct stream *stream;
 	struct server_loop *owner;
+	const struct http_listener *listener;
 	struct list_node node;
 	struct exchange *x;
 	struct timer timer;
@@ -45,7 +48,9 @@ struct conn {
 	struct str rest; /* during on_data: what is not consumed yet */
 	uint64_t discarded;
 	union peer peer;
+	union peer *local; /* as the PROXY header tells; else NULL */
 	enum conn_state state;
+	bool is_tls : 1;
 	bool in_on_data : 1;
 	bool wait_drain : 1; /* not reading the next request: the peer takes no answers */
 };
@@ -59,13 +64,23 @@ struct server_loop {
 	_Atomic uint32_t connections;
 };
 
+struct http_listener {
+	/* constant while it listens */
+	struct http_server *server;
+	struct listener *socket;
+	bool proxy_protocol;
+	bool http2;
+	/* swapped by the main thread; the former lives until no loop looks at it */
+	struct tls_server *_Atomic tls;
+};
+
 struct http_server {
 	struct http_limits limits;
 	dispatch_fn *dispatch;
 	void *role;
 	struct loops *loops;
 	struct server_loop *per_loop;
-	struct listener *listeners[8];
+	struct http_listener listeners[8];
 	size_t n_listeners;
 	atomic_bool draining;
 };
@@ -79,7 +94,8 @@ struct exchange {
 	struct slot_id id;
 	const struct exchange_handler *h;
 	void *user;
-	struct addr *peer; /* made on demand, in the arena */
+	struct addr *peer;  /* made on demand, in the arena */
+	struct addr *local; /* likewise */
 	uint64_t start_ms;
 	uint64_t answer_left; /* of a streamed answer whose length was announced */
 	/* body */
@@ -91,6 +107,7 @@ struct exchange {
 	/* plain copies, valid after exchange_take */
 	enum http_method method;
 	uint8_t minor;
+	bool is_tls : 1;
 	bool keep_alive : 1;
 	bool body_done : 1;
 	bool collecting : 1;
@@ -123,7 +140,7 @@ void exchange_free(struct exchange *x);
 /* Tells the role (once) that nobody waits for the answer, and frees. */
 void exchange_abort(struct exchange *x, int status);
 
-void conn_accept(struct loop *l, int fd, const struct addr *peer, void *server_loop_array);
+void conn_accept(struct loop *l, int fd, const struct addr *peer, void *http_listener);
 void conn_enter(struct conn *c, enum conn_state to);
 /* The rest of the body will not be read: too long, or perhaps never sent. */
 bool conn_must_close_after(const struct exchange *x);

@@ -83,7 +83,10 @@ void stream_finish_closing(struct stream *s)
 	if (s->lingering) {
 		return;
 	}
-	s->ops->shutdown(s);
+	if (s->ops->shutdown(s) == -1) {
+		stream_block(s); /* and comes back here */
+		return;
+	}
 	if (s->eof) {
 		stream_fail(s, ERR_CLOSED);
 		return;
@@ -397,6 +400,9 @@ void stream_close(struct stream *s)
 	}
 	s->closing = true;
 	s->handler = NULL;
+	if (s->write_timeout_ms == 0) {
+		s->write_timeout_ms = CLOSING_WRITE_TIMEOUT_MS;
+	}
 	loop_at_end(s->loop, &s->end, on_loop_end);
 	if (s->connecting || stream_pending(s) == 0) {
 		if (s->connecting) {
@@ -405,9 +411,6 @@ void stream_close(struct stream *s)
 			stream_finish_closing(s);
 		}
 		return;
-	}
-	if (s->write_timeout_ms == 0) {
-		s->write_timeout_ms = CLOSING_WRITE_TIMEOUT_MS;
 	}
 	if (s->write_blocked) {
 		stream_watch_blocked(s); /* it waits since before there was a limit */
@@ -421,6 +424,21 @@ void stream_abort(struct stream *s)
 		s->closing = true;
 		s->handler = NULL;
 		teardown(s);
+	}
+}
+
+void stream_leave(struct stream *s, enum err why)
+{
+	const struct stream_handler *h = s->handler;
+
+	if (s->dead || s->closing) {
+		stream_fail(s, why);
+		return;
+	}
+	stream_drop_output(s);
+	stream_close(s);
+	if (h) {
+		h->on_close(s, why);
 	}
 }
 
@@ -449,7 +467,7 @@ void stream_attach(struct stream *s, struct loop *l)
 		s->io.fd = s->detached_fd;
 		s->eof = true;
 	}
-	if (stream_pending(s) > 0) {
+	if (stream_pending(s) > 0 || s->ops->flush) {
 		stream_flush(s);
 	}
 	if (!s->read_paused) {

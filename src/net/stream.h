@@ -3,7 +3,7 @@
  *
  * Completion-shaped: the owner is handed bytes and queues bytes; when and how they
  * move is the stream's affair (readiness today, io_uring later, TLS in between
- * through stream_ops). Reading happens only after epoll said so and into the
+ * through stream_ops, see tls/stream.h). Reading happens only after epoll said so and into the
  * loop's scratch; a stream holds input memory only for bytes that its owner did not
  * consume, and output memory only while something is unsent. Everything queued in
  * one turn leaves in one system call at the turn's end. TCP_NODELAY is always on.
@@ -46,15 +46,20 @@ struct stream_handler {
 };
 
 /*
- * What TLS will replace. Results: > 0 bytes, 0 end of stream (sendfile: the file gives no
- * more), -1 try later, -2 broken.
+ * What TLS replaces. Results: > 0 bytes, 0 end of stream (sendfile: the file gives no
+ * more), -1 try later, -2 broken. sendv: bytes that the kernel has; a transport which
+ * transformed some and could not send all of it says -1, and their number when it
+ * could: it is shown the same bytes at the front again.
  */
 struct stream_ops {
 	ptrdiff_t (*recv)(struct stream *s, void *p, size_t n);
 	ptrdiff_t (*sendv)(struct stream *s, const struct str *v, unsigned n);
 	/* NULL: the stream reads the file and uses sendv. */
 	ptrdiff_t (*sendfile)(struct stream *s, int fd, int64_t *offset, size_t n);
-	void (*shutdown)(struct stream *s);
+	/* 0 done. May be called again after -1. */
+	ptrdiff_t (*shutdown)(struct stream *s);
+	/* Sends what the transport itself holds: 0 nothing left. NULL: it holds nothing. */
+	ptrdiff_t (*flush)(struct stream *s);
 	void (*free)(struct stream *s);
 	bool short_read_drains; /* a read that returns less than asked emptied the socket */
 };
@@ -134,6 +139,22 @@ void stream_abort(struct stream *s);
  * returns n. */
 void stream_detach(struct stream *s);
 void stream_attach(struct stream *s, struct loop *l);
+
+/* ---- for transports ---- */
+
+/* Those of TCP, on the bare descriptor. */
+extern const struct stream_ops stream_tcp_ops;
+/* Ends the stream at once: on_close(why), unless its owner closed it. */
+void stream_fail(struct stream *s, enum err why);
+/*
+ * The owner is told on_close(why) and has lost it; the stream drops what is queued, but
+ * still sends what its transport holds (an alert), and closes in order.
+ */
+void stream_leave(struct stream *s, enum err why);
+/* sendv said -1, but may be asked again, though the descriptor tells no such event. */
+void stream_unblock(struct stream *s);
+/* The transport holds bytes that recv's own work left behind: flush is called in time. */
+void stream_block(struct stream *s);
 
 enum err stream_peer(const struct stream *s, struct addr *out) MUST_USE;
 enum err stream_local(const struct stream *s, struct addr *out) MUST_USE;

@@ -4,10 +4,6 @@
 #pragma once
 #include "net/stream.h"
 
-extern const struct stream_ops stream_tcp_ops;
-
-/* Ends the stream: on_close unless the owner closed it. */
-void stream_fail(struct stream *s, enum err why);
 /* Sending failed; the peer may have answered before it left. */
 void stream_write_failed(struct stream *s);
 /* All output of a closing stream is sent. */

@@ -290,20 +290,50 @@ void stream_watch_blocked(struct stream *s)
 	}
 }
 
+void stream_block(struct stream *s)
+{
+	s->write_blocked = true;
+	stream_watch_blocked(s);
+}
+
+void stream_unblock(struct stream *s)
+{
+	s->write_blocked = false;
+	stream_flush(s);
+}
+
+/* What the transport held goes first. False: not now, or never. */
+static bool flush_transport(struct stream *s)
+{
+	ptrdiff_t n = s->ops->flush(s);
+
+	if (n == -1) {
+		stream_block(s);
+	} else if (n < 0) {
+		stream_write_failed(s);
+	}
+	return n == 0;
+}
+
 void stream_send_queued(struct stream *s)
 {
 	size_t budget = SEND_PER_TURN;
 	bool any = s->out.n > 0 || first_seg(s);
 
+	if (s->ops->flush && !flush_transport(s)) {
+		return;
+	}
 	if (!any) {
+		if (s->closing) {
+			stream_finish_closing(s);
+		}
 		return;
 	}
 	while (s->out.n > 0 || first_seg(s)) {
 		ptrdiff_t n = send_once(s);
 
 		if (n == -1) {
-			s->write_blocked = true;
-			stream_watch_blocked(s);
+			stream_block(s);
 			return;
 		}
 		if (is_file_at_its_end(s, n)) {

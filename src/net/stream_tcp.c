@@ -45,9 +45,10 @@ static ptrdiff_t tcp_sendfile(struct stream *s, int fd, int64_t *offset, size_t 
 	return sent < 0 && errno == EIO ? 0 : result(sent);
 }
 
-static void tcp_shutdown(struct stream *s)
+static ptrdiff_t tcp_shutdown(struct stream *s)
 {
 	(void)shutdown(s->io.fd, SHUT_WR);
+	return 0;
 }
 
 const struct stream_ops stream_tcp_ops = {

@@ -1,0 +1,496 @@
+#include "base/clock.h"
+#include "base/mem.h"
+#include "tls/stream.h"
+#include "unit.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/*
+ * A server stream and, for most tests, a client stream on one loop, joined by a socket
+ * pair. Each end records what its owner saw; a test runs the loop until its condition holds.
+ */
+struct end {
+	struct stream *s;
+	struct buf in;
+	struct str say;	  /* written when the handshake is over */
+	unsigned says;	  /* how often */
+	bool close_after; /* and then closed */
+	bool eof, done;
+	enum err closed; /* ERR_OK = not yet */
+	enum err result;
+	char why[128];
+	struct tls_info info;
+	char sni[64], alpn[16], version[16], verify[64];
+};
+
+struct fixture {
+	struct loop *loop;
+	struct arena arena;
+	struct tls_pem pem;
+	struct tls_cert *cert;
+	struct tls_sni_map *map;
+	struct tls_server *server;
+	struct tls_client *client;
+	int fds[2];
+	struct end at_server, at_client;
+	bool (*until)(struct fixture *f);
+	struct timer tick;
+	uint64_t end_ms;
+	uint32_t timeout_ms;
+};
+
+/* ---- ends ---- */
+
+static size_t on_data(struct stream *s, char *p, size_t n)
+{
+	struct end *e = s->user;
+
+	assert_true(e->done || !tls_stream_is(s));
+	buf_append(&e->in, p, n);
+	return n;
+}
+
+static void on_eof(struct stream *s)
+{
+	struct end *e = s->user;
+
+	e->eof = true;
+}
+
+static void on_close(struct stream *s, enum err why)
+{
+	struct end *e = s->user;
+
+	e->closed = why;
+	e->s = NULL;
+}
+
+static const struct stream_handler handler = {
+	.on_data = on_data, .on_eof = on_eof, .on_close = on_close};
+
+static void copy(char *out, size_t cap, struct str s)
+{
+	assert_true(s.n < cap);
+	memcpy(out, s.p ? s.p : "", s.n);
+	out[s.n] = 0;
+}
+
+static void say(struct end *e)
+{
+	for (unsigned i = 0; i < e->says; i++) {
+		stream_write_mem(e->s, e->say, NULL, NULL);
+	}
+	if (e->close_after) {
+		stream_close(e->s);
+		e->s = NULL;
+	}
+}
+
+static void on_done(struct stream *s, enum err result, const char *why)
+{
+	struct end *e = s->user;
+
+	assert_false(e->done);
+	e->done = true;
+	e->result = result;
+	if (result != ERR_OK) {
+		copy(e->why, sizeof(e->why), str_c(why));
+		return;
+	}
+	assert_true(tls_stream_info(s, &e->info));
+	copy(e->sni, sizeof(e->sni), e->info.sni);
+	copy(e->alpn, sizeof(e->alpn), e->info.alpn);
+	copy(e->version, sizeof(e->version), e->info.version);
+	copy(e->verify, sizeof(e->verify), e->info.verify);
+	say(e);
+}
+
+/* ---- the fixture ---- */
+
+static void make_contexts(struct fixture *f, struct tls_server_options so,
+			  struct tls_client_options co)
+{
+	struct fault why = {0};
+
+	so.certs = f->map;
+	so.client_ca = so.ask >= TLS_ASK_OPTIONAL ? f->pem.cert : STR_NULL;
+	if (!co.insecure && co.ca.n == 0) {
+		co.ca = f->pem.cert;
+	}
+	assert_int_equal(tls_server_new(&so, &f->server, &why), ERR_OK);
+	assert_int_equal(tls_client_new(&co, &f->client, &why), ERR_OK);
+}
+
+static void set_up(struct fixture *f, enum tls_key_kind kind)
+{
+	struct fault why = {0};
+
+	*f = (struct fixture){.loop = loop_new(0), .timeout_ms = 10000};
+	arena_init(&f->arena, 0);
+	assert_int_equal(tls_self_signed(&f->arena, kind, STR("server.test"), 2, &f->pem, &why),
+			 ERR_OK);
+	assert_int_equal(tls_cert_new(&f->pem, 1, &f->cert, &why), ERR_OK);
+	f->map = tls_sni_map_new(f->cert);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, f->fds),
+			 0);
+}
+
+static void on_plain(struct stream *s)
+{
+	stream_write(s, STR("plain"));
+	stream_close(s);
+	((struct end *)s->user)->s = NULL;
+}
+
+static void start_server(struct fixture *f)
+{
+	f->at_server.s = stream_new(f->loop, f->fds[0], &handler, &f->at_server);
+	tls_stream_accept(f->at_server.s, &(struct tls_accept){.server = f->server,
+							       .timeout_ms = f->timeout_ms,
+							       .on_done = on_done,
+							       .on_plain = on_plain});
+}
+
+static void start_client(struct fixture *f, struct str host)
+{
+	f->at_client.s = stream_new(f->loop, f->fds[1], &handler, &f->at_client);
+	tls_stream_connect(f->at_client.s, &(struct tls_connect){.client = f->client,
+								 .host = host,
+								 .timeout_ms = f->timeout_ms,
+								 .on_done = on_done});
+}
+
+static void on_tick(struct timer *t)
+{
+	struct fixture *f = container_of(t, struct fixture, tick);
+
+	if (f->until(f)) {
+		loop_stop(f->loop);
+		return;
+	}
+	if (clock_mono_ms() > f->end_ms) {
+		fail_msg("waited in vain");
+	}
+	timer_start(f->loop, t, 1, on_tick);
+}
+
+static void run_until(struct fixture *f, bool (*until)(struct fixture *f))
+{
+	f->until = until;
+	f->end_ms = clock_mono_ms() + 20000;
+	timer_start(f->loop, &f->tick, 1, on_tick);
+	loop_run(f->loop);
+}
+
+static void tear_down(struct fixture *f)
+{
+	if (f->at_server.s) {
+		stream_abort(f->at_server.s);
+	}
+	if (f->at_client.s) {
+		stream_abort(f->at_client.s);
+	}
+	timer_stop(f->loop, &f->tick);
+	loop_free(&f->loop);
+	tls_server_unref(&f->server);
+	tls_client_unref(&f->client);
+	tls_sni_map_unref(&f->map);
+	tls_cert_unref(&f->cert);
+	buf_free(&f->at_server.in);
+	buf_free(&f->at_client.in);
+	arena_fini(&f->arena);
+}
+
+static bool both_done(struct fixture *f)
+{
+	return f->at_server.done && f->at_client.done;
+}
+
+static bool both_closed(struct fixture *f)
+{
+	return f->at_server.closed && f->at_client.closed;
+}
+
+static bool server_closed(struct fixture *f)
+{
+	return f->at_server.closed != ERR_OK;
+}
+
+static bool server_saw_end(struct fixture *f)
+{
+	return f->at_server.eof;
+}
+
+/* ---- tests ---- */
+
+static void test_talks(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	for (int kind = TLS_KEY_RSA; kind <= TLS_KEY_EC; kind++) {
+		set_up(&f, (enum tls_key_kind)kind);
+		make_contexts(&f, (struct tls_server_options){.alpn = TLS_ALPN_HTTP1 | TLS_ALPN_H2},
+			      (struct tls_client_options){.alpn = TLS_ALPN_HTTP1});
+		start_server(&f);
+		start_client(&f, STR("server.test"));
+		/* Before the handshake is over: it waits. */
+		stream_write(f.at_client.s, STR("early"));
+		stream_close(f.at_client.s);
+		f.at_client.s = NULL;
+		run_until(&f, server_saw_end);
+		assert_str(buf_str(&f.at_server.in), STR("early"));
+		assert_string_equal(f.at_server.sni, "server.test");
+		assert_string_equal(f.at_server.alpn, "http/1.1");
+		assert_string_equal(f.at_server.version, "TLSv1.3");
+		assert_string_equal(f.at_server.verify, "NONE");
+		assert_false(f.at_server.info.resumed);
+		tear_down(&f);
+	}
+}
+
+#define PIECE ((size_t)100001)
+#define PIECES 30
+
+static bool all_came(struct fixture *f)
+{
+	return f->at_client.in.n >= PIECE * PIECES && f->at_server.in.n >= PIECE * PIECES;
+}
+
+/* More than sockets hold, both ways at once: blocked writes, records cut anywhere. */
+static void test_bulk(void **state)
+{
+	struct fixture f;
+	char *data = mem_alloc(PIECE);
+
+	(void)state;
+	for (size_t i = 0; i < PIECE; i++) {
+		data[i] = (char)(i * 7 + i / 251);
+	}
+	set_up(&f, TLS_KEY_EC);
+	make_contexts(&f, (struct tls_server_options){0}, (struct tls_client_options){0});
+	f.at_server.say = f.at_client.say = str_of(data, PIECE);
+	f.at_server.says = f.at_client.says = PIECES;
+	start_server(&f);
+	start_client(&f, STR("server.test"));
+	run_until(&f, all_came);
+	for (size_t i = 0; i < PIECES; i++) {
+		assert_memory_equal(buf_head(&f.at_client.in) + i * PIECE, data, PIECE);
+		assert_memory_equal(buf_head(&f.at_server.in) + i * PIECE, data, PIECE);
+	}
+	assert_int_equal(f.at_client.in.n, PIECE * PIECES);
+	assert_int_equal(stream_pending(f.at_client.s), 0);
+	assert_string_equal(f.at_client.verify, "SUCCESS");
+	tear_down(&f);
+	mem_free(data);
+}
+
+static void fails_for(struct tls_client_options co, struct str host, const char *why)
+{
+	struct fixture f;
+
+	set_up(&f, TLS_KEY_EC);
+	make_contexts(&f, (struct tls_server_options){0}, co);
+	start_server(&f);
+	start_client(&f, host);
+	run_until(&f, both_closed);
+	assert_int_equal(f.at_client.result, ERR_IO);
+	assert_int_equal(f.at_client.closed, ERR_IO);
+	if (!strstr(f.at_client.why, why)) {
+		fail_msg("\"%s\" lacks \"%s\"", f.at_client.why, why);
+	}
+	assert_int_equal(f.at_server.in.n, 0);
+	tear_down(&f);
+}
+
+static void test_verifies(void **state)
+{
+	struct tls_pem other;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, 0);
+	assert_ok(tls_self_signed(&a, TLS_KEY_EC, STR("server.test"), 1, &other, NULL));
+	fails_for((struct tls_client_options){0}, STR("other.test"), "hostname mismatch");
+	fails_for((struct tls_client_options){0}, STR("127.0.0.1"), "IP address mismatch");
+	fails_for((struct tls_client_options){0}, STR(""), "hostname mismatch");
+	fails_for((struct tls_client_options){.ca = other.cert}, STR("server.test"),
+		  "certificate verify failed");
+	fails_for((struct tls_client_options){.limits.max = TLS_V1_2,
+					      .limits.ciphers = STR("ECDHE-RSA-AES128-GCM-SHA256")},
+		  STR("server.test"), "handshake failure");
+	arena_fini(&a);
+}
+
+static void test_takes_any(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f, TLS_KEY_EC);
+	make_contexts(&f, (struct tls_server_options){0},
+		      (struct tls_client_options){.insecure = true});
+	start_server(&f);
+	start_client(&f, STR("127.0.0.1"));
+	run_until(&f, both_done);
+	assert_int_equal(f.at_client.result, ERR_OK);
+	assert_string_equal(f.at_server.sni, ""); /* an address is no name */
+	tear_down(&f);
+}
+
+static void asks(enum tls_ask ask, bool shows, enum err want, const char *verify)
+{
+	struct fixture f;
+
+	set_up(&f, TLS_KEY_EC);
+	make_contexts(&f, (struct tls_server_options){.ask = ask},
+		      (struct tls_client_options){.cert = shows ? f.cert : NULL});
+	start_server(&f);
+	start_client(&f, STR("server.test"));
+	run_until(&f, both_done);
+	assert_int_equal(f.at_server.result, want);
+	if (want == ERR_OK) {
+		assert_string_equal(f.at_server.verify, verify);
+		shows = shows && ask != TLS_ASK_NONE;
+		assert_int_equal(f.at_server.info.has_peer_cert, shows);
+		assert_int_equal(tls_stream_peer_pem(f.at_server.s, &f.arena).n > 0, shows);
+	}
+	if (want == ERR_OK && shows) {
+		assert_str(tls_stream_peer_subject(f.at_server.s, &f.arena), STR("CN=server.test"));
+		assert_str(tls_stream_peer_pem(f.at_server.s, &f.arena), f.pem.cert);
+	}
+	tear_down(&f);
+}
+
+static void test_client_certificates(void **state)
+{
+	(void)state;
+	asks(TLS_ASK_NONE, true, ERR_OK, "NONE");
+	asks(TLS_ASK_OPTIONAL, false, ERR_OK, "NONE");
+	asks(TLS_ASK_OPTIONAL, true, ERR_OK, "SUCCESS");
+	asks(TLS_ASK_REQUIRED, true, ERR_OK, "SUCCESS");
+	asks(TLS_ASK_REQUIRED, false, ERR_IO, "");
+	asks(TLS_ASK_ANY, true, ERR_OK, "self-signed certificate");
+}
+
+/* ---- peers that speak no TLS, or not enough ---- */
+
+static void test_slow_handshake(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f, TLS_KEY_EC);
+	make_contexts(&f, (struct tls_server_options){0}, (struct tls_client_options){0});
+	f.timeout_ms = 50;
+	start_server(&f);
+	assert_int_equal(write(f.fds[1], "\x16\x03\x01\x02", 4), 4);
+	run_until(&f, server_closed);
+	assert_int_equal(f.at_server.closed, ERR_TIMEOUT);
+	assert_int_equal(f.at_server.result, ERR_TIMEOUT);
+	(void)close(f.fds[1]);
+	tear_down(&f);
+}
+
+static void test_garbage(void **state)
+{
+	static const struct str inputs[] = {STR_INIT("\x16\x03\x01\x00\x05hello"), STR_INIT("\0\0"),
+					    STR_INIT("ssh-2.0 so what"), STR_INIT("\x80\x2e\x01")};
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(inputs); i++) {
+		set_up(&f, TLS_KEY_EC);
+		make_contexts(&f, (struct tls_server_options){0}, (struct tls_client_options){0});
+		start_server(&f);
+		assert_int_equal(write(f.fds[1], inputs[i].p, inputs[i].n), inputs[i].n);
+		(void)shutdown(f.fds[1], SHUT_WR);
+		run_until(&f, server_closed);
+		assert_int_equal(f.at_server.result, ERR_IO);
+		(void)close(f.fds[1]);
+		tear_down(&f);
+	}
+}
+
+static bool server_gave_up(struct fixture *f)
+{
+	return !f->at_server.s;
+}
+
+static void test_plain_text(void **state)
+{
+	struct fixture f;
+	char got[16];
+
+	(void)state;
+	set_up(&f, TLS_KEY_EC);
+	make_contexts(&f, (struct tls_server_options){0}, (struct tls_client_options){0});
+	start_server(&f);
+	assert_int_equal(write(f.fds[1], "GET / HTTP/1.1\r\n", 16), 16);
+	run_until(&f, server_gave_up);
+	assert_int_equal(read(f.fds[1], got, sizeof(got)), 5);
+	assert_memory_equal(got, "plain", 5);
+	(void)close(f.fds[1]);
+	tear_down(&f);
+}
+
+static bool cut_off(struct fixture *f)
+{
+	if (both_done(f) && f->at_client.s) {
+		stream_abort(f->at_client.s);
+		f->at_client.s = NULL;
+	}
+	return f->at_server.closed != ERR_OK;
+}
+
+/* Whoever cuts the connection cannot pass it off as an orderly end. */
+static void test_truncated(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f, TLS_KEY_EC);
+	make_contexts(&f, (struct tls_server_options){0}, (struct tls_client_options){0});
+	start_server(&f);
+	start_client(&f, STR("server.test"));
+	run_until(&f, cut_off);
+	assert_false(f.at_server.eof);
+	assert_int_equal(f.at_server.closed, ERR_IO);
+	tear_down(&f);
+}
+
+/* The owner may end the stream in any callback. */
+static void test_closed_in_done(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f, TLS_KEY_EC);
+	make_contexts(&f, (struct tls_server_options){0}, (struct tls_client_options){0});
+	f.at_client.close_after = true;
+	start_server(&f);
+	start_client(&f, STR("server.test"));
+	run_until(&f, server_saw_end);
+	assert_true(f.at_client.done && !f.at_client.s);
+	tear_down(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_talks),
+		cmocka_unit_test(test_bulk),
+		cmocka_unit_test(test_verifies),
+		cmocka_unit_test(test_takes_any),
+		cmocka_unit_test(test_client_certificates),
+		cmocka_unit_test(test_slow_handshake),
+		cmocka_unit_test(test_garbage),
+		cmocka_unit_test(test_plain_text),
+		cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_closed_in_done),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
