@@ -225,12 +225,50 @@ static void dispatch_relay(struct exchange *x, void *arg)
 
 dispatch_fn *roles_dispatch_fn(enum role which)
 {
-	return which == ROLE_RELAY ? dispatch_relay : rest_dispatch;
+	switch (which) {
+	case ROLE_RELAY:
+		return dispatch_relay;
+	case ROLE_GATEWAY:
+		return gateway_dispatch;
+	case ROLE_IDENTITY:
+	case ROLE_MANAGEMENT:
+	case ROLE_STATISTICS:
+	case ROLES:
+		break;
+	}
+	return rest_dispatch;
 }
 
 void *roles_dispatch_arg(struct roles *r, enum role which)
 {
-	return which == ROLE_RELAY ? (void *)r : (void *)&r->rest[which];
+	switch (which) {
+	case ROLE_RELAY:
+		return r;
+	case ROLE_GATEWAY:
+		return r->gateway.gateway;
+	case ROLE_IDENTITY:
+	case ROLE_MANAGEMENT:
+	case ROLE_STATISTICS:
+	case ROLES:
+		break;
+	}
+	return &r->rest[which];
+}
+
+/* ---- gateway ---- */
+
+static enum err start_gateway(struct roles *r, struct fault *f)
+{
+	struct gateway_role_deps deps = {
+		.settings = r->deps.settings,
+		.loops = r->deps.loops,
+		.database = r->deps.database,
+		.pools = {r->deps.pools[REST_DB], r->deps.pools[REST_SLOW]},
+		.ops = r->deps.gateway_ops,
+	};
+
+	return r->deps.settings->runs[ROLE_GATEWAY] ? gateway_role_start(&r->gateway, &deps, f)
+						    : ERR_OK;
 }
 
 /* ---- life ---- */
@@ -242,7 +280,7 @@ enum err roles_start(struct roles *r, const struct roles_deps *deps, struct faul
 	TRY(start_relay(r, f));
 	TRY(start_identity(r, f));
 	prepare_rests(r);
-	return ERR_OK;
+	return start_gateway(r, f);
 }
 
 enum err roles_reload(struct roles *r, struct settings *next, struct fault *f)
@@ -278,6 +316,7 @@ bool roles_are_drained(const struct roles *r)
 void roles_stop(struct roles *r)
 {
 	periodic_stop(&r->key_upkeep);
+	gateway_role_stop(&r->gateway);
 	if (r->relay) {
 		relay_stop(r->relay);
 	}
@@ -286,6 +325,7 @@ void roles_stop(struct roles *r)
 
 void roles_free(struct roles *r)
 {
+	gateway_role_free(&r->gateway);
 	relay_free(&r->relay);
 	issuer_free(&r->issuer);
 	settings_unref(&r->reloaded);

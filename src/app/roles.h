@@ -9,6 +9,7 @@
  * Threads  the main thread, but for the dispatch functions.
  */
 #pragma once
+#include "app/gateway_role.h"
 #include "app/settings.h"
 #include "blob/blob.h"
 #include "http/rest.h"
@@ -27,6 +28,7 @@ struct roles_deps {
 	struct db_pool *database;
 	struct pool *pools[REST_POOLS];
 	struct blob_store *bodies;
+	struct gateway_ops gateway_ops;
 };
 
 struct roles {
@@ -40,6 +42,7 @@ struct roles {
 	struct event_writer events;
 	struct management management;
 	struct statistics statistics;
+	struct gateway_role gateway;
 	struct rest rest[ROLES]; /* of the roles that are REST tables */
 };
 

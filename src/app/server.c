@@ -71,6 +71,28 @@ static enum err open_bodies(struct server *s, struct fault *f)
 	return blob_store_open(&config, &s->bodies, f);
 }
 
+/* Where the gateway finds the other roles of this process. Asked on loops, after the start. */
+static bool role_address(void *arg, struct str role, struct addr *out)
+{
+	const struct server *s = arg;
+
+	for (int r = 0; r < ROLES; r++) {
+		const struct addr *a;
+
+		if (!str_eq(role, str_c(role_names[r])) || !s->http[r]) {
+			continue;
+		}
+		a = http_server_addr(s->http[r], 0);
+		if (!a) {
+			return false;
+		}
+		*out = *a;
+		addr_any_to_loopback(out);
+		return true;
+	}
+	return false;
+}
+
 static enum err start_roles(struct server *s, struct fault *f)
 {
 	struct roles_deps deps = {
@@ -79,6 +101,7 @@ static enum err start_roles(struct server *s, struct fault *f)
 		.database = s->database,
 		.pools = {s->pools[REST_DB], s->pools[REST_SLOW]},
 		.bodies = s->bodies,
+		.gateway_ops = {role_address, s},
 	};
 
 	return roles_start(&s->roles, &deps, f);
@@ -114,6 +137,8 @@ static const struct conf_strs *role_addresses(const struct settings *s, enum rol
 		return &s->management.listen;
 	case ROLE_STATISTICS:
 		return &s->statistics.rest.listen;
+	case ROLE_GATEWAY:
+		return &s->gateway.listen;
 	case ROLES:
 		break;
 	}
@@ -130,6 +155,7 @@ static enum err start_listeners(struct server *s, struct fault *f)
 		}
 	}
 	s->status.relay = s->roles.relay;
+	s->status.gateway = s->roles.gateway.gateway;
 	s->status.pools[REST_DB] = s->pools[REST_DB];
 	s->status.pools[REST_SLOW] = s->pools[REST_SLOW];
 	status_init(&s->status);

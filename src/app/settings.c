@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-const char *const role_names[ROLES] = {"relay", "identity", "management", "statistics"};
+const char *const role_names[ROLES] = {"relay", "identity", "management", "statistics", "gateway"};
 
 /* ---- the sections that belong to no role's folder ---- */
 
@@ -89,8 +89,8 @@ static const struct conf_section status_conf = {"status", "Health and metrics.",
 						ARRAY_LEN(status_keys)};
 
 static const struct conf_section *const sections[] = {
-	&top_conf,	  &relay_conf,	&identity_conf, &management_conf,
-	&statistics_conf, &status_conf, &connect_conf,
+	&top_conf,	  &relay_conf,	 &identity_conf, &management_conf,
+	&statistics_conf, &gateway_conf, &status_conf,	 &connect_conf,
 };
 
 struct config_tables settings_tables(void)
@@ -151,7 +151,7 @@ static enum err choose_roles(struct settings *s, const struct settings_source *s
 			     struct fault *f)
 {
 	static const struct conf_section *const by_role[ROLES] = {
-		&relay_conf, &identity_conf, &management_conf, &statistics_conf};
+		&relay_conf, &identity_conf, &management_conf, &statistics_conf, &gateway_conf};
 	bool any = false;
 
 	for (size_t i = 0; i < source->n_roles; i++) {
@@ -163,7 +163,7 @@ static enum err choose_roles(struct settings *s, const struct settings_source *s
 		if (r == ROLES) {
 			return fault_set(f, ERR_INVALID,
 					 "there is no role \"%.*s\" (relay, identity, management, "
-					 "statistics)",
+					 "statistics, gateway)",
 					 STR_ARG(source->roles[i]));
 		}
 		s->runs[r] = any = true;
@@ -189,6 +189,7 @@ static enum err load(struct settings *s, const struct settings_source *source, s
 	TRY(config_section(a, s->root, &identity_conf, &s->identity, f));
 	TRY(config_section(a, s->root, &management_conf, &s->management, f));
 	TRY(config_section(a, s->root, &statistics_conf, &s->statistics, f));
+	TRY(config_section(a, s->root, &gateway_conf, &s->gateway, f));
 	TRY(config_section(a, s->root, &status_conf, &s->status, f));
 	TRY(read_keys(a, &s->management, f));
 	TRY(read_keys(a, &s->statistics.rest, f));

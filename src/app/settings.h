@@ -9,11 +9,19 @@
  */
 #pragma once
 #include "app/config.h"
+#include "gateway/config.h"
 #include "http/rest.h"
 #include "identity/config.h"
 #include "relay/config.h"
 
-enum role { ROLE_RELAY, ROLE_IDENTITY, ROLE_MANAGEMENT, ROLE_STATISTICS, ROLES };
+enum role {
+	ROLE_RELAY,
+	ROLE_IDENTITY,
+	ROLE_MANAGEMENT,
+	ROLE_STATISTICS,
+	ROLE_GATEWAY,
+	ROLES,
+};
 extern const char *const role_names[ROLES];
 
 /* Top level. */
@@ -61,6 +69,7 @@ struct settings {
 	struct identity_config identity;
 	struct rest_settings management;
 	struct statistics_settings statistics;
+	struct gateway_config gateway;
 	struct status_settings status;
 };
 

@@ -9,6 +9,7 @@
  */
 #pragma once
 #include "app/sessions.h"
+#include "gateway/gateway.h"
 #include "http/server.h"
 #include "relay/relay.h"
 
@@ -19,7 +20,8 @@ struct status_server {
 
 struct status {
 	/* constant while it listens; filled by the owner */
-	struct relay *relay; /* NULL when the role does not run */
+	struct gateway *gateway; /* NULL = does not run */
+	struct relay *relay;	 /* NULL when the role does not run */
 	struct status_server servers[8];
 	size_t n_servers;
 	struct pool *pools[REST_POOLS];

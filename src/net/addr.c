@@ -86,15 +86,40 @@ static const uint8_t *ip_bytes(const struct addr *a, size_t *out_n)
 	return ip6->s6_addr;
 }
 
+/* Once a request at least, so without inet_ntop's printf. */
+static size_t format_ipv4(const uint8_t *ip, char *out)
+{
+	char *at = out;
+
+	for (int i = 0; i < 4; i++) {
+		if (i > 0) {
+			*at++ = '.';
+		}
+		if (ip[i] >= 100) {
+			*at++ = (char)('0' + ip[i] / 100);
+		}
+		if (ip[i] >= 10) {
+			*at++ = (char)('0' + ip[i] / 10 % 10);
+		}
+		*at++ = (char)('0' + ip[i] % 10);
+	}
+	*at = 0;
+	return (size_t)(at - out);
+}
+
 size_t addr_format_ip(const struct addr *a, char out[ADDR_TEXT_MAX])
 {
 	size_t n;
 	const uint8_t *ip = ip_bytes(a, &n);
 
 	out[0] = 0;
-	if (a->sa.ss_family == AF_INET || a->sa.ss_family == AF_INET6) {
-		(void)inet_ntop(n == 4 ? AF_INET : AF_INET6, ip, out, ADDR_TEXT_MAX);
+	if (a->sa.ss_family != AF_INET && a->sa.ss_family != AF_INET6) {
+		return 0;
 	}
+	if (n == 4) {
+		return format_ipv4(ip, out);
+	}
+	(void)inet_ntop(AF_INET6, ip, out, ADDR_TEXT_MAX);
 	return strlen(out);
 }
 
@@ -136,4 +161,21 @@ bool addr_net_has(const struct addr_net *net, const struct addr *a)
 		return false;
 	}
 	return rest == 0 || ((x[whole] ^ y[whole]) & (0xff00 >> rest) & 0xff) == 0;
+}
+
+void addr_any_to_loopback(struct addr *a)
+{
+	if (a->sa.ss_family == AF_INET) {
+		struct sockaddr_in *in = (struct sockaddr_in *)&a->sa;
+
+		if (in->sin_addr.s_addr == htonl(INADDR_ANY)) {
+			in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		}
+	} else if (a->sa.ss_family == AF_INET6) {
+		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&a->sa;
+
+		if (IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr)) {
+			in6->sin6_addr = in6addr_loopback;
+		}
+	}
 }
