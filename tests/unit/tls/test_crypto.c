@@ -93,8 +93,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_md5),
-		cmocka_unit_test(test_sha),  cmocka_unit_test(test_sha_of_nothing),
-		cmocka_unit_test(test_hmac), cmocka_unit_test(test_pbkdf2),
+		cmocka_unit_test(test_sha),
+		cmocka_unit_test(test_sha_of_nothing),
+		cmocka_unit_test(test_hmac),
+		cmocka_unit_test(test_pbkdf2),
 		cmocka_unit_test(test_eq),
 	};
 
