@@ -1,6 +1,8 @@
 /*
- * kong.yml: text to tree, the tree to YAML, which must read back as the same tree.
+ * kong.yml: text to tree, the tree to YAML, which must read back as the same tree; then the tree
+ * to entities, which must be written so that they read back as the same entities.
  */
+#include "gateway/declarative.h"
 #include "gateway/yaml_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -23,10 +25,29 @@ static void check_round_trip(struct arena *a, const struct json *v)
 	struct yaml_doc back;
 
 	yaml_write(&yaml, v);
-	/* Depth may come to one more only where the reader itself is at its limit. */
 	ASSERT(yaml_parse(a, buf_str(&yaml), &back, NULL) == ERR_OK);
 	ASSERT(str_eq(json_of(a, v), json_of(a, back.root)));
 	buf_free(&yaml);
+}
+
+static void read_entities(struct arena *a, const struct yaml_doc *doc)
+{
+	const struct declarative_options o = {.now_ms = 1700000000000};
+	struct declarative_errors errors, none;
+	struct declarative d, again;
+	struct buf report = {0};
+
+	if (declarative_read(a, doc->root, &o, &d, &errors) == ERR_OK) {
+		const struct json *tree = declarative_write(a, d.v, d.n, DECLARATIVE_WITH_IDS);
+
+		ASSERT(declarative_read(a, tree, &o, &again, &none) == ERR_OK);
+		ASSERT(again.n == d.n);
+	} else {
+		ASSERT(errors.n > 0);
+		declarative_report(&errors, doc, STR("kong.yml"), &report);
+		ASSERT(declarative_message(a, errors.fields).n > 0);
+	}
+	buf_free(&report);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -43,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		(void)yaml_line(&doc, doc.root);
 		if (json_of(&a, doc.root).n < ((size_t)1 << 20)) {
 			check_round_trip(&a, doc.root);
+			read_entities(&a, &doc);
 		}
 	} else {
 		ASSERT(f.code == ERR_INVALID && f.text[0]);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/entity_schema.h"
 #include "identity/key_store.h"
 #include "relay/schema.h"
 #include "relay/tenant_store.h"
@@ -22,7 +23,8 @@ static void on_migrated(const char *role, const struct migration *m, void *ctx)
 
 enum err roles_migrate(struct db_pool *database, struct fault *f)
 {
-	const struct migration_list lists[] = {relay_migrations, identity_migrations};
+	const struct migration_list lists[] = {relay_migrations, identity_migrations,
+					       gateway_migrations};
 	struct arena a;
 	struct db *db;
 	enum err e;

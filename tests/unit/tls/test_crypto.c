@@ -14,6 +14,18 @@ static void assert_hex(const uint8_t *got, size_t n, const char *want)
 	assert_string_equal(hex, want);
 }
 
+/* RFC 1321 A.5 */
+static void test_md5(void **state)
+{
+	uint8_t out[MD5_LEN];
+
+	(void)state;
+	crypto_md5(STR(""), out);
+	assert_hex(out, MD5_LEN, "d41d8cd98f00b204e9800998ecf8427e");
+	crypto_md5(STR("message digest"), out);
+	assert_hex(out, MD5_LEN, "f96b697d7cb7938d525a2f31aaf161d0");
+}
+
 /* FIPS 180-4 examples. */
 static void test_sha(void **state)
 {
@@ -80,8 +92,11 @@ static void test_eq(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sha),  cmocka_unit_test(test_sha_of_nothing),
-		cmocka_unit_test(test_hmac), cmocka_unit_test(test_pbkdf2),
+		cmocka_unit_test(test_md5),
+		cmocka_unit_test(test_sha),
+		cmocka_unit_test(test_sha_of_nothing),
+		cmocka_unit_test(test_hmac),
+		cmocka_unit_test(test_pbkdf2),
 		cmocka_unit_test(test_eq),
 	};
 

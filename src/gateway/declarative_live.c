@@ -1,0 +1,353 @@
+#include "gateway/declarative_live.h"
+
+#include "base/clock.h"
+#include "base/enc.h"
+#include "base/mem.h"
+#include "gateway/declarative_current.h"
+#include "gateway/declarative_int.h"
+#include "gateway/form.h"
+#include "gateway/tree.h"
+#include "gateway/yaml_text.h"
+#include "tls/crypto.h"
+
+#include <pthread.h>
+
+#define HASH_LEN (2 * (size_t)MD5_LEN)
+#define RETRY_AFTER STR("1")
+
+struct declarative_live {
+	struct entities *entities;
+	pthread_mutex_t loading; /* one load at a time */
+	pthread_mutex_t mtx;
+	char hash[HASH_LEN]; /* guarded by mtx */
+};
+
+struct declarative_live *declarative_live_new(struct entities *es)
+{
+	struct declarative_live *l = MEM_NEW(struct declarative_live);
+
+	l->entities = es;
+	(void)pthread_mutex_init(&l->loading, NULL);
+	(void)pthread_mutex_init(&l->mtx, NULL);
+	memset(l->hash, '0', sizeof(l->hash));
+	return l;
+}
+
+void declarative_live_free(struct declarative_live **lp)
+{
+	struct declarative_live *l = *lp;
+
+	*lp = NULL;
+	if (l) {
+		(void)pthread_mutex_destroy(&l->loading);
+		(void)pthread_mutex_destroy(&l->mtx);
+		mem_free(l);
+	}
+}
+
+/* ---- the hash ---- */
+
+static struct str hash_of(struct arena *a, struct str text)
+{
+	uint8_t digest[MD5_LEN];
+	struct buf b = {0};
+	struct str out;
+
+	crypto_md5(text, digest);
+	hex_encode(&b, str_of(digest, sizeof(digest)));
+	out = str_dup(a, buf_str(&b));
+	buf_free(&b);
+	return out;
+}
+
+struct str declarative_live_hash(struct declarative_live *l, struct arena *a)
+{
+	struct str out;
+
+	(void)pthread_mutex_lock(&l->mtx);
+	out = str_dup(a, str_of(l->hash, sizeof(l->hash)));
+	(void)pthread_mutex_unlock(&l->mtx);
+	return out;
+}
+
+static void set_hash(struct declarative_live *l, struct str hash)
+{
+	ASSERT(hash.n == sizeof(l->hash));
+	(void)pthread_mutex_lock(&l->mtx);
+	memcpy(l->hash, hash.p, hash.n);
+	(void)pthread_mutex_unlock(&l->mtx);
+}
+
+/* ---- loading ---- */
+
+static void put_in_force(struct declarative_live *l, const struct declarative *d, struct str hash)
+{
+	struct entity_item **items = MEM_NEW_ARRAY(struct entity_item *, d->n + 1);
+
+	for (size_t i = 0; i < d->n; i++) {
+		items[i] = entity_item_new(d->v[i].kind, &d->v[i].id, d->v[i].json);
+	}
+	entities_replace(l->entities, items, d->n);
+	for (size_t i = 0; i < d->n; i++) {
+		entity_item_unref(&items[i]);
+	}
+	mem_free(items);
+	set_hash(l, hash);
+}
+
+static enum err first_of(const struct declarative_errors *errors, const struct yaml_doc *doc,
+			 struct str name, struct fault *f)
+{
+	struct declarative_errors one = *errors;
+	struct buf b = {0};
+
+	one.n = 1;
+	declarative_report(&one, doc, name, &b);
+	struct str line = str_trim(buf_str(&b));
+
+	if (errors->n > 1) {
+		(void)fault_set(f, ERR_INVALID, "%.*s (and %zu more)", STR_ARG(line),
+				errors->n - 1);
+	} else {
+		(void)fault_set(f, ERR_INVALID, "%.*s", STR_ARG(line));
+	}
+	buf_free(&b);
+	return ERR_INVALID;
+}
+
+static enum err load(struct declarative_live *l, struct arena *a, struct str text, struct str name,
+		     struct fault *f)
+{
+	const struct declarative_options o = {.now_ms = clock_wall_ms()};
+	struct declarative_errors errors;
+	struct declarative d;
+	struct yaml_doc doc;
+	struct fault why = {0};
+
+	if (yaml_parse(a, text, &doc, &why) != ERR_OK) {
+		return fault_set(f, ERR_INVALID, "%.*s: %s", STR_ARG(name), why.text);
+	}
+	if (declarative_read(a, doc.root, &o, &d, &errors) != ERR_OK) {
+		return first_of(&errors, &doc, name, f);
+	}
+	put_in_force(l, &d, hash_of(a, text));
+	return ERR_OK;
+}
+
+enum err declarative_live_load(struct declarative_live *l, struct str text, struct str name,
+			       struct fault *f)
+{
+	struct arena a;
+
+	arena_init(&a, 0);
+	enum err e = load(l, &a, text, name, f);
+
+	arena_fini(&a);
+	return e;
+}
+
+/* ---- GET /config ---- */
+
+enum err declarative_live_get(struct declarative_live *l, struct task *t)
+{
+	struct entity_call call = {.arena = &t->arena, .db = t->db};
+	struct declarative d;
+	struct buf yaml = {0};
+	struct json_writer w;
+
+	TRY(declarative_current(l->entities, &call, &d));
+	yaml_write(&yaml,
+		   declarative_write(&t->arena, d.v, d.n,
+				     DECLARATIVE_FLAT | DECLARATIVE_WITH_IDS |
+					     DECLARATIVE_WITH_TIMES | DECLARATIVE_WITH_DEFAULTS));
+	w = task_reply_writer(t, 200);
+	json_begin_object(&w);
+	json_key(&w, STR("config"));
+	json_put_str(&w, buf_str(&yaml));
+	json_end_object(&w);
+	buf_free(&yaml);
+	return ERR_OK;
+}
+
+/* ---- POST /config ---- */
+
+static enum err reply_message(struct task *t, int status, const char *message)
+{
+	struct json_writer w = task_reply_writer(t, status);
+
+	json_begin_object(&w);
+	json_key(&w, STR("message"));
+	json_put_str(&w, str_c(message));
+	json_end_object(&w);
+	return ERR_OK;
+}
+
+static bool has_flag(struct task *t, const char *name)
+{
+	struct str v;
+
+	if (task_query(t, name, &v) != ERR_OK) {
+		return false;
+	}
+	return str_eq(v, STR("1")) || str_eq_nocase(v, STR("true"));
+}
+
+/* Code 14. */
+static enum err reply_invalid(struct task *t, const struct json *fields,
+			      const struct json *flattened)
+{
+	struct json_writer w = task_reply_writer(t, 400);
+
+	json_begin_object(&w);
+	json_key(&w, STR("code"));
+	json_put_int(&w, 14);
+	json_key(&w, STR("name"));
+	json_put_str(&w, STR("invalid declarative configuration"));
+	json_key(&w, STR("message"));
+	json_put_str(&w, declarative_message(&t->arena, fields));
+	json_key(&w, STR("fields"));
+	json_put_tree(&w, fields);
+	if (flattened) {
+		json_key(&w, STR("flattened_errors"));
+		json_put_tree(&w, flattened);
+	}
+	json_end_object(&w);
+	return ERR_OK;
+}
+
+static enum err reply_no_yaml(struct task *t, const struct fault *why)
+{
+	struct json *fields = tree_object(&t->arena);
+
+	tree_set(&t->arena, fields, STR("error"),
+		 tree_str(&t->arena,
+			  str_fmt(&t->arena, "failed parsing declarative configuration: %s",
+				  why->text)));
+	return reply_invalid(t, fields,
+			     has_flag(t, "flatten_errors") ? tree_array(&t->arena) : NULL);
+}
+
+/* {"services": {"<id>": {…}}} */
+static enum err reply_loaded(struct task *t, const struct declarative *d)
+{
+	struct json_writer w = task_reply_writer(t, 201);
+	size_t i = 0;
+
+	json_begin_object(&w);
+	for (size_t kind = 0; kind < ENTITY_KINDS; kind++) {
+		if (i == d->n || d->v[i].kind != (enum entity_kind)kind) {
+			continue;
+		}
+		json_key(&w, str_c(declarative_name(&entity_defs[kind])));
+		json_begin_object(&w);
+		for (; i < d->n && d->v[i].kind == (enum entity_kind)kind; i++) {
+			json_key(&w, guid_d_str(&t->arena, &d->v[i].id));
+			json_put_tree(&w, d->v[i].json);
+		}
+		json_end_object(&w);
+	}
+	json_end_object(&w);
+	return ERR_OK;
+}
+
+/* What was sent: a text, or a tree already. Neither: there was nothing. */
+struct sent {
+	struct str text;
+	const struct json *tree;
+	struct str hashed; /* what the hash is of */
+};
+
+static enum err take_form(struct task *t, struct str type, struct sent *out)
+{
+	struct json *form = NULL;
+
+	TRY(form_read(&t->arena, type, t->body, &form, NULL));
+	out->text = out->hashed = json_str(json_get(form, STR("config")));
+	return ERR_OK;
+}
+
+static enum err take_json(struct task *t, struct sent *out)
+{
+	struct json *tree = NULL;
+	const struct json *config;
+
+	if (t->body.n == 0) {
+		return ERR_OK;
+	}
+	TRY(json_parse(&t->arena, t->body, &tree, NULL));
+	config = json_get(tree, STR("config"));
+	if (config && config->type == JSON_STRING) {
+		out->text = out->hashed = config->text;
+	} else {
+		out->tree = config && config->type == JSON_OBJECT ? config : tree;
+		out->hashed = t->body;
+	}
+	return ERR_OK;
+}
+
+static bool is_json(struct str type)
+{
+	struct str bare = STR("");
+
+	(void)str_split(&type, ';', &bare);
+	return str_eq_nocase(str_trim(bare), STR("application/json"));
+}
+
+static enum err take_sent(struct task *t, struct sent *out)
+{
+	struct str type = http_header_get(&t->request.headers, STR("Content-Type"));
+
+	*out = (struct sent){0};
+	if (is_json(type)) {
+		return take_json(t, out);
+	}
+	if (form_is_type(type)) {
+		return take_form(t, type, out);
+	}
+	out->text = out->hashed = t->body;
+	return ERR_OK;
+}
+
+static enum err replace(struct declarative_live *l, struct task *t, const struct sent *sent)
+{
+	const struct declarative_options o = {.now_ms = clock_wall_ms()};
+	struct str hash = hash_of(&t->arena, sent->hashed);
+	struct declarative_errors errors;
+	struct declarative d;
+	struct yaml_doc doc = {.root = sent->tree};
+	struct fault why = {0};
+
+	if (has_flag(t, "check_hash") && str_eq(hash, declarative_live_hash(l, &t->arena))) {
+		return task_reply_status(t, 304);
+	}
+	if (!sent->tree && yaml_parse(&t->arena, sent->text, &doc, &why) != ERR_OK) {
+		return reply_no_yaml(t, &why);
+	}
+	if (declarative_read(&t->arena, doc.root, &o, &d, &errors) != ERR_OK) {
+		return has_flag(t, "flatten_errors")
+			       ? reply_invalid(t, errors.leftovers, errors.flattened)
+			       : reply_invalid(t, errors.fields, NULL);
+	}
+	put_in_force(l, &d, hash);
+	return reply_loaded(t, &d);
+}
+
+enum err declarative_live_post(struct declarative_live *l, struct task *t)
+{
+	struct sent sent;
+	enum err e;
+
+	if (take_sent(t, &sent) != ERR_OK) {
+		return reply_message(t, 400, "Cannot parse JSON body");
+	}
+	if (!sent.tree && str_trim(sent.text).n == 0) {
+		return reply_message(t, 400, "expected a declarative configuration");
+	}
+	if (pthread_mutex_trylock(&l->loading) != 0) {
+		http_header_add(&t->arena, &t->reply.headers, STR("Retry-After"), RETRY_AFTER);
+		return reply_message(t, 429, "another configuration is being loaded");
+	}
+	e = replace(l, t, &sent);
+	(void)pthread_mutex_unlock(&l->loading);
+	return e;
+}
