@@ -3,6 +3,7 @@
 #include "balancer_fixture.h"
 #include "http/client.h"
 #include "http/script_server.h"
+#include "http/server.h"
 #include "unit.h"
 
 static void add_statuses(struct status_set *s, const int *v, size_t n)
@@ -354,6 +355,71 @@ static void test_probe_timeouts(void **state)
 	tear_down(&f);
 }
 
+/* ---- https: a server with a certificate that nobody vouches for ---- */
+
+static atomic_bool sni_seen;
+
+static void on_https(struct exchange *x, void *role)
+{
+	struct tls_info info;
+
+	(void)role;
+	if (exchange_tls_info(x, &info) && str_eq(info.sni, STR("probe.test"))) {
+		atomic_store(&sni_seen, true);
+	}
+	exchange_reply_status(x, 200);
+}
+
+static struct http_server *open_https(struct fixture *f)
+{
+	struct http_server *server = http_server_new(&http_limits_default, on_https, NULL);
+	struct http_listen listen = {.address = STR("127.0.0.1:0")};
+	struct tls_server_options o = {0};
+	struct tls_cert *cert;
+	struct tls_pem pem;
+
+	assert_ok(tls_self_signed(&f->arena, TLS_KEY_EC, STR("probe.test"), 2, &pem, NULL));
+	assert_ok(tls_cert_new(&pem, 1, &cert, NULL));
+	o.certs = tls_sni_map_new(cert);
+	assert_ok(tls_server_new(&o, &listen.tls, NULL));
+	assert_ok(http_server_listen_to(server, &f->loops, &listen, NULL));
+	tls_server_unref(&listen.tls);
+	tls_sni_map_unref(&o.certs);
+	tls_cert_unref(&cert);
+	return server;
+}
+
+static void run_http_fini(struct loop *l, void *arg)
+{
+	(void)arg;
+	http_server_loop_fini(l);
+}
+
+static void test_probe_https(void **state)
+{
+	struct http_server *server;
+	struct fixture f;
+
+	(void)state;
+	set_up_active(&f, PROBE_HTTPS);
+	f.c.health.active.https_verify = true;
+	f.c.health.active.https_sni = STR("probe.test");
+	server = open_https(&f);
+	add_target(&f, "127.0.0.1", addr_port(http_server_addr(server, 0)), 100);
+	apply(&f);
+	WAIT_FOR(&f, !is_up(&f));
+	assert_false(atomic_load(&sni_seen));
+	f.c.health.active.https_verify = false;
+	apply(&f);
+	WAIT_FOR(&f, is_up(&f));
+	assert_true(atomic_load(&sni_seen));
+	http_server_free(&server);
+	for (unsigned i = 0; i < LOOPS; i++) {
+		loop_call(f.loops.v[i], run_http_fini, NULL);
+	}
+	tear_down(&f);
+}
+
 /* Probes go on after updates, of the targets too; and stop when they are switched off. */
 static void test_probe_updates(void **state)
 {
@@ -422,6 +488,7 @@ int main(void)
 		cmocka_unit_test(test_probe_host_header),
 		cmocka_unit_test(test_probe_connections),
 		cmocka_unit_test(test_probe_timeouts),
+		cmocka_unit_test(test_probe_https),
 		cmocka_unit_test(test_probe_updates),
 		cmocka_unit_test(test_probe_end),
 	};
