@@ -29,7 +29,7 @@ static uint32_t stripes(const uint8_t *p, size_t n, uint32_t seed)
 
 	for (; n >= STRIPE; n -= STRIPE, p += STRIPE) {
 		for (unsigned i = 0; i < 4; i++) {
-			v[i] = round_of(v[i], p + i * 4u);
+			v[i] = round_of(v[i], p + (size_t)i * 4);
 		}
 	}
 	return rotl(v[0], 1) + rotl(v[1], 7) + rotl(v[2], 12) + rotl(v[3], 18);

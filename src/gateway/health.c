@@ -31,29 +31,29 @@ static void clear_failures(struct peer *p)
 	clear(&p->http_failures);
 }
 
-static void log_change(const struct balancer *b, const struct peer *p, bool down, const char *why)
+static void log_change(struct str upstream, const struct peer *p, bool down, const char *why)
 {
-	char id[GUID_D_LEN];
-
-	guid_d(&b->id, id);
 	if (down) {
-		log_warn("gateway", "address of an upstream is down",
-			 LOG_STR("upstream", str_of(id, sizeof(id))), LOG_STR("host", p->host),
-			 LOG_STR("ip", p->ip), LOG_INT("port", p->port), LOG_CSTR("why", why));
+		log_warn("gateway", "address of an upstream is down", LOG_STR("upstream", upstream),
+			 LOG_STR("host", p->host), LOG_STR("ip", p->ip), LOG_INT("port", p->port),
+			 LOG_CSTR("why", why));
 	} else {
-		log_info("gateway", "address of an upstream is up",
-			 LOG_STR("upstream", str_of(id, sizeof(id))), LOG_STR("host", p->host),
-			 LOG_STR("ip", p->ip), LOG_INT("port", p->port), LOG_CSTR("why", why));
+		log_info("gateway", "address of an upstream is up", LOG_STR("upstream", upstream),
+			 LOG_STR("host", p->host), LOG_STR("ip", p->ip), LOG_INT("port", p->port),
+			 LOG_CSTR("why", why));
 	}
 }
 
 void health_set(struct balancer *b, struct peer *p, bool down, const char *why)
 {
+	struct settings *s;
 	bool changed;
 
 	(void)pthread_mutex_lock(&b->mtx);
+	s = b->settings;
+	(void)atomic_fetch_add(&s->refs, 1);
 	changed = atomic_load(&p->down) != down;
-	if (changed && !down && b->settings->c.slow_start_ms > 0) {
+	if (changed && !down && s->c.slow_start_ms > 0) {
 		atomic_store(&p->risen_ms, clock_mono_ms());
 	}
 	atomic_store(&p->down, down);
@@ -62,8 +62,9 @@ void health_set(struct balancer *b, struct peer *p, bool down, const char *why)
 	balancer_weigh(b);
 	(void)pthread_mutex_unlock(&b->mtx);
 	if (changed) {
-		log_change(b, p, down, why);
+		log_change(s->c.name, p, down, why);
 	}
+	settings_unref(s);
 }
 
 static bool is_down(struct peer *p)

@@ -35,6 +35,7 @@ struct probe {
 struct prober {
 	struct balancer *balancer; /* outlives it */
 	struct settings *settings; /* counted */
+	struct tls_client *tls;	   /* PROBE_HTTPS */
 	struct loop *loop;
 	struct round rounds[ROUNDS];
 	struct list queued, running;
@@ -169,14 +170,19 @@ static struct http_header *headers_of(const struct prober *r, const struct peer 
 static void start_http(struct probe *p)
 {
 	struct prober *r = p->prober;
-	struct str path = r->settings->c.health.active.http_path;
+	const struct health_config *h = &r->settings->c.health;
+	struct str path = h->active.http_path;
 	size_t n;
 	struct http_header *headers = headers_of(r, p->peer, &n);
 	struct http_call_spec spec = {
-		.uri = {.host = p->peer->ip,
-			.host_is_ipv6 = str_index(p->peer->ip, ':') >= 0,
+		.uri = {.tls = h->active.type == PROBE_HTTPS,
+			.host = p->peer->host,
+			.host_is_ipv6 = str_index(p->peer->host, ':') >= 0,
 			.port = p->peer->port,
 			.path = STR("/")},
+		.peer = &p->peer->addr,
+		.tls = r->tls,
+		.sni = h->active.https_sni,
 		.method = STR("GET"),
 		.path_query = path.n > 0 ? path : STR("/"),
 		.headers = headers,
@@ -295,9 +301,9 @@ static bool can_probe(const struct settings *s)
 {
 	switch (s->c.health.active.type) {
 	case PROBE_HTTP:
+	case PROBE_HTTPS:
 	case PROBE_TCP:
 		return true;
-	case PROBE_HTTPS:
 	case PROBE_GRPC:
 	case PROBE_GRPCS:
 		break;
@@ -349,17 +355,39 @@ static struct prober *prober_new(struct balancer *b)
 	return r;
 }
 
+/* NULL also when it is not needed. */
+static enum err make_tls(const struct settings *s, struct tls_client **out)
+{
+	struct tls_client_options o = {.insecure = !s->c.health.active.https_verify};
+	struct fault f = {0};
+	enum err e;
+
+	*out = NULL;
+	if (s->c.health.active.type != PROBE_HTTPS) {
+		return ERR_OK;
+	}
+	e = tls_client_new(&o, out, &f);
+	if (e != ERR_OK) {
+		log_error("gateway", "active health checks cannot use TLS", LOG_FAULT(&f),
+			  LOG_STR("upstream", s->c.name));
+	}
+	return e;
+}
+
 void prober_update(struct balancer *b, struct settings *s)
 {
 	struct prober *r = b->prober;
+	struct tls_client *tls;
 
-	if (!is_wanted(s)) {
+	if (!is_wanted(s) || make_tls(s, &tls) != ERR_OK) {
 		prober_free(&b->prober);
 		return;
 	}
 	if (!r) {
 		r = b->prober = prober_new(b);
 	}
+	tls_client_unref(&r->tls);
+	r->tls = tls;
 	(void)atomic_fetch_add(&s->refs, 1);
 	settings_unref(r->settings);
 	r->settings = s;
@@ -394,6 +422,7 @@ void prober_free(struct prober **rp)
 	while ((n = list_first(&r->running))) {
 		cancel(container_of(n, struct probe, node));
 	}
+	tls_client_unref(&r->tls);
 	settings_unref(r->settings);
 	mem_free(r);
 }

@@ -23,7 +23,7 @@
 #include <stdlib.h>
 
 #define TTL_MIN_MS 1000
-#define TTL_MAX_MS ((uint32_t)7 * 24 * 3600 * 1000)
+#define TTL_MAX_MS ((uint64_t)7 * 24 * 3600 * 1000)
 #define HOSTS_TTL_MS 5000
 #define DEPTH_MAX 8
 #define PLACES_MAX 64

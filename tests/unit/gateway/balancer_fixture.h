@@ -35,7 +35,7 @@ static struct guid id_of(unsigned n)
 }
 
 /* "10.0.0.<i>:80" */
-static void add_target(struct fixture *f, const char *host, uint16_t port, unsigned weight)
+UNUSED static void add_target(struct fixture *f, const char *host, uint16_t port, unsigned weight)
 {
 	size_t i = f->c.n_targets++;
 	int n = snprintf(f->texts[i], sizeof(f->texts[i]), "%s:%u", host, port);
@@ -94,7 +94,7 @@ static void tear_down(struct fixture *f)
 }
 
 /* One pick or done, on a loop. */
-struct step {
+struct turn {
 	struct balancer *b;
 	const struct balancer_key *key;
 	struct balancer_try *t;
@@ -105,25 +105,25 @@ struct step {
 	uint64_t latency_us;
 };
 
-static void run_pick(struct loop *l, void *arg)
+UNUSED static void run_pick(struct loop *l, void *arg)
 {
-	struct step *s = arg;
+	struct turn *s = arg;
 
 	s->result = balancer_pick(s->b, l, s->key, s->t, &s->peer);
 }
 
-static void run_done(struct loop *l, void *arg)
+UNUSED static void run_done(struct loop *l, void *arg)
 {
-	struct step *s = arg;
+	struct turn *s = arg;
 
 	balancer_done(s->b, l, s->t, s->outcome, s->status, s->latency_us);
 }
 
-static enum err pick_of(struct fixture *f, struct balancer *b, unsigned loop,
-			const struct balancer_key *key, struct balancer_try *t,
-			struct balancer_peer *out)
+UNUSED static enum err pick_of(struct fixture *f, struct balancer *b, unsigned loop,
+			       const struct balancer_key *key, struct balancer_try *t,
+			       struct balancer_peer *out)
 {
-	struct step s = {.b = b, .key = key, .t = t};
+	struct turn s = {.b = b, .key = key, .t = t};
 
 	loop_call(f->loops.v[loop], run_pick, &s);
 	if (s.result == ERR_OK) {
@@ -132,16 +132,16 @@ static enum err pick_of(struct fixture *f, struct balancer *b, unsigned loop,
 	return s.result;
 }
 
-static void done_with(struct fixture *f, unsigned loop, struct balancer_try *t,
-		      enum balancer_outcome outcome, int status)
+UNUSED static void done_with(struct fixture *f, unsigned loop, struct balancer_try *t,
+			     enum balancer_outcome outcome, int status)
 {
-	struct step s = {.b = f->b, .t = t, .outcome = outcome, .status = status};
+	struct turn s = {.b = f->b, .t = t, .outcome = outcome, .status = status};
 
 	loop_call(f->loops.v[loop], run_done, &s);
 }
 
 /* Last number of an IPv4 address. */
-static unsigned last_of(const struct balancer_peer *p)
+UNUSED static unsigned last_of(const struct balancer_peer *p)
 {
 	char text[ADDR_TEXT_MAX];
 	struct str s = str_of(text, addr_format_ip(&p->addr, text));

@@ -298,7 +298,7 @@ static void test_latency(void **state)
 	apply(&f);
 	for (unsigned i = 0; i < 600; i++) {
 		struct balancer_try t = {0};
-		struct step s = {.b = f.b, .t = &t, .outcome = BALANCER_STATUS, .status = 200};
+		struct turn s = {.b = f.b, .t = &t, .outcome = BALANCER_STATUS, .status = 200};
 		struct balancer_peer p;
 
 		assert_ok(pick_of(&f, f.b, 0, NULL, &t, &p));

@@ -118,7 +118,7 @@ static enum err wait_for_peer(struct fixture *f, struct balancer *b, unsigned lo
 
 static void end_of(struct fixture *f, struct balancer *b, unsigned loop, struct wait *w)
 {
-	struct step s = {.b = b, .t = &w->t, .outcome = BALANCER_STATUS, .status = 200};
+	struct turn s = {.b = b, .t = &w->t, .outcome = BALANCER_STATUS, .status = 200};
 
 	loop_call(f->loops.v[loop], run_done, &s);
 }
@@ -392,6 +392,113 @@ static void test_marks(void **state)
 	tear_down(&f);
 }
 
+/* ---- all at once ---- */
+
+/* Keeps picking on its loop, with two requests under way. */
+struct client {
+	struct balancer *b;
+	struct loop *loop;
+	struct later again;
+	struct balancer_try tries[2];
+	struct balancer_key key;
+	unsigned at;
+	atomic_uint served, refused;
+	atomic_bool end;
+};
+
+static void on_again(struct later *later)
+{
+	struct client *c = container_of(later, struct client, again);
+	struct balancer_try *t = &c->tries[c->at++ % 2];
+	struct balancer_peer p;
+
+	if (t->peer) {
+		balancer_done(c->b, c->loop, t, BALANCER_STATUS, c->at % 16 < 4 ? 500 : 200, 1000);
+	}
+	*t = (struct balancer_try){0};
+	c->key.hash = c->at * 2654435761u;
+	if (atomic_load(&c->end)) {
+		return;
+	}
+	if (balancer_pick(c->b, c->loop, &c->key, t, &p) == ERR_OK) {
+		(void)atomic_fetch_add(&c->served, 1);
+		assert_true(p.host.n > 0);
+	} else {
+		(void)atomic_fetch_add(&c->refused, 1);
+	}
+	loop_next_turn(c->loop, &c->again, on_again);
+}
+
+static void run_client(struct loop *l, void *arg)
+{
+	struct client *c = arg;
+
+	c->loop = l;
+	loop_next_turn(l, &c->again, on_again);
+}
+
+static void run_end(struct loop *l, void *arg)
+{
+	struct client *c = arg;
+
+	(void)l;
+	atomic_store(&c->end, true);
+	later_cancel(&c->again);
+	on_again(&c->again);
+	on_again(&c->again);
+}
+
+/* For the sanitizers: updates, marks, passive checks and looks while both loops pick. */
+static void test_under_load(void **state)
+{
+	static const enum balancer_algorithm all[] = {
+		BALANCER_ROUND_ROBIN,
+		BALANCER_CONSISTENT_HASHING,
+		BALANCER_LEAST_CONNECTIONS,
+		BALANCER_LATENCY,
+	};
+	static const unsigned weights[] = {10, 20, 30, 40, 50, 60};
+	struct client clients[LOOPS] = {0};
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	f.c.health.passive.http_failures = 3;
+	f.c.slow_start_ms = 1;
+	f.c.health.passive.successes = 1;
+	status_set_add(&f.c.health.passive.unhealthy_statuses, 500);
+	status_set_add(&f.c.health.passive.healthy_statuses, 200);
+	add_weights(&f, weights, ARRAY_LEN(weights));
+	apply(&f);
+	for (unsigned i = 0; i < LOOPS; i++) {
+		clients[i].b = f.b;
+		clients[i].key.has = true;
+		loop_call(f.loops.v[i], run_client, &clients[i]);
+	}
+	for (unsigned i = 0; i < 200; i++) {
+		f.c.algorithm = all[i % ARRAY_LEN(all)];
+		f.c.n_targets = 1 + i % ARRAY_LEN(weights);
+		apply(&f);
+		mark(&f, 0, i % 2 ? BALANCER_HEALTHY : BALANCER_UNHEALTHY);
+		(void)status_of(&f);
+	}
+	f.c.health.passive.http_failures = 0;
+	f.c.n_targets = 1;
+	apply(&f);
+	mark(&f, 0, BALANCER_HEALTHY);
+	for (unsigned i = 0; i < LOOPS; i++) {
+		unsigned served = atomic_load(&clients[i].served);
+
+		WAIT_FOR(&f, atomic_load(&clients[i].served) > served + 100);
+		loop_call(f.loops.v[i], run_end, &clients[i]);
+	}
+	/* Nothing is under way any more. */
+	for (size_t i = 0; i < f.c.n_targets; i++) {
+		assert_int_equal(status_of(&f).targets[i].addresses[0].active, 0);
+	}
+	tear_down(&f);
+}
+
 /* ---- plain hosts ---- */
 
 static void test_plain_literal(void **state)
@@ -407,7 +514,7 @@ static void test_plain_literal(void **state)
 	assert_ok(pick_of(&f, b, 1, NULL, &t, &p));
 	assert_str(str_of(text, addr_format(&p.addr, text)), STR("[::1]:8080"));
 	assert_str(p.host, STR("::1"));
-	struct step s = {.b = b, .t = &t, .outcome = BALANCER_TCP_FAILURE};
+	struct turn s = {.b = b, .t = &t, .outcome = BALANCER_TCP_FAILURE};
 
 	loop_call(f.loops.v[1], run_done, &s);
 	assert_ok(pick_of(&f, b, 1, NULL, &t, &p));
@@ -465,6 +572,7 @@ int main(void)
 		cmocka_unit_test(test_updates_keep_state),
 		cmocka_unit_test(test_removed),
 		cmocka_unit_test(test_marks),
+		cmocka_unit_test(test_under_load),
 		cmocka_unit_test(test_plain_literal),
 		cmocka_unit_test(test_plain_names),
 	};
