@@ -9,6 +9,7 @@
  */
 #pragma once
 #include "app/config.h"
+#include "app/listen.h"
 #include "gateway/config.h"
 #include "http/rest.h"
 #include "identity/config.h"
@@ -38,7 +39,7 @@ struct top_settings {
 
 /* Sections management and statistics. */
 struct rest_settings {
-	struct conf_strs listen;
+	const struct conf_node *listen;
 	const struct conf_node *api_keys;
 	struct str api_key_header;
 	/* filled from api_keys */
@@ -56,7 +57,7 @@ struct statistics_settings {
 };
 
 struct status_settings {
-	struct conf_strs listen;
+	const struct conf_node *listen;
 };
 
 struct settings {
@@ -71,6 +72,7 @@ struct settings {
 	struct statistics_settings statistics;
 	struct gateway_config gateway;
 	struct status_settings status;
+	struct listen_set listen[ROLES + 1]; /* the last is that of `status` */
 };
 
 struct settings_source {
