@@ -1,5 +1,173 @@
 #include "app/gateway_role.h"
 
+#include "app/gateway_declarative.h"
+#include "app/sessions.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#define POLL_MS 1000
+#define UPKEEP_MS 60000
+#define WORKER_WAIT_MS 10000
+
+/* ---- chores ---- */
+
+typedef enum err chore_fn(struct entities *es, struct db *db);
+
+static enum err run_chore(struct gateway_role *r, struct db *db, chore_fn *fn, struct fault *f)
+{
+	struct arena a;
+	enum err e;
+
+	arena_init(&a, 0);
+	db_begin_task(db, &(struct db_task){.arena = &a, .fault = f});
+	e = fn(r->entities, db);
+	db_end_task(db);
+	arena_fini(&a);
+	return e;
+}
+
+static void on_poll(void *arg, void *worker)
+{
+	struct gateway_role *r = arg;
+	struct fault f = {0};
+	bool failed;
+
+	for (size_t i = 0; i < GATEWAY_ADMINS_MAX && r->admins[i]; i++) {
+		admin_tick(r->admins[i]);
+	}
+	if (r->live) {
+		return;
+	}
+	failed = run_chore(r, worker, entities_poll, &f) != ERR_OK;
+	if (failed && !r->poll_failed) {
+		log_warn("gateway",
+			 "changes of other processes are not seen for now: "
+			 "those in hand stay in use",
+			 LOG_FAULT(&f));
+	}
+	r->poll_failed = failed;
+}
+
+static void on_upkeep(void *arg, void *worker)
+{
+	struct gateway_role *r = arg;
+	struct fault f = {0};
+
+	if (!r->live && run_chore(r, worker, entities_upkeep, &f) != ERR_OK) {
+		log_warn("gateway", "expired entities are not removed for now", LOG_FAULT(&f));
+	}
+}
+
+/* ---- entities ---- */
+
+static enum err load_database(struct gateway_role *r, struct fault *f)
+{
+	struct db *db;
+	enum err e;
+
+	TRY(db_get(r->deps.database, WORKER_WAIT_MS, &db, f));
+	e = run_chore(r, db, entities_load, f);
+	db_put(&db);
+	return e;
+}
+
+static enum err start_entities(struct gateway_role *r, struct fault *f)
+{
+	struct str file = r->deps.settings->gateway.declarative;
+
+	r->entities = entities_new(&(struct entities_config){
+		.memory = file.n > 0,
+		.on_changes = gateway_changes,
+		.arg = r->gateway,
+	});
+	return file.n > 0 ? gateway_declarative_start(r->entities, file, &r->live, f)
+			  : load_database(r, f);
+}
+
+/* ---- Admin API ---- */
+
+static enum err upstream_status(void *arg, const struct guid *upstream, struct arena *a,
+				struct balancer_status *out)
+{
+	const struct gateway_role *r = arg;
+
+	return balancer_set_status(gateway_balancers(r->gateway), upstream, a, out);
+}
+
+static enum err upstream_mark(void *arg, const struct guid *upstream, struct str target,
+			      struct str address, enum balancer_health to)
+{
+	const struct gateway_role *r = arg;
+
+	return balancer_set_mark(gateway_balancers(r->gateway), upstream, target, address, to);
+}
+
+static void counters(void *arg, struct admin_counters *out)
+{
+	const struct gateway_role *r = arg;
+
+	r->deps.counters(r->deps.ops.arg, out);
+}
+
+static void metrics(void *arg, struct buf *out)
+{
+	const struct gateway_role *r = arg;
+
+	gateway_metrics(r->gateway, out);
+}
+
+static enum err config_get(void *arg, struct task *t)
+{
+	const struct gateway_role *r = arg;
+
+	return declarative_live_get(r->live, t);
+}
+
+static enum err config_post(void *arg, struct task *t)
+{
+	const struct gateway_role *r = arg;
+
+	return declarative_live_post(r->live, t);
+}
+
+static struct str config_hash(void *arg, struct arena *a)
+{
+	const struct gateway_role *r = arg;
+
+	return declarative_live_hash(r->live, a);
+}
+
+static void start_admins(struct gateway_role *r)
+{
+	const struct gateway_settings *s = &r->deps.settings->gateway_more;
+	struct admin_ops ops = {
+		.upstream_status = upstream_status,
+		.upstream_mark = upstream_mark,
+		.counters = counters,
+		.metrics = metrics,
+		.arg = r,
+	};
+
+	if (r->live) {
+		ops.config_get = config_get;
+		ops.config_post = config_post;
+		ops.config_hash = config_hash;
+	}
+	for (size_t i = 0; i < s->n_admins; i++) {
+		r->admins[i] = admin_new(&(struct admin_config){
+			.compat = ADMIN_KONG_3,
+			.entities = r->entities,
+			.pools = {r->deps.pools[REST_DB], r->deps.pools[REST_SLOW]},
+			.worker_ops = &sessions_rest_ops,
+			.keys = s->admins[i].keys.n > 0 ? &s->admins[i].keys : NULL,
+			.node_id = gateway_node_id(r->gateway),
+			.ops = &ops,
+		});
+	}
+}
+
+/* ---- life ---- */
+
 enum err gateway_role_start(struct gateway_role *r, const struct gateway_role_deps *deps,
 			    struct fault *f)
 {
@@ -11,17 +179,42 @@ enum err gateway_role_start(struct gateway_role *r, const struct gateway_role_de
 	};
 
 	r->deps = *deps;
-	return gateway_new(&gd, &r->gateway, f);
+	TRY(gateway_new(&gd, &r->gateway, f));
+	TRY(start_entities(r, f));
+	start_admins(r);
+	r->poll = periodic_start(deps->loops->v[0], deps->pools[REST_DB], POLL_MS, on_poll, r);
+	r->upkeep =
+		periodic_start(deps->loops->v[0], deps->pools[REST_DB], UPKEEP_MS, on_upkeep, r);
+	return ERR_OK;
+}
+
+enum err gateway_role_reload(struct gateway_role *r, const struct settings *next, struct fault *f)
+{
+	return r->live ? gateway_declarative_reload(r->live, next->gateway.declarative, f) : ERR_OK;
 }
 
 void gateway_role_stop(struct gateway_role *r)
 {
+	periodic_stop(&r->poll);
+	periodic_stop(&r->upkeep);
 	if (r->gateway) {
 		gateway_stop(r->gateway);
 	}
 }
 
+void gateway_role_joined(struct gateway_role *r)
+{
+	if (r->gateway) {
+		gateway_joined(r->gateway);
+	}
+}
+
 void gateway_role_free(struct gateway_role *r)
 {
+	for (size_t i = 0; i < GATEWAY_ADMINS_MAX; i++) {
+		admin_free(&r->admins[i]);
+	}
+	declarative_live_free(&r->live);
+	entities_free(&r->entities);
 	gateway_free(&r->gateway);
 }

@@ -10,12 +10,10 @@
 #pragma once
 #include "app/settings.h"
 #include "gateway/admin.h"
+#include "gateway/declarative_live.h"
 #include "gateway/gateway.h"
-#include "http/rest.h"
 #include "loop/periodic.h"
 #include "store/store.h"
-
-#define GATEWAY_ADMINS_MAX 8
 
 struct gateway_role_deps {
 	struct settings *settings;
@@ -23,23 +21,27 @@ struct gateway_role_deps {
 	struct db_pool *database;
 	struct pool *pools[REST_POOLS];
 	struct gateway_ops ops;
+	/* The proxy's counters, for /status; `arg` of ops. */
+	void (*counters)(void *arg, struct admin_counters *out);
 };
 
 struct gateway_role {
 	struct gateway_role_deps deps;
 	struct gateway *gateway;
 	struct entities *entities;
-	struct admin *admin[GATEWAY_ADMINS_MAX];
-	struct rest_keys keys[GATEWAY_ADMINS_MAX];
+	struct declarative_live *live; /* NULL = entities live in the database */
+	struct admin *admins[GATEWAY_ADMINS_MAX];
 	struct periodic *poll, *upkeep;
-	struct guid node_id;
-	uint64_t poll_failures;
+	bool poll_failed;
 };
 
 enum err gateway_role_start(struct gateway_role *r, const struct gateway_role_deps *deps,
 			    struct fault *f) MUST_USE;
-/* While the loops run; first the chores that write, then, once no server is left, the proxy. */
-void gateway_role_quiet(struct gateway_role *r);
+enum err gateway_role_reload(struct gateway_role *r, const struct settings *next,
+			     struct fault *f) MUST_USE;
+/* While the loops run. */
 void gateway_role_stop(struct gateway_role *r);
+/* After the loops have been joined and before they are freed. */
+void gateway_role_joined(struct gateway_role *r);
 /* After the loops were freed. */
 void gateway_role_free(struct gateway_role *r);

@@ -301,8 +301,8 @@ enum err listen_tls(const struct listen_entry *entry, tls_pick_fn *pick, void *a
 	return e;
 }
 
-enum err listen_open(const struct listen_entry *e, struct http_server *server, struct loops *loops,
-		     struct fault *f)
+enum err listen_open(const struct listen_entry *e, const struct listen_pick *pick,
+		     struct http_server *server, struct loops *loops, struct fault *f)
 {
 	struct http_listen l = {
 		.address = e->address,
@@ -311,7 +311,7 @@ enum err listen_open(const struct listen_entry *e, struct http_server *server, s
 	};
 	enum err result;
 
-	TRY(listen_tls(e, NULL, NULL, &l.tls, f));
+	TRY(listen_tls(e, pick->fn, pick->arg, &l.tls, f));
 	result = http_server_listen_to(server, loops, &l, f);
 	tls_server_unref(&l.tls);
 	return result;

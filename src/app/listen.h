@@ -48,8 +48,13 @@ enum err listen_read(struct arena *a, const char *section, const struct conf_nod
  */
 enum err listen_tls(const struct listen_entry *e, tls_pick_fn *pick, void *arg,
 		    struct tls_server **out, struct fault *f) MUST_USE;
-enum err listen_open(const struct listen_entry *e, struct http_server *server, struct loops *loops,
-		     struct fault *f) MUST_USE;
+/* As of listen_tls; all-zero = certificates are configured. */
+struct listen_pick {
+	tls_pick_fn *fn;
+	void *arg;
+};
+enum err listen_open(const struct listen_entry *e, const struct listen_pick *pick,
+		     struct http_server *server, struct loops *loops, struct fault *f) MUST_USE;
 
 #define LISTEN_MAX 8 /* addresses of one role */
 

@@ -267,6 +267,7 @@ static enum err start_gateway(struct roles *r, struct fault *f)
 		.database = r->deps.database,
 		.pools = {r->deps.pools[REST_DB], r->deps.pools[REST_SLOW]},
 		.ops = r->deps.gateway_ops,
+		.counters = r->deps.gateway_counters,
 	};
 
 	return r->deps.settings->runs[ROLE_GATEWAY] ? gateway_role_start(&r->gateway, &deps, f)
@@ -294,6 +295,9 @@ enum err roles_reload(struct roles *r, struct settings *next, struct fault *f)
 
 		TRY(relay_reload(r->relay, &epoch, f));
 		keep_bodies(r, next);
+	}
+	if (r->gateway.gateway) {
+		TRY(gateway_role_reload(&r->gateway, next, f));
 	}
 	atomic_store(&r->rest[ROLE_MANAGEMENT].keys, &next->management.keys);
 	atomic_store(&r->rest[ROLE_STATISTICS].keys, &next->statistics.rest.keys);
@@ -323,6 +327,11 @@ void roles_stop(struct roles *r)
 		relay_stop(r->relay);
 	}
 	upkeep_stop(&r->upkeep);
+}
+
+void roles_joined(struct roles *r)
+{
+	gateway_role_joined(&r->gateway);
 }
 
 void roles_free(struct roles *r)

@@ -29,6 +29,7 @@ struct roles_deps {
 	struct pool *pools[REST_POOLS];
 	struct blob_store *bodies;
 	struct gateway_ops gateway_ops;
+	void (*gateway_counters)(void *arg, struct admin_counters *out); /* `arg` of the ops */
 };
 
 struct roles {
@@ -57,5 +58,7 @@ void roles_drain(struct roles *r);
 bool roles_are_drained(const struct roles *r);
 /* While the loops run. */
 void roles_stop(struct roles *r);
+/* After the loops have been joined and before they are freed. */
+void roles_joined(struct roles *r);
 /* After the loops were freed. */
 void roles_free(struct roles *r);

@@ -21,7 +21,11 @@
 #define SLOW_WORKERS 4
 #define JOBS_QUEUED_MAX 4096
 
-enum { LISTENER_STATUS = ROLES, LISTENERS };
+enum {
+	LISTENER_STATUS = ROLES,
+	LISTENER_ADMIN, /* the first of several */
+	LISTENERS = LISTENER_ADMIN + GATEWAY_ADMINS_MAX,
+};
 
 struct server {
 	struct settings *settings;
@@ -94,6 +98,22 @@ static bool role_address(void *arg, struct str role, struct addr *out)
 	return false;
 }
 
+static void gateway_counters(void *arg, struct admin_counters *out)
+{
+	const struct server *s = arg;
+	struct http_server_stats st = {0};
+
+	if (s->http[ROLE_GATEWAY]) {
+		http_server_stats(s->http[ROLE_GATEWAY], &st);
+	}
+	*out = (struct admin_counters){
+		.accepted = st.connections_total,
+		.handled = st.connections_total,
+		.requests = st.requests_total,
+		.active = st.connections,
+	};
+}
+
 static enum err start_roles(struct server *s, struct fault *f)
 {
 	struct roles_deps deps = {
@@ -103,18 +123,29 @@ static enum err start_roles(struct server *s, struct fault *f)
 		.pools = {s->pools[REST_DB], s->pools[REST_SLOW]},
 		.bodies = s->bodies,
 		.gateway_ops = {role_address, s},
+		.gateway_counters = gateway_counters,
 	};
 
 	return roles_start(&s->roles, &deps, f);
 }
 
-static enum err listen_all(struct server *s, int which, const char *name, dispatch_fn *fn,
-			   struct fault *f)
+/* Where a listener listens; beyond the Admin APIs that are configured: nowhere. */
+static const struct listen_set *addresses(const struct settings *s, int which)
 {
-	const struct listen_set *set = &s->settings->listen[which];
-	void *role = which == LISTENER_STATUS ? (void *)&s->status
-					      : roles_dispatch_arg(&s->roles, (enum role)which);
+	return which < LISTENER_ADMIN ? &s->listen[which]
+				      : &s->gateway_more.admins[which - LISTENER_ADMIN].listen;
+}
+
+static enum err listen_all(struct server *s, int which, const char *name, dispatch_fn *fn,
+			   void *role, struct fault *f)
+{
+	const struct listen_set *set = addresses(s->settings, which);
+	struct listen_pick pick = {0};
 	struct http_limits lim = http_limits_default;
+
+	if (which == ROLE_GATEWAY) {
+		pick = (struct listen_pick){gateway_pick_certificate, s->roles.gateway.gateway};
+	}
 
 	s->http[which] = http_server_new(&lim, fn, role);
 	/* Before the first connection: /metrics reads the list on a loop. */
@@ -123,7 +154,7 @@ static enum err listen_all(struct server *s, int which, const char *name, dispat
 			(struct status_server){name, s->http[which]};
 	}
 	for (size_t i = 0; i < set->n; i++) {
-		TRY(listen_open(&set->v[i], s->http[which], &s->loops, f));
+		TRY(listen_open(&set->v[i], &pick, s->http[which], &s->loops, f));
 	}
 	return ERR_OK;
 }
@@ -132,15 +163,21 @@ static enum err start_listeners(struct server *s, struct fault *f)
 {
 	for (int r = 0; r < ROLES; r++) {
 		if (s->settings->runs[r]) {
-			TRY(listen_all(s, r, role_names[r], roles_dispatch_fn((enum role)r), f));
+			TRY(listen_all(s, r, role_names[r], roles_dispatch_fn((enum role)r),
+				       roles_dispatch_arg(&s->roles, (enum role)r), f));
 		}
+	}
+	for (size_t i = 0;
+	     s->settings->runs[ROLE_GATEWAY] && i < s->settings->gateway_more.n_admins; i++) {
+		TRY(listen_all(s, LISTENER_ADMIN + (int)i, "admin", admin_dispatch,
+			       s->roles.gateway.admins[i], f));
 	}
 	s->status.relay = s->roles.relay;
 	s->status.gateway = s->roles.gateway.gateway;
 	s->status.pools[REST_DB] = s->pools[REST_DB];
 	s->status.pools[REST_SLOW] = s->pools[REST_SLOW];
 	status_init(&s->status);
-	return listen_all(s, LISTENER_STATUS, "status", status_dispatch, f);
+	return listen_all(s, LISTENER_STATUS, "status", status_dispatch, &s->status, f);
 }
 
 static enum err start(struct server *s, struct fault *f)
@@ -195,8 +232,8 @@ enum err server_reload(struct server *s, struct settings *next, struct fault *f)
 
 	for (int i = 0; i < LISTENERS && e == ERR_OK; i++) {
 		if (s->http[i]) {
-			e = listen_prepare(&s->started->listen[i], &next->listen[i], &changes[i],
-					   f);
+			e = listen_prepare(addresses(s->started, i), addresses(next, i),
+					   &changes[i], f);
 		}
 	}
 	if (e == ERR_OK) {
@@ -280,6 +317,7 @@ void server_stop(struct server **sp)
 	pool_free(&s->pools[REST_SLOW]);
 	pool_free(&s->pools[REST_DB]);
 	loops_join(&s->loops);
+	roles_joined(&s->roles);
 	fini_loop_locals(s);
 	loops_free(&s->loops); /* drops messages that name the roles */
 	roles_free(&s->roles);

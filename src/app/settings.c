@@ -128,32 +128,37 @@ static size_t count_children(const struct conf_node *list)
 	return n;
 }
 
-static enum err read_keys(struct arena *a, struct rest_settings *r, struct fault *f)
+enum err settings_read_keys(struct arena *a, const struct conf_node *list, struct rest_keys *out,
+			    struct fault *f)
 {
-	if (r->api_keys && r->api_keys->kind != CONF_NODE_LIST) {
-		return fault_set(f, ERR_INVALID, "%.*s:%u: api_keys is a list of {key: …, may: …}",
-				 STR_ARG(r->api_keys->source), r->api_keys->line);
-	}
-	struct rest_key *keys =
-		ARENA_NEW_ARRAY(a, struct rest_key, count_children(r->api_keys) + 1);
+	struct rest_key *keys;
 
-	r->keys.v = keys;
-	for (const struct conf_node *c = r->api_keys ? r->api_keys->child : NULL; c; c = c->next) {
+	if (list && list->kind != CONF_NODE_LIST) {
+		return conf_fault(f, list, "api_keys is a list of {key: …, may: …}");
+	}
+	keys = ARENA_NEW_ARRAY(a, struct rest_key, count_children(list) + 1);
+	*out = (struct rest_keys){.v = keys};
+	for (const struct conf_node *c = list ? list->child : NULL; c; c = c->next) {
 		struct key_entry e;
 
 		TRY(conf_apply(a, &key_entry_conf, c, &e, f));
-		keys[r->keys.n++] = (struct rest_key){e.key, may_bits[e.may]};
+		keys[out->n++] = (struct rest_key){e.key, may_bits[e.may]};
 	}
 	return ERR_OK;
+}
+
+static enum err read_keys(struct arena *a, struct rest_settings *r, struct fault *f)
+{
+	return settings_read_keys(a, r->api_keys, &r->keys, f);
 }
 
 /* ---- loading ---- */
 
 static enum err read_listens(struct settings *s, struct fault *f)
 {
-	const struct conf_node *const nodes[] = {s->relay.listen, s->identity.listen,
+	const struct conf_node *const nodes[] = {s->relay.listen,      s->identity.listen,
 						 s->management.listen, s->statistics.rest.listen,
-						 s->status.listen};
+						 s->gateway.listen,    s->status.listen};
 
 	_Static_assert(ARRAY_LEN(nodes) == ROLES + 1, "one for each role, and status");
 	for (size_t i = 0; i < ARRAY_LEN(nodes); i++) {
@@ -208,6 +213,7 @@ static enum err load(struct settings *s, const struct settings_source *source, s
 	TRY(config_section(a, s->root, &statistics_conf, &s->statistics, f));
 	TRY(config_section(a, s->root, &gateway_conf, &s->gateway, f));
 	TRY(config_section(a, s->root, &status_conf, &s->status, f));
+	TRY(gateway_settings_read(a, &s->gateway, &s->gateway_more, f));
 	TRY(read_listens(s, f));
 	TRY(read_keys(a, &s->management, f));
 	TRY(read_keys(a, &s->statistics.rest, f));

@@ -9,8 +9,8 @@
  */
 #pragma once
 #include "app/config.h"
+#include "app/gateway_settings.h"
 #include "app/listen.h"
-#include "gateway/config.h"
 #include "http/rest.h"
 #include "identity/config.h"
 #include "relay/config.h"
@@ -71,6 +71,7 @@ struct settings {
 	struct rest_settings management;
 	struct statistics_settings statistics;
 	struct gateway_config gateway;
+	struct gateway_settings gateway_more; /* what app itself reads of it */
 	struct status_settings status;
 	struct listen_set listen[ROLES + 1]; /* the last is that of `status` */
 };
@@ -94,5 +95,9 @@ enum err settings_database_url(const struct settings *s, struct arena *a, struct
 /* `relay.bodies` or `bodies`, with a default that is created likewise. */
 enum err settings_bodies_url(const struct settings *s, struct arena *a, struct str *out,
 			     struct fault *f) MUST_USE;
+
+/* A list of {key, may}; NULL = none. */
+enum err settings_read_keys(struct arena *a, const struct conf_node *list, struct rest_keys *out,
+			    struct fault *f) MUST_USE;
 
 struct config_tables settings_tables(void);

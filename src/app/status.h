@@ -22,7 +22,7 @@ struct status {
 	/* constant while it listens; filled by the owner */
 	struct gateway *gateway; /* NULL = does not run */
 	struct relay *relay;	 /* NULL when the role does not run */
-	struct status_server servers[8];
+	struct status_server servers[16];
 	size_t n_servers;
 	struct pool *pools[REST_POOLS];
 	uint64_t started_ms;

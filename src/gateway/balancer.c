@@ -106,7 +106,7 @@ struct settings *settings_new(const struct balancer_config *c)
 	return s;
 }
 
-void settings_unref(struct settings *s)
+void balancer_settings_unref(struct settings *s)
 {
 	if (s && atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1) {
 		arena_fini(&s->arena);
@@ -138,7 +138,7 @@ static void balancer_destroy(struct balancer *b)
 	prober_free(&b->prober);
 	balancer_drop_targets(b);
 	table_free(atomic_load(&b->table));
-	settings_unref(b->settings);
+	balancer_settings_unref(b->settings);
 	(void)pthread_mutex_destroy(&b->mtx);
 	mem_free(b);
 }
@@ -261,7 +261,7 @@ static void apply_one(struct balancer *b, const struct balancer_config *c)
 
 	b->id = c->id;
 	if (b->settings && str_eq(b->settings->image, s->image)) {
-		settings_unref(s);
+		balancer_settings_unref(s);
 		return;
 	}
 	(void)pthread_mutex_lock(&b->mtx);
@@ -270,7 +270,7 @@ static void apply_one(struct balancer *b, const struct balancer_config *c)
 	apply_targets(b, c);
 	balancer_rebuild(b);
 	(void)pthread_mutex_unlock(&b->mtx);
-	settings_unref(old);
+	balancer_settings_unref(old);
 	balancer_sync_later(b);
 }
 

@@ -77,7 +77,7 @@ struct settings {
 };
 
 struct settings *settings_new(const struct balancer_config *c);
-void settings_unref(struct settings *s);
+void balancer_settings_unref(struct settings *s);
 
 /* What round-robin and chance need, of one loop. */
 struct lane {

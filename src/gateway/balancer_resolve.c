@@ -210,7 +210,7 @@ static void sync(struct balancer *b, struct loop *l)
 		dns_watch_start(l, t->host, &t->watch, on_names);
 	}
 	prober_update(b, s);
-	settings_unref(s);
+	balancer_settings_unref(s);
 }
 
 struct sync_msg {

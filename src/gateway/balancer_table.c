@@ -269,7 +269,7 @@ void table_free(struct table *t)
 	for (unsigned i = 0; i < t->n_lanes; i++) {
 		mem_free(t->lanes[i]);
 	}
-	settings_unref(t->settings);
+	balancer_settings_unref(t->settings);
 	mem_free(t->lanes);
 	mem_free(t->points);
 	mem_free(t->slots);

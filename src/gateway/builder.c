@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "gateway/epoch.h"
 #include "gateway/epoch_int.h"
+#include "gateway/upstreams.h"
 
 struct epoch *epoch_ref(struct epoch *e)
 {
@@ -24,6 +25,7 @@ void epoch_unref(struct epoch **ep)
 	if (e && atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) == 1) {
 		routing_unref(&e->routing);
 		identity_unref(&e->identity);
+		tls_sni_map_unref(&e->names);
 		mem_free(e);
 	}
 }
@@ -41,7 +43,13 @@ struct entity_item *builder_find(const struct builder *b, enum entity_kind kind,
 
 /* ---- what changed ---- */
 
-enum { DIRTY_ROUTING = 1, DIRTY_IDENTITY = 2 };
+enum {
+	DIRTY_ROUTING = 1,
+	DIRTY_IDENTITY = 2,
+	DIRTY_UPSTREAMS = 4,
+	DIRTY_NAMES = 8,
+	DIRTY_ALL = 15
+};
 
 static unsigned part_of(enum entity_kind kind)
 {
@@ -55,12 +63,16 @@ static unsigned part_of(enum entity_kind kind)
 	case ENTITY_BASIC_AUTH:
 	case ENTITY_ACL:
 		return DIRTY_IDENTITY;
-	case ENTITY_CERTIFICATE:
-	case ENTITY_CA_CERTIFICATE:
-	case ENTITY_VAULT:
 	case ENTITY_UPSTREAM:
 	case ENTITY_TARGET:
+		return DIRTY_UPSTREAMS | DIRTY_ROUTING;
+	case ENTITY_CERTIFICATE:
+		return DIRTY_NAMES | DIRTY_ROUTING;
 	case ENTITY_SNI:
+		return DIRTY_NAMES;
+	case ENTITY_CA_CERTIFICATE:
+		return DIRTY_ROUTING;
+	case ENTITY_VAULT:
 	case ENTITY_KINDS:
 		break;
 	}
@@ -126,13 +138,23 @@ static void forget_all(struct builder *b)
 		map_free(&b->items[kind]);
 		b->items[kind] = (struct map){0};
 	}
-	b->dirty = DIRTY_ROUTING | DIRTY_IDENTITY;
+	b->dirty = DIRTY_ALL;
 }
 
 /* ---- epochs ---- */
 
 static void rebuild(struct builder *b)
 {
+	if (b->dirty & DIRTY_UPSTREAMS || !b->view) {
+		balancer_view_unref(&b->view);
+		b->view = upstreams_apply(b->balancers, &b->items[ENTITY_UPSTREAM],
+					  &b->items[ENTITY_TARGET]);
+	}
+	if (b->dirty & DIRTY_NAMES || !b->names) {
+		tls_sni_map_unref(&b->names);
+		b->names = certificates_names(&b->items[ENTITY_CERTIFICATE], &b->items[ENTITY_SNI],
+					      b->dflt);
+	}
 	if (b->dirty & DIRTY_ROUTING || !b->routing) {
 		struct fault f = {0};
 		struct routing *next = routing_build(b, &f);
@@ -165,17 +187,34 @@ struct epoch *builder_apply(struct builder *b, const struct entity_change *v, si
 	atomic_init(&e->refs, 1);
 	e->routing = routing_ref(b->routing);
 	e->identity = identity_ref(b->identity);
+	e->names = tls_sni_map_ref(b->names);
 	return e;
 }
 
 /* ---- life ---- */
 
-struct builder *builder_new(const struct plugin_host *host)
+struct builder *builder_new(const struct plugin_host *host, struct tls_cert *dflt)
 {
 	struct builder *b = MEM_NEW(struct builder);
 
 	b->host = *host;
+	b->balancers = balancer_set_new(host->loops);
+	b->service_tls = service_tls_new();
+	b->dflt = tls_cert_ref(dflt);
 	return b;
+}
+
+struct balancer_set *builder_balancers(struct builder *b)
+{
+	return b->balancers;
+}
+
+/* Nothing uses a balancer any more, and its timers are on the loops. */
+void builder_joined(struct builder *b)
+{
+	routing_unref(&b->routing);
+	balancer_view_unref(&b->view);
+	balancer_set_free(&b->balancers);
 }
 
 struct plugin_host *builder_plugin_host(struct builder *b)
@@ -192,6 +231,9 @@ void builder_free(struct builder **bp)
 		forget_all(b);
 		routing_unref(&b->routing);
 		identity_unref(&b->identity);
+		service_tls_free(&b->service_tls);
+		tls_sni_map_unref(&b->names);
+		tls_cert_unref(&b->dflt);
 		plugin_host_fini(&b->host);
 		mem_free(b);
 	}

@@ -49,6 +49,7 @@ struct gateway {
 	unsigned tell; /* enum header_flags */
 	struct builder *builder;
 	struct epoch *epoch; /* the latest */
+	struct guid node_id;
 	struct gw_loop *per_loop;
 	bool has_relay_url;
 	struct uri relay_url;
@@ -73,6 +74,7 @@ struct gw_peer {
 	bool has_addr;
 	struct addr addr;
 	struct str authority; /* of the balancer's target; empty = the service's */
+	struct str sni;
 };
 
 struct gw_call {
@@ -114,6 +116,12 @@ struct gw_call {
 	/* towards the service */
 	struct http_call *call;
 	unsigned tries_left;
+	struct balancer *balancer; /* of the try under way; NULL = none */
+	struct balancer_try balancer_try;
+	struct balancer_waiter waiter;
+	struct balancer_key hash_key;
+	bool hash_made;
+	uint64_t dns_until_ms;
 	struct gw_peer peer;
 	size_t host_at;	     /* of the Host line in `headers` */
 	struct str host_set; /* by a plugin; empty = ours */
@@ -147,10 +155,17 @@ struct hold *call_leave(struct gw_call *c);
 void hold_put(struct hold *h);
 
 /* proxy_target.c */
-/* The next peer for this call; ERR_UNAVAILABLE, ERR_NOT_FOUND: the answer was given. */
+/*
+ * The next peer for this call. ERR_AGAIN: call_retry_target comes later. Any other failure: the
+ * answer was given.
+ */
 enum err call_pick_peer(struct gw_call *c) MUST_USE;
 
+/* The try ended: tells the balancer, once. */
+void call_tell_balancer(struct gw_call *c, enum balancer_outcome outcome, int status);
+
 /* proxy.c, on the loop */
+void call_retry_target(struct gw_call *c);
 void gw_loop_take_epoch(struct gw_loop *gl, struct epoch *e);
 void gw_loop_drop_epoch(struct gw_loop *gl);
 

@@ -105,6 +105,13 @@ static struct str bare_host(struct str host)
 	return host;
 }
 
+static void release_service(void *compiled)
+{
+	struct service *s = compiled;
+
+	balancer_plain_free(&s->plain);
+}
+
 enum err service_compile(struct entity_item *item, struct fault *f)
 {
 	struct arena *a = &item->arena;
@@ -139,7 +146,11 @@ enum err service_compile(struct entity_item *item, struct fault *f)
 	s->has_addr = addr_from_ip(bare_host(s->host), s->port, &s->addr) == ERR_OK;
 	s->tls_verify = (struct opt_bool){!json_is_null(verify), json_bool(verify)};
 	s->client_certificate = compile_foreign(v, "client_certificate");
+	if (s->kind == SERVICE_WEB && !s->has_addr) {
+		s->plain = balancer_plain_new(s->host, s->port);
+	}
 	item->compiled = s;
+	item->compiled_free = release_service;
 	return ERR_OK;
 }
 

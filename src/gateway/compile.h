@@ -9,6 +9,7 @@
  *          cannot run (an unknown plugin of another version, say).
  */
 #pragma once
+#include "gateway/balancer.h"
 #include "gateway/entity.h"
 #include "gateway/path.h"
 #include "gateway/plugin.h"
@@ -43,6 +44,7 @@ struct service {
 	unsigned retries;
 	bool has_addr; /* host is an IP literal */
 	struct addr addr;
+	struct balancer *plain; /* of a host name; NULL = literal, relay or role */
 	struct opt_bool tls_verify;
 	struct guid client_certificate; /* zero = none */
 };

@@ -7,9 +7,9 @@
 #include "base/conf.h"
 
 struct gateway_config {
-	struct conf_strs listen;
-	const struct conf_node *admin; /* list of {listen, compat, api_keys}; read by app */
-	struct str declarative;	       /* a kong.yml; empty = entities live in the database */
+	const struct conf_node *listen; /* app/listen.h */
+	const struct conf_node *admin;	/* list of {listen, compat, api_keys}; read by app */
+	struct str declarative;		/* a kong.yml; empty = entities live in the database */
 	struct conf_strs trusted_ips;
 	struct str real_ip_header;
 	bool real_ip_recursive;

@@ -2,9 +2,9 @@
  * epoch - the configuration of the data plane at one moment
  *
  * An epoch is a set of parts, each immutable, counted and shared by the epochs that it did not
- * change between: routing (router, routes, services, plans) and identity (consumers,
- * credentials). The builder keeps the entities of the process, is told what was committed, and
- * makes the next epoch out of what changed.
+ * change between: routing (router, routes, services, plans, balancers), identity (consumers,
+ * credentials) and the names of certificates. The builder keeps the entities of the process, is
+ * told what was committed, and makes the next epoch out of what changed.
  *
  * Ownership  an epoch keeps alive all items that it points to.
  * Threads    builder: one thread at a time. Epochs: any; the count is atomic.
@@ -13,13 +13,18 @@
  */
 #pragma once
 #include "base/map.h"
+#include "gateway/balancer.h"
 #include "gateway/compile.h"
 #include "gateway/plan.h"
+#include "tls/context.h"
+#include "tls/sni.h"
 
 struct entry {
 	const struct route *route;
 	const struct service *service; /* NULL = none */
 	const struct plan *plan;
+	struct balancer *balancer; /* NULL = the service is an IP literal, a relay or a role */
+	struct tls_client *tls;	   /* NULL = plain */
 };
 
 struct routing {
@@ -29,6 +34,7 @@ struct routing {
 	struct entry *entries; /* by the router's index */
 	size_t n;
 	const struct plan *global; /* when no route matches */
+	struct balancer_view *view;
 	struct entity_item **items;
 	size_t n_items;
 };
@@ -46,14 +52,19 @@ struct epoch {
 	atomic_uint refs;
 	struct routing *routing;
 	struct identity *identity;
+	struct tls_sni_map *names; /* certificates */
 };
 
 struct epoch *epoch_ref(struct epoch *e);
 void epoch_unref(struct epoch **e);
 
 struct builder;
-struct builder *builder_new(const struct plugin_host *host);
+/* `dflt` is for names that no sni entity has. */
+struct builder *builder_new(const struct plugin_host *host, struct tls_cert *dflt);
 void builder_free(struct builder **b);
 /* As entity_changes_fn; then the next epoch, owned by the caller. */
 struct epoch *builder_apply(struct builder *b, const struct entity_change *v, size_t n, bool all);
 struct plugin_host *builder_plugin_host(struct builder *b);
+struct balancer_set *builder_balancers(struct builder *b);
+/* After the loops were joined and before loops_free: what belongs to them ends. */
+void builder_joined(struct builder *b);

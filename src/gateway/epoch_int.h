@@ -2,12 +2,18 @@
  * epoch_int - what the builder and the makers of its parts share
  */
 #pragma once
+#include "gateway/certificates.h"
 #include "gateway/epoch.h"
 
 struct builder {
 	struct plugin_host host;
 	struct map items[ENTITY_KINDS]; /* by the 16 bytes of the id */
 	unsigned dirty;
+	struct balancer_set *balancers;
+	struct balancer_view *view;
+	struct service_tls *service_tls;
+	struct tls_cert *dflt;
+	struct tls_sni_map *names;
 	struct routing *routing;
 	struct identity *identity;
 };

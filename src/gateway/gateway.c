@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/call_int.h"
+#include "gateway/certificates.h"
 
 /* ---- configuration ---- */
 
@@ -112,6 +113,7 @@ void gateway_changes(void *arg, const struct entity_change *v, size_t n, bool al
 enum err gateway_new(const struct gateway_deps *deps, struct gateway **out, struct fault *f)
 {
 	struct gateway *g = MEM_NEW(struct gateway);
+	struct tls_cert *dflt = NULL;
 	enum err e;
 
 	g->deps = *deps;
@@ -121,7 +123,15 @@ enum err gateway_new(const struct gateway_deps *deps, struct gateway **out, stru
 		gateway_free(&g);
 		return e;
 	}
-	g->builder = builder_new(&(struct plugin_host){.loops = deps->loops, .slow = deps->slow});
+	e = certificates_default(&dflt, f);
+	if (e != ERR_OK) {
+		gateway_free(&g);
+		return e;
+	}
+	g->node_id = guid_new();
+	g->builder =
+		builder_new(&(struct plugin_host){.loops = deps->loops, .slow = deps->slow}, dflt);
+	tls_cert_unref(&dflt);
 	g->per_loop = MEM_NEW_ARRAY(struct gw_loop, deps->loops->n);
 	for (unsigned i = 0; i < deps->loops->n; i++) {
 		g->per_loop[i].gateway = g;
@@ -130,6 +140,24 @@ enum err gateway_new(const struct gateway_deps *deps, struct gateway **out, stru
 	gateway_changes(g, NULL, 0, true);
 	*out = g;
 	return ERR_OK;
+}
+
+const struct tls_cert *gateway_pick_certificate(void *arg, struct str sni)
+{
+	const struct gateway *g = arg;
+	const struct gw_loop *gl = &g->per_loop[loop_index(loop_current())];
+
+	return gl->hold ? tls_sni_map_get(gl->hold->epoch->names, sni) : NULL;
+}
+
+struct balancer_set *gateway_balancers(struct gateway *g)
+{
+	return builder_balancers(g->builder);
+}
+
+struct guid gateway_node_id(const struct gateway *g)
+{
+	return g->node_id;
 }
 
 unsigned gateway_active(const struct gateway *g)
@@ -164,6 +192,12 @@ static void stop_loop(struct loop *l, void *arg)
 void gateway_stop(struct gateway *g)
 {
 	on_each_loop(g, stop_loop);
+}
+
+void gateway_joined(struct gateway *g)
+{
+	epoch_unref(&g->epoch);
+	builder_joined(g->builder);
 }
 
 void gateway_free(struct gateway **gp)

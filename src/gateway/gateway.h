@@ -36,10 +36,17 @@ enum err gateway_new(const struct gateway_deps *deps, struct gateway **out,
 void gateway_dispatch(struct exchange *x, void *gateway);
 /* entity_changes_fn */
 void gateway_changes(void *gateway, const struct entity_change *v, size_t n, bool all);
+/* tls_pick_fn: the certificate for a name, on a loop. */
+const struct tls_cert *gateway_pick_certificate(void *gateway, struct str sni);
+/* For the Admin API. */
+struct balancer_set *gateway_balancers(struct gateway *g);
+struct guid gateway_node_id(const struct gateway *g);
 /* Requests that have not ended. */
 unsigned gateway_active(const struct gateway *g);
 /* While the loops run: what is under way is cut. */
 void gateway_stop(struct gateway *g);
+/* After the loops have been joined and before loops_free. */
+void gateway_joined(struct gateway *g);
 /* After the loops were freed. */
 void gateway_free(struct gateway **g);
 /* Text for /metrics: of the gateway and of its plugins. */

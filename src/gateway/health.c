@@ -64,7 +64,7 @@ void health_set(struct balancer *b, struct peer *p, bool down, const char *why)
 	if (changed) {
 		log_change(s->c.name, p, down, why);
 	}
-	settings_unref(s);
+	balancer_settings_unref(s);
 }
 
 static bool is_down(struct peer *p)

@@ -389,7 +389,7 @@ void prober_update(struct balancer *b, struct settings *s)
 	tls_client_unref(&r->tls);
 	r->tls = tls;
 	(void)atomic_fetch_add(&s->refs, 1);
-	settings_unref(r->settings);
+	balancer_settings_unref(r->settings);
 	r->settings = s;
 	set_interval(&r->rounds[ROUND_UP], s->c.health.active.healthy_interval_ms);
 	set_interval(&r->rounds[ROUND_DOWN], s->c.health.active.unhealthy_interval_ms);
@@ -423,6 +423,6 @@ void prober_free(struct prober **rp)
 		cancel(container_of(n, struct probe, node));
 	}
 	tls_client_unref(&r->tls);
-	settings_unref(r->settings);
+	balancer_settings_unref(r->settings);
 	mem_free(r);
 }

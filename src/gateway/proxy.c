@@ -71,6 +71,8 @@ void gw_loop_drop_epoch(struct gw_loop *gl)
 
 struct hold *call_leave(struct gw_call *c)
 {
+	balancer_wait_cancel(&c->waiter);
+	call_tell_balancer(c, BALANCER_ABORTED, 0);
 	if (c->call) {
 		http_call_cancel(c->call);
 		c->call = NULL;
@@ -267,6 +269,7 @@ static void on_end(struct http_call *hc)
 	struct exchange *x = c->x;
 
 	c->call = NULL;
+	call_tell_balancer(c, BALANCER_STATUS, c->facts.upstream_status);
 	if (c->state == CALL_WHOLE) {
 		reply_whole(c);
 		return;
@@ -313,6 +316,7 @@ static void on_fail(struct http_call *hc, enum err why)
 	struct exchange *x = c->x;
 
 	c->call = NULL;
+	call_tell_balancer(c, why == ERR_TIMEOUT ? BALANCER_TIMEOUT : BALANCER_TCP_FAILURE, 0);
 	if (c->state == CALL_ANSWER) {
 		call_enter(c, CALL_DONE);
 		call_log(c);
@@ -453,11 +457,19 @@ static void try_service(struct gw_call *c)
 		.answer_timeout_ms = s->read_ms,
 		.idle_timeout_ms = s->read_ms,
 		.upgrade = c->upgrade,
+		.tls = c->entry->tls,
+		.sni = c->peer.sni,
+		.version = s->http2 ? HTTP_CALL_H2 : HTTP_CALL_AUTO,
 		.peer = c->peer.has_addr ? &c->peer.addr : NULL,
 		.direct = true,
 	};
 	choose_body(c, &spec);
 	c->call = http_call_start(c->gl->client, &spec, &upstream_events, c);
+}
+
+void call_retry_target(struct gw_call *c)
+{
+	try_service(c);
 }
 
 static void go_upstream(struct gw_call *c)
@@ -642,7 +654,11 @@ static void find_route(struct gw_call *c)
 		.headers = &r->headers,
 	};
 	const struct routing *routing = c->hold->epoch->routing;
+	struct tls_info info;
 
+	if (in.tls && exchange_tls_info(c->x, &info)) {
+		in.sni = info.sni;
+	}
 	if (router_match(routing->router, c->arena, &in, &c->match)) {
 		c->entry = &routing->entries[c->match.rule];
 	}
@@ -726,6 +742,13 @@ void gateway_dispatch(struct exchange *x, void *arg)
 		return;
 	}
 	find_route(c);
+	if (c->match.gave_up) {
+		/* The route that was looked for may guard what the next one does not. */
+		c->entry = NULL;
+		use_plan(c, gl->hold->epoch->routing->global);
+		call_error(c, 400, STR("Bad request"));
+		return;
+	}
 	if (c->entry) {
 		start_route(c);
 		return;

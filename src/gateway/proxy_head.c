@@ -197,7 +197,11 @@ static struct str peer_ip(struct gw_call *c)
 
 static struct str listener_port(struct gw_call *c, bool tls)
 {
-	(void)c;
+	uint16_t port = addr_port(exchange_local(c->x));
+
+	if (port > 0) {
+		return str_fmt(c->arena, "%u", port);
+	}
 	return tls ? STR("443") : STR("80");
 }
 
@@ -270,6 +274,9 @@ void call_set_host(struct gw_call *c)
 		*value = exchange_request(c->x)->authority;
 	} else {
 		*value = c->peer.authority.n > 0 ? c->peer.authority : s->authority;
+	}
+	if (c->entry->tls) {
+		(void)split_port(*value, &c->peer.sni);
 	}
 }
 

@@ -1,5 +1,6 @@
 /* Where the request goes: an address, a name, a relay, or a role of this process. */
 #include "gateway/call_int.h"
+#include "gateway/call_values.h"
 
 static void set_peer(struct gw_call *c, struct str host, uint16_t port)
 {
@@ -11,15 +12,118 @@ static void set_peer(struct gw_call *c, struct str host, uint16_t port)
 	};
 }
 
+/* What a balancer hashes. Lists of one name are joined by it; `nth` goes through them. */
+static bool value_of(void *arg, const struct balancer_hash *h, size_t nth, struct str *out)
+{
+	struct gw_call *c = arg;
+
+	switch (h->on) {
+	case BALANCER_HASH_CONSUMER:
+		if (nth > 0 || !c->consumer) {
+			return false;
+		}
+		*out = str_of(c->consumer->id_text, GUID_D_LEN);
+		return true;
+	case BALANCER_HASH_IP:
+		*out = call_client_ip(c);
+		return nth == 0;
+	case BALANCER_HASH_PATH:
+		*out = c->path;
+		return nth == 0;
+	case BALANCER_HASH_HEADER:
+		return call_nth_header(c, h->name, nth, out);
+	case BALANCER_HASH_COOKIE:
+		return nth == 0 && call_cookie(c, h->name, out);
+	case BALANCER_HASH_QUERY_ARG:
+		return call_nth_query(c, h->name, nth, out);
+	case BALANCER_HASH_URI_CAPTURE:
+		return nth == 0 && call_capture(c, h->name, out);
+	case BALANCER_HASH_NONE:
+		break;
+	}
+	return false;
+}
+
+static void make_hash_key(struct gw_call *c, const struct balancer *b)
+{
+	if (c->hash_made) {
+		return;
+	}
+	c->hash_made = true;
+	balancer_key_make(b, value_of, c, &c->hash_key);
+	if (c->hash_key.set_cookie) {
+		call_add_answer_header(c, STR("Set-Cookie"),
+				       balancer_key_cookie(b, &c->hash_key, c->arena));
+	}
+}
+
+static void on_names_known(struct balancer_waiter *w)
+{
+	call_retry_target(container_of(w, struct gw_call, waiter));
+}
+
+static struct str authority_of(struct gw_call *c, const struct balancer_peer *p)
+{
+	bool tls = c->entry->service->tls;
+
+	if (p->host_header.n > 0) {
+		return p->host_header;
+	}
+	if (p->port == (tls ? 443 : 80)) {
+		return p->host;
+	}
+	return str_fmt(c->arena, "%.*s:%u", STR_ARG(p->host), p->port);
+}
+
+static enum err pick_balanced(struct gw_call *c, struct balancer *b)
+{
+	const struct service *s = c->entry->service;
+	uint64_t now = loop_now_ms(c->gl->loop);
+	struct balancer_peer p;
+	enum err e;
+
+	make_hash_key(c, b);
+	e = balancer_pick(b, c->gl->loop, &c->hash_key, &c->balancer_try, &p);
+	if (e == ERR_AGAIN) {
+		/* Names get as long as a connection does. */
+		c->dns_until_ms = c->dns_until_ms ? c->dns_until_ms : now + s->connect_ms;
+		if (now >= c->dns_until_ms) {
+			return ERR_NOT_FOUND;
+		}
+		balancer_wait(b, c->gl->loop, &c->waiter, on_names_known);
+		return e;
+	}
+	TRY(e);
+	c->balancer = b;
+	set_peer(c, p.host, p.port);
+	c->peer.has_addr = true;
+	c->peer.addr = p.addr;
+	/* A plain host keeps the service's own spelling. */
+	c->peer.authority = b == s->plain ? STR_NULL : authority_of(c, &p);
+	return ERR_OK;
+}
+
+void call_tell_balancer(struct gw_call *c, enum balancer_outcome outcome, int status)
+{
+	struct balancer *b = c->balancer;
+	if (!b) {
+		return;
+	}
+	c->balancer = NULL;
+	balancer_done(b, c->gl->loop, &c->balancer_try, outcome, status,
+		      c->facts.upstream_ms > 0 ? (uint64_t)c->facts.upstream_ms * 1000 : 0);
+}
+
 static enum err pick_web(struct gw_call *c)
 {
 	const struct service *s = c->entry->service;
 
-	set_peer(c, s->host, s->port);
-	c->peer.has_addr = s->has_addr;
-	if (s->has_addr) {
-		c->peer.addr = s->addr;
+	if (c->entry->balancer) {
+		return pick_balanced(c, c->entry->balancer);
 	}
+	set_peer(c, s->host, s->port);
+	c->peer.has_addr = true;
+	c->peer.addr = s->addr;
 	return ERR_OK;
 }
 
@@ -79,8 +183,13 @@ enum err call_pick_peer(struct gw_call *c)
 	case SERVICE_STREAM:
 		break;
 	}
+	if (e == ERR_AGAIN) {
+		return e;
+	}
 	if (e == ERR_OK) {
 		call_set_host(c);
+	} else if (c->entry->balancer && e == ERR_UNAVAILABLE) {
+		call_fail(c, 503, STR("failure to get a peer from the ring-balancer"));
 	} else if (e == ERR_NOT_FOUND) {
 		call_fail(c, 503, STR("name resolution failed"));
 	} else {

@@ -16,6 +16,10 @@ void routing_unref(struct routing **rp)
 	if (!r || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1) {
 		return;
 	}
+	for (size_t i = 0; i < r->n; i++) {
+		tls_client_unref(&r->entries[i].tls);
+	}
+	balancer_view_unref(&r->view);
 	router_free(&r->router);
 	for (size_t i = 0; i < r->n_items; i++) {
 		entity_item_unref(&r->items[i]);
@@ -145,11 +149,31 @@ static const struct plan *plan_of(struct routing *r, struct groups *g, const str
 
 /* ---- routes ---- */
 
+/* How its service is reached: by an upstream of that name, or a name of its own. */
+static void join_service(struct builder *b, struct routing *r, struct entry *e,
+			 const struct entity_item *item)
+{
+	const struct service *s = e->service;
+
+	if (s->kind != SERVICE_WEB) {
+		return;
+	}
+	if (!s->has_addr) {
+		e->balancer = balancer_find(r->view, s->host);
+		e->balancer = e->balancer ? e->balancer : s->plain;
+	}
+	if (s->tls) {
+		e->tls = service_tls_get(b->service_tls, s, item, &b->items[ENTITY_CERTIFICATE],
+					 &b->items[ENTITY_CA_CERTIFICATE]);
+	}
+}
+
 static void add_route(struct builder *b, struct routing *r, struct groups *g,
 		      const struct router_rule **rules, struct entity_item *item)
 {
 	const struct route *route = item->compiled;
 	const struct service *service = NULL;
+	struct entry entry = {.route = route};
 
 	if (!route || !(route->protocols & (GW_HTTP | GW_HTTPS | GW_GRPC | GW_GRPCS))) {
 		return;
@@ -162,10 +186,13 @@ static void add_route(struct builder *b, struct routing *r, struct groups *g,
 			return;
 		}
 		keep(r, si);
+		entry.service = service;
+		join_service(b, r, &entry, si);
 	}
 	keep(r, item);
+	entry.plan = plan_of(r, g, route, service);
 	rules[r->n] = &route->rule;
-	r->entries[r->n++] = (struct entry){route, service, plan_of(r, g, route, service)};
+	r->entries[r->n++] = entry;
 }
 
 static void add_routes(struct builder *b, struct routing *r, struct groups *g,
@@ -193,12 +220,13 @@ struct routing *routing_build(struct builder *b, struct fault *f)
 	atomic_init(&r->refs, 1);
 	arena_init(&r->arena, 0);
 	arena_init(&scratch, 0);
+	r->view = balancer_view_ref(b->view);
 	r->entries = ARENA_NEW_ARRAY(&r->arena, struct entry, n_routes + 1);
 	r->items =
 		MEM_NEW_ARRAY(struct entity_item *, 2 * n_routes + b->items[ENTITY_PLUGIN].n + 1);
 	sort_plugins(b, r, &g);
 	add_routes(b, r, &g, rules);
-	e = router_new(rules, r->n, &r->router, f);
+	e = router_renew(b->routing ? b->routing->router : NULL, rules, r->n, &r->router, f);
 	map_free(&g.by_route);
 	map_free(&g.by_service);
 	arena_fini(&scratch);

@@ -1,0 +1,83 @@
+#include "gateway/call_values.h"
+
+#include "base/enc.h"
+#include "gateway/call_int.h"
+
+bool call_nth_header(const struct gw_call *c, struct str name, size_t nth, struct str *out)
+{
+	const struct http_headers *h = &call_request(c)->headers;
+
+	for (size_t i = 0; i < h->n; i++) {
+		if (str_eq_nocase(h->v[i].name, name) && nth-- == 0) {
+			*out = h->v[i].value;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool call_cookie(const struct gw_call *c, struct str name, struct str *out)
+{
+	struct str line, part;
+
+	for (size_t i = 0; call_nth_header(c, STR("cookie"), i, &line); i++) {
+		while (str_split(&line, ';', &part)) {
+			ptrdiff_t eq;
+
+			part = str_trim(part);
+			eq = str_index(part, '=');
+			if (eq > 0 && str_eq(str_slice(part, 0, (size_t)eq), name)) {
+				*out = str_skip(part, (size_t)eq + 1);
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+static bool decoded(struct arena *a, struct str in, struct str *out)
+{
+	struct buf b = {0};
+	bool ok = form_decode(&b, in) == ERR_OK;
+
+	if (ok) {
+		*out = str_dup(a, buf_str(&b));
+	}
+	buf_free(&b);
+	return ok;
+}
+
+bool call_nth_query(struct gw_call *c, struct str name, size_t nth, struct str *out)
+{
+	struct str rest = call_request(c)->query, part;
+
+	while (str_split(&rest, '&', &part)) {
+		ptrdiff_t eq = str_index(part, '=');
+		struct str key;
+
+		if (decoded(c->arena, eq < 0 ? part : str_slice(part, 0, (size_t)eq), &key) &&
+		    str_eq(key, name) && nth-- == 0) {
+			return decoded(c->arena, eq < 0 ? STR("") : str_skip(part, (size_t)eq + 1),
+				       out);
+		}
+	}
+	return false;
+}
+
+bool call_capture(const struct gw_call *c, struct str name, struct str *out)
+{
+	const struct router_match *m = &c->match;
+	uint64_t number;
+	bool by_number = str_to_u64(name, &number);
+
+	for (size_t i = 0; i < m->n_captures; i++) {
+		const struct router_capture *cap = &m->captures[i];
+
+		if (cap->value.p &&
+		    (by_number ? number == i : cap->name.p && str_eq(cap->name, name))) {
+			*out = cap->value;
+			return true;
+		}
+	}
+	return false;
+}

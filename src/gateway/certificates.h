@@ -1,0 +1,30 @@
+/*
+ * certificates - certificate, sni and ca_certificate entities as TLS wants them
+ *
+ * The names that clients ask for, and the contexts for services with TLS. A context stays the
+ * same object as long as the entities behind it do, since connections are pooled by it.
+ *
+ * Threads  the one that applies changes; tls_sni_map_get: any.
+ */
+#pragma once
+#include "base/map.h"
+#include "gateway/compile.h"
+#include "tls/context.h"
+#include "tls/sni.h"
+
+/* Of all sni entities, with `dflt` for other names. Faulty ones are left out, with a log line. */
+struct tls_sni_map *certificates_names(const struct map *certificates, const struct map *snis,
+				       struct tls_cert *dflt);
+/* Self-signed, RSA and ECDSA, for "localhost". */
+enum err certificates_default(struct tls_cert **out, struct fault *f) MUST_USE;
+
+struct service_tls; /* a cache: by service id */
+struct service_tls *service_tls_new(void);
+void service_tls_free(struct service_tls **t);
+/*
+ * The context towards a service; counted: the caller owns one reference. NULL: it cannot be
+ * made, as the log says.
+ */
+struct tls_client *service_tls_get(struct service_tls *t, const struct service *s,
+				   const struct entity_item *item, const struct map *certificates,
+				   const struct map *ca_certificates);
