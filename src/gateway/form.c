@@ -255,25 +255,40 @@ static enum err bad_multipart(struct form *form, const char *what)
 	return fault_set(form->fault, ERR_INVALID, "multipart body: %s", what);
 }
 
+/* Cuts the value off the front of `*s`: up to ';', or what stands in quotes. */
+static struct str cut_value(struct str *s)
+{
+	bool quoted = s->n > 0 && s->p[0] == '"';
+	struct str v = str_skip(*s, quoted);
+	ptrdiff_t end = str_index(v, quoted ? '"' : ';');
+
+	*s = end < 0 ? STR("") : str_skip(v, (size_t)end + quoted);
+	if (end < 0 && quoted) {
+		return STR_NULL;
+	}
+	return end < 0 ? str_trim(v) : str_trim(str_slice(v, 0, (size_t)end));
+}
+
 /* Value of `key` among "; key=value; key="value"" parameters; STR_NULL when absent. */
 static struct str parameter(struct str s, struct str key)
 {
-	ptrdiff_t at = str_index(s, ';');
+	ptrdiff_t at;
 
-	while (at >= 0) {
-		s = str_trim(str_skip(s, (size_t)at + 1));
-		if (str_starts_nocase(s, key) && s.n > key.n && s.p[key.n] == '=') {
-			struct str v = str_skip(s, key.n + 1);
-			bool quoted = v.n > 0 && v.p[0] == '"';
+	while ((at = str_index(s, ';')) >= 0) {
+		s = str_skip(s, (size_t)at + 1);
+		ptrdiff_t eq = str_index(s, '=');
 
-			v = str_skip(v, quoted);
-			at = str_index(v, quoted ? '"' : ';');
-			if (at < 0) {
-				return quoted ? STR_NULL : v;
-			}
-			return str_slice(v, 0, (size_t)at);
+		if (eq < 0) {
+			break;
 		}
-		at = str_index(s, ';');
+		struct str name = str_trim(str_slice(s, 0, (size_t)eq));
+
+		s = str_trim(str_skip(s, (size_t)eq + 1));
+		struct str v = cut_value(&s);
+
+		if (str_eq_nocase(name, key)) {
+			return v;
+		}
 	}
 	return STR_NULL;
 }

@@ -207,5 +207,8 @@ void schema_write(const struct schema *s, struct json_writer *w);
 void schema_write_field(const struct schema_field *f, struct json_writer *w);
 /* The value of "entity_checks"; `prefix` "config." or "". */
 void schema_write_rules(const struct schema *s, const char *prefix, struct json_writer *w);
-/* From a processed value into the struct that the offsets describe; arrays go to the arena. */
+/*
+ * From a processed value into the struct that the offsets describe, which the caller zeroed;
+ * arrays go to the arena, texts stay those of `v`.
+ */
 void schema_decode(struct arena *a, const struct schema *s, const struct json *v, void *out);

@@ -122,7 +122,7 @@ static void test_too_many(void **state)
 #define BODY                                                                                       \
 	"preamble\r\n----x\r\n"                                                                    \
 	"Content-Disposition: form-data; name=\"name\"\r\n\r\nsvc\r\n----x\r\n"                    \
-	"content-disposition: form-data; filename=\"f; g\"; name=\"tags[]\"\r\n"                   \
+	"content-disposition: form-data; filename=\"f; name=g\"; name=\"tags[]\"\r\n"              \
 	"Content-Type: text/plain\r\n\r\nline 1\r\nline 2\r\n\r\n----x\r\n"                        \
 	"Content-Disposition: form-data; name=empty\r\n\r\n\r\n----x--\r\nepilogue"
 
