@@ -206,12 +206,12 @@ size_t regex_captures(const struct regex *re, struct arena *a, struct str subjec
 	const char *p = subject.p ? subject.p : "";
 	struct router_capture *captures = ARENA_NEW_ARRAY(a, struct router_capture, re->n_groups);
 
-	for (uint32_t i = 0; i < re->n_groups; i++) {
+	for (size_t i = 0; i < re->n_groups; i++) {
+		size_t from = v[2 * i], to = v[2 * i + 1];
+
 		captures[i].name = re->names[i];
-		/* Groups past the last that took part may be left as they were. */
-		if (v[2 * i] != PCRE2_UNSET && v[2 * i] <= v[2 * i + 1] &&
-		    v[2 * i + 1] <= subject.n) {
-			captures[i].value = str_of(p + v[2 * i], v[2 * i + 1] - v[2 * i]);
+		if (from != PCRE2_UNSET && from <= to && to <= subject.n) {
+			captures[i].value = str_of(p + from, to - from);
 		}
 	}
 	out->captures = captures;
