@@ -1,6 +1,7 @@
 #include "app/command.h"
 
 #include "base/mem.h"
+#include "gateway/plugin_entities.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -209,6 +210,7 @@ int command_main(int argc, char **argv)
 	int words = 0;
 	const struct command *c = find(argc, argv, &words);
 
+	plugin_entities_enable();
 	if (c) {
 		return parse_and_run(c, argc, argv, 1 + words);
 	}
