@@ -25,6 +25,7 @@ enum { LISTENER_STATUS = ROLES, LISTENERS };
 
 struct server {
 	struct settings *settings;
+	struct settings *started; /* its addresses are those that are open */
 	struct db_pool *database;
 	struct loops loops;
 	struct pool *pools[REST_POOLS];
@@ -84,57 +85,38 @@ static enum err start_roles(struct server *s, struct fault *f)
 	return roles_start(&s->roles, &deps, f);
 }
 
-static enum err listen_all(struct server *s, int which, const char *name,
-			   const struct conf_strs *addresses, dispatch_fn *fn, struct fault *f)
+static enum err listen_all(struct server *s, int which, const char *name, dispatch_fn *fn,
+			   struct fault *f)
 {
+	const struct listen_set *set = &s->settings->listen[which];
 	void *role = which == LISTENER_STATUS ? (void *)&s->status
 					      : roles_dispatch_arg(&s->roles, (enum role)which);
 	struct http_limits lim = http_limits_default;
 
 	s->http[which] = http_server_new(&lim, fn, role);
 	/* Before the first connection: /metrics reads the list on a loop. */
-	if (addresses->n > 0) {
+	if (set->n > 0) {
 		s->status.servers[s->status.n_servers++] =
 			(struct status_server){name, s->http[which]};
 	}
-	for (size_t i = 0; i < addresses->n; i++) {
-		TRY(http_server_listen(s->http[which], &s->loops, addresses->v[i], f));
+	for (size_t i = 0; i < set->n; i++) {
+		TRY(listen_open(&set->v[i], s->http[which], &s->loops, f));
 	}
 	return ERR_OK;
-}
-
-static const struct conf_strs *role_addresses(const struct settings *s, enum role r)
-{
-	switch (r) {
-	case ROLE_RELAY:
-		return &s->relay.listen;
-	case ROLE_IDENTITY:
-		return &s->identity.listen;
-	case ROLE_MANAGEMENT:
-		return &s->management.listen;
-	case ROLE_STATISTICS:
-		return &s->statistics.rest.listen;
-	case ROLES:
-		break;
-	}
-	return NULL;
 }
 
 static enum err start_listeners(struct server *s, struct fault *f)
 {
 	for (int r = 0; r < ROLES; r++) {
 		if (s->settings->runs[r]) {
-			TRY(listen_all(s, r, role_names[r],
-				       role_addresses(s->settings, (enum role)r),
-				       roles_dispatch_fn((enum role)r), f));
+			TRY(listen_all(s, r, role_names[r], roles_dispatch_fn((enum role)r), f));
 		}
 	}
 	s->status.relay = s->roles.relay;
 	s->status.pools[REST_DB] = s->pools[REST_DB];
 	s->status.pools[REST_SLOW] = s->pools[REST_SLOW];
 	status_init(&s->status);
-	return listen_all(s, LISTENER_STATUS, "status", &s->settings->status.listen,
-			  status_dispatch, f);
+	return listen_all(s, LISTENER_STATUS, "status", status_dispatch, f);
 }
 
 static enum err start(struct server *s, struct fault *f)
@@ -152,6 +134,7 @@ enum err server_start(struct settings *settings, struct server **out, struct fau
 	enum err e;
 
 	s->settings = settings_ref(settings);
+	s->started = settings_ref(settings);
 	e = start(s, f);
 	if (e != ERR_OK) {
 		server_stop(&s);
@@ -172,7 +155,8 @@ void server_addresses(const struct server *s, struct buf *out)
 			char text[ADDR_TEXT_MAX];
 
 			(void)addr_format(a, text);
-			buf_printf(out, "%shttp://%s", k > 0 ? "," : "", text);
+			buf_printf(out, "%s%s://%s", k > 0 ? "," : "",
+				   http_server_is_tls(ss->server, k) ? "https" : "http", text);
 		}
 	}
 }
@@ -182,8 +166,22 @@ void server_addresses(const struct server *s, struct buf *out)
 enum err server_reload(struct server *s, struct settings *next, struct fault *f)
 {
 	struct settings *old = s->settings;
+	struct listen_change changes[LISTENERS] = {{{NULL}}};
+	enum err e = ERR_OK;
 
-	TRY(roles_reload(&s->roles, next, f));
+	for (int i = 0; i < LISTENERS && e == ERR_OK; i++) {
+		if (s->http[i]) {
+			e = listen_prepare(&s->started->listen[i], &next->listen[i], &changes[i],
+					   f);
+		}
+	}
+	if (e == ERR_OK) {
+		e = roles_reload(&s->roles, next, f);
+	}
+	for (int i = 0; i < LISTENERS; i++) {
+		listen_commit(&changes[i], e == ERR_OK ? s->http[i] : NULL);
+	}
+	TRY(e);
 	log_set_level((enum log_level)next->top.log_level);
 	s->settings = settings_ref(next);
 	settings_unref(&old);
@@ -264,5 +262,6 @@ void server_stop(struct server **sp)
 	blob_store_close(&s->bodies);
 	db_pool_close(&s->database);
 	settings_unref(&s->settings);
+	settings_unref(&s->started);
 	mem_free(s);
 }

@@ -43,7 +43,8 @@ static const struct conf_section top_conf = {"", "Keys of the whole server.", to
 
 #define AT(member) offsetof(struct rest_settings, member)
 static const struct conf_key management_keys[] = {
-	{"listen", CONF_STRS, AT(listen), "127.0.0.1:5004", 0, 0, NULL, 0, "Addresses."},
+	{"listen", CONF_NODE, AT(listen), "127.0.0.1:5004", 0, 0, NULL, CONF_RELOAD,
+	 "Addresses, as of `relay`."},
 	{"api_keys", CONF_NODE, AT(api_keys), NULL, 0, 0, NULL, 0,
 	 "List of {key: …, may: read|write|readwrite}. Without one every call is refused."},
 	{"api_key_header", CONF_STR, AT(api_key_header), "Api-Key", 0, 0, NULL, 0,
@@ -57,7 +58,8 @@ static const struct conf_section management_conf = {"management",
 
 #define AT(member) offsetof(struct statistics_settings, member)
 static const struct conf_key statistics_keys[] = {
-	{"listen", CONF_STRS, AT(rest.listen), "127.0.0.1:5006", 0, 0, NULL, 0, "Addresses."},
+	{"listen", CONF_NODE, AT(rest.listen), "127.0.0.1:5006", 0, 0, NULL, CONF_RELOAD,
+	 "Addresses, as of `relay`."},
 	{"api_keys", CONF_NODE, AT(rest.api_keys), NULL, 0, 0, NULL, 0,
 	 "List of {key: …, may: read}. Without one every call is refused."},
 	{"api_key_header", CONF_STR, AT(rest.api_key_header), "Api-Key", 0, 0, NULL, 0,
@@ -82,8 +84,8 @@ static const struct conf_section statistics_conf = {
 	statistics_keys, ARRAY_LEN(statistics_keys)};
 
 static const struct conf_key status_keys[] = {
-	{"listen", CONF_STRS, offsetof(struct status_settings, listen), "127.0.0.1:9600", 0, 0,
-	 NULL, 0, "Addresses of /health/live, /health/ready and /metrics."},
+	{"listen", CONF_NODE, offsetof(struct status_settings, listen), "127.0.0.1:9600", 0, 0,
+	 NULL, CONF_RELOAD, "Addresses of /health/live, /health/ready and /metrics."},
 };
 static const struct conf_section status_conf = {"status", "Health and metrics.", status_keys,
 						ARRAY_LEN(status_keys)};
@@ -147,6 +149,21 @@ static enum err read_keys(struct arena *a, struct rest_settings *r, struct fault
 
 /* ---- loading ---- */
 
+static enum err read_listens(struct settings *s, struct fault *f)
+{
+	const struct conf_node *const nodes[] = {s->relay.listen, s->identity.listen,
+						 s->management.listen, s->statistics.rest.listen,
+						 s->status.listen};
+
+	_Static_assert(ARRAY_LEN(nodes) == ROLES + 1, "one for each role, and status");
+	for (size_t i = 0; i < ARRAY_LEN(nodes); i++) {
+		const char *name = i < ROLES ? role_names[i] : "status";
+
+		TRY(listen_read(&s->arena, name, nodes[i], &s->listen[i], f));
+	}
+	return ERR_OK;
+}
+
 static enum err choose_roles(struct settings *s, const struct settings_source *source,
 			     struct fault *f)
 {
@@ -190,6 +207,7 @@ static enum err load(struct settings *s, const struct settings_source *source, s
 	TRY(config_section(a, s->root, &management_conf, &s->management, f));
 	TRY(config_section(a, s->root, &statistics_conf, &s->statistics, f));
 	TRY(config_section(a, s->root, &status_conf, &s->status, f));
+	TRY(read_listens(s, f));
 	TRY(read_keys(a, &s->management, f));
 	TRY(read_keys(a, &s->statistics.rest, f));
 	if (source->data.n > 0) {

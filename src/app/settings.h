@@ -9,6 +9,7 @@
  */
 #pragma once
 #include "app/config.h"
+#include "app/listen.h"
 #include "http/rest.h"
 #include "identity/config.h"
 #include "relay/config.h"
@@ -30,7 +31,7 @@ struct top_settings {
 
 /* Sections management and statistics. */
 struct rest_settings {
-	struct conf_strs listen;
+	const struct conf_node *listen;
 	const struct conf_node *api_keys;
 	struct str api_key_header;
 	/* filled from api_keys */
@@ -48,7 +49,7 @@ struct statistics_settings {
 };
 
 struct status_settings {
-	struct conf_strs listen;
+	const struct conf_node *listen;
 };
 
 struct settings {
@@ -62,6 +63,7 @@ struct settings {
 	struct rest_settings management;
 	struct statistics_settings statistics;
 	struct status_settings status;
+	struct listen_set listen[ROLES + 1]; /* the last is that of `status` */
 };
 
 struct settings_source {

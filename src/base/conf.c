@@ -459,6 +459,14 @@ struct str conf_text(const struct conf_node *node)
 	return node && node->kind == CONF_NODE_SCALAR ? node->text : STR_NULL;
 }
 
+struct str conf_dir(const struct conf_node *node)
+{
+	if (!node || node->line == 0 || str_find(node->source, STR("://")) >= 0) {
+		return STR_NULL;
+	}
+	return str_slice(node->source, 0, (size_t)(str_rindex(node->source, '/') + 1));
+}
+
 bool conf_is_null(const struct conf_node *node)
 {
 	return !node || (node->kind == CONF_NODE_SCALAR && !node->text.p);

@@ -74,6 +74,8 @@ const struct conf_node *conf_get(const struct conf_node *map, struct str key);
 const struct conf_node *conf_get_nocase(const struct conf_node *map, struct str key);
 /* Of a scalar; STR_NULL otherwise. */
 struct str conf_text(const struct conf_node *node);
+/* Where paths in the node start: the directory of its file, with the slash; else empty. */
+struct str conf_dir(const struct conf_node *node);
 bool conf_is_null(const struct conf_node *node); /* absent counts */
 /*
  * One value, for roles that read a CONF_NODE themselves. `out` points to the value:

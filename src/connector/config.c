@@ -16,8 +16,10 @@ static const struct conf_key keys[] = {
 	{"tenant", CONF_STR, OFF(tenant), NULL, 0, 0, NULL, CONF_REQUIRED, "Name of the tenant."},
 	{"secret", CONF_SECRET, OFF(secret), NULL, 0, 0, NULL, CONF_REQUIRED,
 	 "Secret of the tenant."},
+	{"server_ca", CONF_STR, OFF(server_ca), NULL, 0, 0, NULL, 0,
+	 "PEM file of CAs to trust besides the system's, for the server and its token issuer."},
 	{"targets", CONF_NODE, OFF(targets_node), NULL, 0, 0, NULL, CONF_RELOAD,
-	 "Map of ID: URL or ID: {type, url, timeout, follow_redirects, catch_all}."},
+	 "Map of ID: URL or ID: {type, url, timeout, follow_redirects, catch_all, ca, verify}."},
 	{"transports", CONF_STRS, OFF(transport_names),
 	 "websockets,server_sent_events,long_polling", 0, 0, NULL, 0,
 	 "Transports to try, in order."},
@@ -331,9 +333,6 @@ static enum err check_server(struct arena *a, struct connect_config *c, struct f
 	if (uri_parse(c->server, &u, &why) != ERR_OK) {
 		return fault_set(f, ERR_INVALID, "connect.server: %s", why.text);
 	}
-	if (u.tls) {
-		return fault_set(f, ERR_INVALID, "connect.server: https is not supported yet");
-	}
 	/* Discovery is resolved against it, which would eat the last segment. */
 	if (!str_ends(u.path, STR("/"))) {
 		u.path = str_fmt(a, "%.*s/", STR_ARG(u.path));
@@ -341,6 +340,23 @@ static enum err check_server(struct arena *a, struct connect_config *c, struct f
 	struct str origin = uri_origin(a, &u);
 
 	c->server = str_fmt(a, "%.*s%.*s", STR_ARG(origin), STR_ARG(u.path));
+	return ERR_OK;
+}
+
+static enum err read_server_ca(struct arena *a, const struct conf_node *root,
+			       struct connect_config *c, struct fault *f)
+{
+	const struct conf_node *at = conf_get(conf_get(root, STR("connect")), STR("server_ca"));
+	struct tls_client_options o = {.alpn = TLS_ALPN_HTTP1, .system = true};
+	struct fault why = {0};
+
+	if (c->server_ca.n == 0) {
+		return ERR_OK;
+	}
+	if (tls_pem_load(a, conf_dir(at), c->server_ca, &o.ca, &why) != ERR_OK ||
+	    tls_client_new(&o, &c->tls, &why) != ERR_OK) {
+		return conf_fault(f, at, "connect.server_ca: %s", why.text);
+	}
 	return ERR_OK;
 }
 
@@ -352,7 +368,13 @@ enum err connect_config_read(struct arena *a, const struct conf_node *root,
 	TRY(conf_apply(a, &connect_conf, conf_get(root, STR("connect")), &c, f));
 	TRY(check_server(a, &c, f));
 	TRY(read_transports(&c, f));
-	TRY(target_set_new(c.targets_node, &c.targets, f));
+	TRY(read_server_ca(a, root, &c, f));
+	enum err e = target_set_new(c.targets_node, &c.targets, f);
+
+	if (e != ERR_OK) {
+		connect_config_fini(&c);
+		return e;
+	}
 	*out = c;
 	return ERR_OK;
 }
@@ -360,4 +382,5 @@ enum err connect_config_read(struct arena *a, const struct conf_node *root,
 void connect_config_fini(struct connect_config *c)
 {
 	target_set_unref(&c->targets);
+	tls_client_unref(&c->tls);
 }

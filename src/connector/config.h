@@ -18,6 +18,7 @@ enum { CONNECT_PROXY_ENVIRONMENT, CONNECT_PROXY_NONE };
 enum link_kind { LINK_WEBSOCKETS, LINK_SERVER_SENT_EVENTS, LINK_LONG_POLLING, LINK_KINDS };
 
 struct connect_config {
+	struct str server_ca;
 	struct str server; /* with a '/' at the end of its path */
 	struct str tenant;
 	struct str secret;
@@ -39,6 +40,7 @@ struct connect_config {
 	enum link_kind transports[LINK_KINDS];
 	size_t n_transports;
 	struct target_set *targets; /* counted: connect_config_fini */
+	struct tls_client *tls;	    /* for the server, likewise; NULL = the system's CAs only */
 };
 
 extern const struct conf_section connect_conf;
@@ -68,7 +70,7 @@ void connect_config_set(struct arena *a, struct conf_node *root, struct str key,
 void connect_config_set_target(struct arena *a, struct conf_node *root, struct str id,
 			       struct str url, struct str source);
 
-/* Reads and checks the section. On success `out` holds a reference to its targets. */
+/* Reads and checks the section. On success `out` holds references. */
 enum err connect_config_read(struct arena *a, const struct conf_node *root,
 			     struct connect_config *out, struct fault *f) MUST_USE;
 void connect_config_fini(struct connect_config *c);

@@ -181,6 +181,7 @@ static struct http_client *client_new(struct loop *l, const struct connect_confi
 	struct http_client_options o = http_client_options_default;
 
 	o.pool_per_origin = POOL_PER_ORIGIN;
+	o.tls = config->tls;
 	o.proxy_from_env = config->proxy == CONNECT_PROXY_ENVIRONMENT;
 	return http_client_new(l, &o);
 }
@@ -193,6 +194,7 @@ static void copy_config(struct connector *c, const struct connect_config *config
 	arena_init(a, 0);
 	c->config = *config;
 	c->config.targets = NULL;
+	c->config.tls = NULL; /* the client has its reference */
 	c->config.targets_node = NULL;
 	c->config.server = str_dup(a, config->server);
 	c->config.tenant = str_dup(a, config->tenant);

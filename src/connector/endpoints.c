@@ -16,11 +16,6 @@ static enum err read_uri(struct arena *a, const struct json *doc, struct str nam
 	if (uri_parse(text, out, &why) != ERR_OK) {
 		return fault_set(f, ERR_PROTO, "discovery: %.*s: %s", STR_ARG(name), why.text);
 	}
-	if (out->tls) {
-		return fault_set(f, ERR_PROTO,
-				 "discovery: %.*s is an https address, which is not supported yet",
-				 STR_ARG(name));
-	}
 	return ERR_OK;
 }
 

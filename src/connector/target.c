@@ -10,7 +10,8 @@ struct target_set {
 	struct arena arena;
 	struct map by_id; /* lower-case id -> struct target */
 	const struct target *catch_all;
-	size_t n; /* configured */
+	struct tls_client *tls; /* trusts the system's CAs; made with the first web target */
+	size_t n;		/* configured */
 };
 
 /* ---- one target ---- */
@@ -23,6 +24,8 @@ struct target_settings {
 	int64_t timeout_ms;
 	bool follow_redirects;
 	bool catch_all;
+	struct str ca;
+	bool verify;
 	struct str comment;
 };
 
@@ -36,6 +39,10 @@ static const struct conf_key target_keys[] = {
 	 "Follow up to 50 redirections instead of passing them on."},
 	{"catch_all", CONF_BOOL, OFF(catch_all), "false", 0, 0, NULL, CONF_RELOAD,
 	 "Take requests to names that are not configured, too."},
+	{"ca", CONF_STR, OFF(ca), NULL, 0, 0, NULL, CONF_RELOAD,
+	 "PEM file of the CAs that may have signed the target's certificate; else the system's."},
+	{"verify", CONF_BOOL, OFF(verify), "true", 0, 0, NULL, CONF_RELOAD,
+	 "false = take any certificate of the target."},
 	{"comment", CONF_STR, OFF(comment), NULL, 0, 0, NULL, CONF_RELOAD, "For people."},
 };
 #undef OFF
@@ -56,18 +63,52 @@ static enum err read_url(struct target_set *s, struct target *t, const struct co
 		return conf_fault(f, node, "connect.targets.%.*s.url: %s", STR_ARG(t->id),
 				  why.text);
 	}
-	if (t->uri.tls) {
-		return conf_fault(f, node, "connect.targets.%.*s.url: https is not supported yet",
-				  STR_ARG(t->id));
-	}
 	t->authority = uri_authority(&s->arena, &t->uri);
 	return ERR_OK;
+}
+
+static void unref_tls(void *obj)
+{
+	struct tls_client *c = obj;
+
+	tls_client_unref(&c);
+}
+
+static enum err make_tls(struct target_set *s, const struct conf_node *node,
+			 const struct target_settings *in, struct tls_client **out, struct fault *f)
+{
+	const struct conf_node *at = conf_get(node, STR("ca"));
+	struct tls_client_options o = {.alpn = TLS_ALPN_HTTP1, .insecure = !in->verify};
+	struct fault why = {0};
+
+	if (in->ca.n > 0 && tls_pem_load(&s->arena, conf_dir(at), in->ca, &o.ca, &why) != ERR_OK) {
+		return conf_fault(f, at, "connect.targets.%.*s.ca: %s", STR_ARG(node->key),
+				  why.text);
+	}
+	if (tls_client_new(&o, out, &why) != ERR_OK) {
+		return conf_fault(f, at, "connect.targets.%.*s.ca: %s", STR_ARG(node->key),
+				  why.text);
+	}
+	arena_defer(&s->arena, unref_tls, *out);
+	return ERR_OK;
+}
+
+static enum err read_tls(struct target_set *s, struct target *t, const struct conf_node *node,
+			 const struct target_settings *in, struct fault *f)
+{
+	if (!s->tls) {
+		const struct target_settings usual = {.verify = true};
+
+		TRY(make_tls(s, node, &usual, &s->tls, f));
+	}
+	t->tls = t->tls_other = s->tls;
+	return in->ca.n > 0 || !in->verify ? make_tls(s, node, in, &t->tls, f) : ERR_OK;
 }
 
 static enum err read_target(struct target_set *s, const struct conf_node *node, struct target *t,
 			    bool *out_catch_all, struct fault *f)
 {
-	struct target_settings in = {.timeout_ms = TARGET_TIMEOUT_MS};
+	struct target_settings in = {.timeout_ms = TARGET_TIMEOUT_MS, .verify = true};
 
 	if (node->kind == CONF_NODE_SCALAR) {
 		in.url = conf_text(node);
@@ -78,7 +119,11 @@ static enum err read_target(struct target_set *s, const struct conf_node *node, 
 	t->timeout_ms = (uint32_t)in.timeout_ms;
 	t->follow_redirects = in.follow_redirects;
 	*out_catch_all = in.catch_all || str_eq_nocase(t->id, STR(TARGET_CATCH_ALL));
-	return t->type == TARGET_WEB ? read_url(s, t, node, in.url, f) : ERR_OK;
+	if (t->type != TARGET_WEB) {
+		return ERR_OK;
+	}
+	TRY(read_url(s, t, node, in.url, f));
+	return read_tls(s, t, node, &in, f);
 }
 
 /* ---- the set ---- */

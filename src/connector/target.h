@@ -10,6 +10,7 @@
 #pragma once
 #include "base/conf.h"
 #include "http/uri.h"
+#include "tls/context.h"
 
 enum target_type { TARGET_WEB, TARGET_PING, TARGET_ECHO };
 
@@ -24,12 +25,14 @@ struct target {
 	struct str authority; /* its Host */
 	uint32_t timeout_ms;  /* to the head of the answer, and longest silence in its body */
 	bool follow_redirects;
+	struct tls_client *tls;	      /* for the target's own host; TARGET_WEB */
+	struct tls_client *tls_other; /* for where it redirects to: the system's CAs */
 };
 
 struct target_set;
 
 /*
- * From a map {ID: URL} or {ID: {type, url, timeout, follow_redirects, catch_all}};
+ * From a map {ID: URL} or {ID: {type, url, timeout, follow_redirects, ca, verify, …}};
  * NULL = only the built-in ones. Names are compared without case: two that differ
  * only so are refused.
  */

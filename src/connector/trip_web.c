@@ -150,11 +150,21 @@ static const struct http_call_handler handler = {
 
 /* ---- the request ---- */
 
+/* A context that trusts more than the system does is for the target alone. */
+static struct tls_client *tls_for(const struct trip *e)
+{
+	bool is_own = e->uri.port == e->target->uri.port &&
+		      str_eq_nocase(e->uri.host, e->target->uri.host);
+
+	return is_own ? e->target->tls : e->target->tls_other;
+}
+
 static void send_request(struct trip *e)
 {
 	uint64_t now = loop_now_ms(e->c->loop);
 	struct http_call_spec spec = {
 		.uri = e->uri,
+		.tls = tls_for(e),
 		.method = e->method,
 		.path_query = e->path_query,
 		.headers = e->headers.v,

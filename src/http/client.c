@@ -20,6 +20,7 @@ struct http_client *http_client_new(struct loop *l, const struct http_client_opt
 	c->loop = l;
 	c->options = *o;
 	c->refs = 1;
+	c->tls = o->tls ? tls_client_ref(o->tls) : NULL;
 	list_init(&c->calls);
 	list_init(&c->free_calls);
 	if (o->proxy_from_env) {

@@ -33,7 +33,10 @@ struct http_client_options {
 	uint32_t idle_timeout_ms;    /* a pooled connection; 60 s */
 	uint32_t pool_per_origin;    /* idle ones kept; 64 */
 	uint32_t connections_max;    /* per origin; further calls wait; 0 = no limit */
-	bool proxy_from_env;	     /* HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY */
+	/* For https calls that bring none; the client takes a reference. NULL = the system's CAs.
+	 */
+	struct tls_client *tls;
+	bool proxy_from_env; /* HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY */
 };
 extern const struct http_client_options http_client_options_default;
 

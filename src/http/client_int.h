@@ -169,7 +169,7 @@ struct http_client {
 	struct http_client_stats stats;
 };
 
-/* Trusts the system's CAs. */
+/* Of the options, or one that trusts the system's CAs. */
 struct tls_client *http_client_default_tls(struct http_client *c);
 void http_client_ref(struct http_client *c);
 void http_client_unref(struct http_client *c);

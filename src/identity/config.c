@@ -8,8 +8,9 @@
 static const char *const algorithms[] = {"rs256", "es256", NULL};
 
 static const struct conf_key keys[] = {
-	{"listen", CONF_STRS, OFF(listen), ":5002", 0, 0, NULL, 0,
-	 "Addresses of the token issuer."},
+	{"listen", CONF_NODE, OFF(listen), ":5002", 0, 0, NULL, CONF_RELOAD,
+	 "Addresses of the token issuer. Or {address, tls, http2, proxy_protocol}; certificates "
+	 "can be reloaded."},
 	{"issuer", CONF_STR, OFF(issuer), NULL, 0, 0, NULL, 0,
 	 "Public http(s) URL of the issuer, which tokens carry; needed when others validate them."},
 	{"algorithm", CONF_ENUM, OFF(algorithm), "rs256", 0, 0, algorithms, 0,

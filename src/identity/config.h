@@ -9,9 +9,9 @@
 enum { IDENTITY_RS256, IDENTITY_ES256 };
 
 struct identity_config {
-	struct conf_strs listen;
-	struct str issuer; /* name in tokens, and base of the published addresses */
-	int algorithm;	   /* IDENTITY_RS256 or IDENTITY_ES256 */
+	const struct conf_node *listen; /* app/listen.h */
+	struct str issuer;		/* name in tokens, and base of the published addresses */
+	int algorithm;			/* IDENTITY_RS256 or IDENTITY_ES256 */
 	int64_t token_lifetime_ms;
 	int64_t key_rotation_ms; /* 0 = never */
 	int64_t key_announcement_ms;

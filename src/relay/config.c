@@ -8,8 +8,9 @@ static const char *const ack_modes[] = {"disabled", "connector_received", "conne
 static const char *const forwarded_modes[] = {"none", "x_forwarded", "forwarded", "both", NULL};
 
 static const struct conf_key keys[] = {
-	{"listen", CONF_STRS, OFF(listen), ":5000", 0, 0, NULL, 0,
-	 "Addresses of the relay server."},
+	{"listen", CONF_NODE, OFF(listen), ":5000", 0, 0, NULL, CONF_RELOAD,
+	 "Addresses of the relay server. Or {address, tls, http2, proxy_protocol}; certificates "
+	 "can be reloaded."},
 	{"public_url", CONF_STR, OFF(public_url), NULL, 0, 0, NULL, CONF_RELOAD,
 	 "Base URL in the discovery document; without it, scheme and Host of the request."},
 	{"trusted_proxies", CONF_STRS, OFF(trusted_proxies), NULL, 0, 0, NULL, CONF_RELOAD,

@@ -28,8 +28,8 @@ enum {
 enum { FORWARDED_NONE, FORWARDED_X, FORWARDED_RFC7239, FORWARDED_BOTH };
 
 struct relay_config {
-	struct conf_strs listen;
-	struct str public_url; /* p NULL: from scheme and Host of each request */
+	const struct conf_node *listen; /* app/listen.h */
+	struct str public_url;		/* p NULL: from scheme and Host of each request */
 	struct conf_strs trusted_proxies;
 	int forwarded_headers;
 	const struct conf_node *interceptors;

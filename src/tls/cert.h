@@ -22,6 +22,13 @@ struct tls_pem {
 	struct str cert, key;
 };
 
+/*
+ * The PEM text that a configuration gives: itself, or the file of that name, which is
+ * relative to `dir`. Blocks; the text is the arena's.
+ */
+enum err tls_pem_load(struct arena *a, struct str dir, struct str text_or_path, struct str *out,
+		      struct fault *f) MUST_USE;
+
 /* `n` is 1, or 2 with keys of different types. */
 enum err tls_cert_new(const struct tls_pem *pairs, size_t n, struct tls_cert **out,
 		      struct fault *f) MUST_USE;

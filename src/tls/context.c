@@ -286,7 +286,8 @@ static enum err client_setup(SSL_CTX *ctx, const struct tls_client_options *o, s
 	TRY(tls_context_basics(ctx, &o->limits, f));
 	if (o->ca.n > 0) {
 		TRY(tls_trust_pem(ctx, o->ca, f));
-	} else if (!o->insecure) {
+	}
+	if (!o->insecure && (o->ca.n == 0 || o->system)) {
 		(void)SSL_CTX_set_default_verify_paths(ctx);
 	}
 	SSL_CTX_set_verify(ctx, o->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);

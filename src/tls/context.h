@@ -63,6 +63,7 @@ struct tls_client_options {
 	unsigned alpn;
 	bool insecure;		     /* take any certificate */
 	struct str ca;		     /* PEM; n 0 = the system's */
+	bool system;		     /* the system's besides `ca` */
 	unsigned depth;		     /* of chains; 0 = 9 */
 	const struct tls_cert *cert; /* shown when asked; may be NULL */
 };
