@@ -225,6 +225,11 @@ void call_set_method(struct gw_call *c, struct str method)
 	c->method = method;
 }
 
+void call_limit_body(struct gw_call *c, uint64_t max)
+{
+	c->body_max = MIN(c->body_max, max);
+}
+
 /* ---- the answer ---- */
 
 void call_add_answer_header(struct gw_call *c, struct str name, struct str value)

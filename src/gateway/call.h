@@ -21,6 +21,7 @@ struct gw_service {
 	char id_text[GUID_D_LEN];
 	struct str name;
 	const struct json *json; /* for logs */
+	struct str log_json;	 /* of log_record_of_entity; p NULL = made from `json` */
 };
 
 struct gw_route {
@@ -28,6 +29,7 @@ struct gw_route {
 	char id_text[GUID_D_LEN];
 	struct str name;
 	const struct json *json;
+	struct str log_json;
 };
 
 struct gw_consumer {
@@ -37,6 +39,7 @@ struct gw_consumer {
 	struct str custom_id;	   /* p NULL = not set */
 	struct router_strs groups; /* acls, sorted */
 	const struct json *json;
+	struct str log_json;
 };
 
 enum gw_credential_kind { GW_KEY_AUTH, GW_BASIC_AUTH, GW_CREDENTIAL_KINDS };
@@ -97,6 +100,9 @@ void call_set_upstream_query(struct gw_call *c, struct str query);
 struct str call_body(const struct gw_call *c);
 void call_set_body(struct gw_call *c, struct str body);
 void call_set_method(struct gw_call *c, struct str method);
+/* In access: a body that grows longer while it is passed on is cut off, with 413 if there is no
+ * answer yet. The least of all calls counts. */
+void call_limit_body(struct gw_call *c, uint64_t max);
 
 /* ---- answers of our own; the access phase ends with the first ---- */
 

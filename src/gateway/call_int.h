@@ -90,8 +90,9 @@ struct gw_call {
 	struct http_headers headers;
 	struct str upstream_path, upstream_query;
 	struct str method;
-	struct str body; /* collected, or set by a plugin */
-	bool has_body;	 /* `body` is what is sent */
+	struct str body;   /* collected, or set by a plugin */
+	uint64_t body_max; /* of call_limit_body */
+	bool has_body;	   /* `body` is what is sent */
 	bool streams_body;
 	bool answered;	 /* by us */
 	bool body_asked; /* exchange_stream was called */

@@ -1,5 +1,7 @@
 #include "gateway/compile.h"
 
+#include "gateway/log_record.h"
+
 #include <string.h>
 
 static struct str text_of(const struct json *v, const char *name)
@@ -117,6 +119,7 @@ enum err service_compile(struct entity_item *item, struct fault *f)
 				 STR_ARG(text_of(v, "name")));
 	}
 	s->pub = (struct gw_service){.id = item->id, .name = text_of(v, "name"), .json = v};
+	s->pub.log_json = log_record_of_entity(a, v);
 	guid_d(&item->id, s->pub.id_text);
 	s->kind = service_kind_of(protocol);
 	s->tls = str_eq(protocol, STR("https")) || str_eq(protocol, STR("grpcs"));
@@ -169,6 +172,7 @@ enum err route_compile(struct entity_item *item, struct fault *f)
 
 	(void)f;
 	r->pub = (struct gw_route){.id = item->id, .name = text_of(v, "name"), .json = v};
+	r->pub.log_json = log_record_of_entity(a, v);
 	guid_d(&item->id, r->pub.id_text);
 	rule->id = item->id;
 	rule->created_at = int_of(v, "created_at", 0);

@@ -72,7 +72,8 @@ struct plugin {
 	const char *version; /* as Kong 3.10 reports: "3.10.0" */
 	const struct schema *config;
 	size_t config_size;
-	const char *doc; /* first sentence of its page */
+	const char *doc;     /* first sentence of its page */
+	const char *example; /* worked example of its page: Markdown */
 
 	/* After decoding; may keep memory in `p->arena`. Faults are "config.x: …" texts. May be
 	 * NULL. */

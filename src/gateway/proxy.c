@@ -545,7 +545,7 @@ static void send_on(struct gw_call *c)
 	} else {
 		c->streams_body = true;
 		exchange_pause_body(c->x);
-		exchange_stream(c->x, UINT64_MAX, &streaming);
+		exchange_stream(c->x, c->body_max, &streaming);
 		go_upstream(c);
 	}
 }
@@ -693,6 +693,7 @@ static struct gw_call *call_new(struct exchange *x, struct gw_loop *gl)
 	c->protocol = protocol_of(x);
 	c->start_ms = exchange_start_ms(x);
 	c->facts.upstream_ms = -1;
+	c->body_max = UINT64_MAX;
 	list_push(&gl->calls, &c->node);
 	atomic_fetch_add_explicit(&gl->active, 1, memory_order_relaxed);
 	exchange_set_user(x, c);

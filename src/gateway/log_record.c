@@ -1,0 +1,393 @@
+#include "gateway/log_record.h"
+
+#include "base/enc.h"
+#include "base/json.h"
+#include "gateway/call_int.h"
+
+static void put_str(struct buf *out, struct str s)
+{
+	struct json_writer w = json_writer_to(out);
+
+	json_put_str(&w, s);
+}
+
+static void put_int(struct buf *out, int64_t v)
+{
+	struct json_writer w = json_writer_to(out);
+
+	json_put_int(&w, v);
+}
+
+/* ---- headers ---- */
+
+static bool is_secret(struct str name)
+{
+	return str_eq_nocase(name, STR("authorization")) ||
+	       str_eq_nocase(name, STR("proxy-authorization"));
+}
+
+static void put_header_value(struct buf *out, const struct http_header *h)
+{
+	if (is_secret(h->name)) {
+		buf_puts(out, "\"REDACTED\"");
+	} else {
+		put_str(out, h->value);
+	}
+}
+
+/* A token: nothing to escape. */
+static void put_header_name(struct buf *out, struct str name)
+{
+	char *p = buf_reserve(out, name.n + 3);
+
+	*p++ = '"';
+	for (size_t i = 0; i < name.n; i++) {
+		*p++ = ascii_lower(name.p[i]);
+	}
+	*p++ = '"';
+	*p = ':';
+	buf_commit(out, name.n + 3);
+}
+
+/* Index of the next line of the same name after `i`; h->n when there is none. */
+static size_t next_same(const struct http_headers *h, size_t i)
+{
+	struct str name = h->v[i].name;
+
+	do {
+		i++;
+	} while (i < h->n && !str_eq_nocase(h->v[i].name, name));
+	return i;
+}
+
+static bool was_before(const struct http_headers *h, size_t i)
+{
+	for (size_t j = 0; j < i; j++) {
+		if (str_eq_nocase(h->v[j].name, h->v[i].name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void put_headers(struct buf *out, const struct http_headers *h)
+{
+	bool comma = false;
+
+	buf_putc(out, '{');
+	for (size_t i = 0; i < h->n; i++) {
+		size_t next;
+
+		if (was_before(h, i)) {
+			continue;
+		}
+		if (comma) {
+			buf_putc(out, ',');
+		}
+		comma = true;
+		put_header_name(out, h->v[i].name);
+		next = next_same(h, i);
+		if (next == h->n) {
+			put_header_value(out, &h->v[i]);
+			continue;
+		}
+		buf_putc(out, '[');
+		put_header_value(out, &h->v[i]);
+		for (; next < h->n; next = next_same(h, next)) {
+			buf_putc(out, ',');
+			put_header_value(out, &h->v[next]);
+		}
+		buf_putc(out, ']');
+	}
+	buf_putc(out, '}');
+}
+
+/* ---- the query ---- */
+
+static void put_decoded(struct buf *out, struct str raw)
+{
+	struct buf b = {0};
+
+	if (str_index(raw, '%') < 0 && str_index(raw, '+') < 0) {
+		put_str(out, raw);
+		return;
+	}
+	put_str(out, form_decode(&b, raw) == ERR_OK ? buf_str(&b) : raw);
+	buf_free(&b);
+}
+
+struct pair {
+	struct str name, value; /* value.p NULL = no '=' */
+};
+
+static bool next_pair(struct str *rest, struct pair *out)
+{
+	struct str raw;
+
+	while (str_split(rest, '&', &raw)) {
+		ptrdiff_t eq = str_index(raw, '=');
+
+		if (raw.n == 0) {
+			continue;
+		}
+		out->name = eq < 0 ? raw : str_slice(raw, 0, (size_t)eq);
+		out->value = eq < 0 ? STR_NULL : str_skip(raw, (size_t)eq + 1);
+		if (eq >= 0 && !out->value.p) {
+			out->value = STR("");
+		}
+		return true;
+	}
+	return false;
+}
+
+static void put_pair_value(struct buf *out, struct str value)
+{
+	if (value.p) {
+		put_decoded(out, value);
+	} else {
+		buf_puts(out, "true");
+	}
+}
+
+/* The first 100 parameters, as the original; names are compared as they were sent. */
+static void put_query(struct buf *out, struct str query)
+{
+	struct pair pairs[100];
+	size_t n = 0;
+	bool comma = false;
+
+	while (n < ARRAY_LEN(pairs) && next_pair(&query, &pairs[n])) {
+		n++;
+	}
+	buf_putc(out, '{');
+	for (size_t i = 0; i < n; i++) {
+		bool is_list = false;
+
+		if (!pairs[i].name.p) {
+			continue; /* was a repetition */
+		}
+		if (comma) {
+			buf_putc(out, ',');
+		}
+		comma = true;
+		put_decoded(out, pairs[i].name);
+		buf_putc(out, ':');
+		for (size_t j = i + 1; j < n && !is_list; j++) {
+			is_list = pairs[j].name.p && str_eq(pairs[j].name, pairs[i].name);
+		}
+		if (is_list) {
+			buf_putc(out, '[');
+		}
+		put_pair_value(out, pairs[i].value);
+		for (size_t j = i + 1; is_list && j < n; j++) {
+			if (pairs[j].name.p && str_eq(pairs[j].name, pairs[i].name)) {
+				buf_putc(out, ',');
+				put_pair_value(out, pairs[j].value);
+				pairs[j].name = STR_NULL;
+			}
+		}
+		if (is_list) {
+			buf_putc(out, ']');
+		}
+	}
+	buf_putc(out, '}');
+}
+
+/* ---- the parts ---- */
+
+/* The escaped text without quotes. */
+static void put_text(struct buf *out, struct str s)
+{
+	size_t start = out->n;
+	char *p;
+
+	put_str(out, s);
+	p = buf_head(out) + start;
+	memmove(p, p + 1, out->n - start - 2);
+	out->n -= 2;
+}
+
+static void put_url(struct buf *out, const struct gw_call *c, const struct http_request *r)
+{
+	if (call_is_tls(c)) {
+		buf_puts(out, "\"https://");
+	} else {
+		buf_puts(out, "\"http://");
+	}
+	put_text(out, r->authority);
+	put_text(out, r->path);
+	if (r->query.p) {
+		buf_putc(out, '?');
+		put_text(out, r->query);
+	}
+	buf_putc(out, '"');
+}
+
+static void put_request(struct buf *out, const struct gw_call *c, const struct call_facts *facts)
+{
+	const struct http_request *r = call_request(c);
+
+	buf_puts(out, "{\"request\":{\"id\":");
+	put_str(out, call_request_id(c));
+	buf_puts(out, ",\"method\":");
+	put_str(out, r->method_text);
+	buf_puts(out, ",\"uri\":");
+	put_str(out, r->target);
+	buf_puts(out, ",\"url\":");
+	put_url(out, c, r);
+	buf_puts(out, ",\"size\":");
+	put_int(out, (int64_t)facts->request_bytes);
+	buf_puts(out, ",\"querystring\":");
+	put_query(out, r->query);
+	buf_puts(out, ",\"headers\":");
+	put_headers(out, &r->headers);
+	buf_puts(out, "},\"upstream_uri\":");
+	put_str(out, facts->upstream_uri);
+	buf_puts(out, ",\"upstream_status\":\"");
+	if (facts->upstream_status > 0) {
+		put_int(out, facts->upstream_status);
+	}
+	buf_putc(out, '"');
+}
+
+static void put_answer(struct buf *out, struct gw_call *c, const struct call_facts *facts)
+{
+	buf_puts(out, ",\"response\":{\"status\":");
+	put_int(out, facts->status);
+	buf_puts(out, ",\"headers\":");
+	put_headers(out, call_answer_headers(c));
+	buf_puts(out, ",\"size\":");
+	put_int(out, (int64_t)facts->answer_bytes);
+	buf_puts(out, "},\"latencies\":{\"request\":");
+	put_int(out, facts->total_ms);
+	buf_puts(out, ",\"kong\":");
+	put_int(out, facts->gateway_ms);
+	buf_puts(out, ",\"proxy\":");
+	put_int(out, facts->upstream_ms);
+	buf_puts(out, ",\"receive\":");
+	put_int(out, facts->receive_ms);
+	buf_putc(out, '}');
+}
+
+static void put_tries(struct buf *out, const struct call_facts *facts)
+{
+	buf_puts(out, ",\"tries\":[");
+	for (size_t i = 0; i < facts->n_tries; i++) {
+		const struct call_try *t = &facts->tries[i];
+
+		if (i > 0) {
+			buf_putc(out, ',');
+		}
+		buf_puts(out, "{\"ip\":");
+		put_str(out, str_c(t->ip));
+		buf_puts(out, ",\"port\":");
+		put_int(out, t->port);
+		buf_puts(out, ",\"balancer_start\":");
+		put_int(out, t->start_wall_ms);
+		buf_puts(out, ",\"balancer_latency\":");
+		put_int(out, t->latency_ms);
+		buf_putc(out, '}');
+	}
+	buf_putc(out, ']');
+}
+
+static void put_set_members(struct buf *out, const struct json *v)
+{
+	struct json_writer w = json_writer_to(out);
+
+	json_begin_object(&w);
+	for (const struct json *m = v->child; m; m = m->next) {
+		if (m->type != JSON_NULL) {
+			json_key(&w, m->key);
+			json_put_tree(&w, m);
+		}
+	}
+	json_end_object(&w);
+}
+
+static void put_entity(struct buf *out, struct str name, struct str text, const struct json *v)
+{
+	buf_puts(out, ",\"");
+	buf_put(out, name);
+	buf_puts(out, "\":");
+	if (text.p) {
+		buf_put(out, text);
+	} else {
+		put_set_members(out, v);
+	}
+}
+
+static void put_id(struct buf *out, const char *id_text)
+{
+	buf_putc(out, '"');
+	buf_append(out, id_text, GUID_D_LEN);
+	buf_putc(out, '"');
+}
+
+static void put_entities(struct buf *out, const struct gw_call *c)
+{
+	const struct gw_credential *credential = call_credential(c);
+	const struct gw_consumer *consumer = call_consumer(c);
+	const struct gw_route *route = call_route(c);
+	const struct gw_service *service = call_service(c);
+
+	if (credential) {
+		buf_puts(out, ",\"authenticated_entity\":{\"id\":");
+		put_id(out, credential->id_text);
+		buf_puts(out, ",\"consumer_id\":");
+		put_id(out, credential->consumer->id_text);
+		buf_putc(out, '}');
+	}
+	if (consumer) {
+		put_entity(out, STR("consumer"), consumer->log_json, consumer->json);
+	}
+	if (route) {
+		put_entity(out, STR("route"), route->log_json, route->json);
+	}
+	if (service) {
+		put_entity(out, STR("service"), service->log_json, service->json);
+	}
+}
+
+void log_record_write(struct gw_call *c, struct buf *out)
+{
+	const struct call_facts *facts = call_facts(c);
+
+	put_request(out, c, facts);
+	put_answer(out, c, facts);
+	put_tries(out, facts);
+	put_entities(out, c);
+	buf_puts(out, ",\"workspace\":\"0dc6f45b-8f8d-40d2-a504-473544ee190b\""
+		      ",\"workspace_name\":\"default\",\"client_ip\":");
+	put_str(out, call_client_ip(c));
+	buf_puts(out, ",\"started_at\":");
+	put_int(out, call_start_wall_ms(c));
+	if (call_is_from_service(c)) {
+		buf_puts(out, ",\"source\":\"upstream\"}");
+	} else {
+		buf_puts(out, ",\"source\":\"kong\"}");
+	}
+}
+
+struct str call_log_record(struct gw_call *c)
+{
+	struct buf b = {0};
+
+	if (!c->log_record.p) {
+		log_record_write(c, &b);
+		c->log_record = str_dup(c->arena, buf_str(&b));
+		buf_free(&b);
+	}
+	return c->log_record;
+}
+
+struct str log_record_of_entity(struct arena *a, const struct json *v)
+{
+	struct buf b = {0};
+	struct str out;
+
+	put_set_members(&b, v);
+	out = str_dup(a, buf_str(&b));
+	buf_free(&b);
+	return out;
+}

@@ -1,0 +1,84 @@
+#include "gateway/plugins/auth.h"
+
+bool auth_is_done(const struct gw_call *c, struct str anonymous)
+{
+	return anonymous.n > 0 && call_credential(c) != NULL;
+}
+
+static enum plugin_verdict go_anonymous(struct gw_call *c, struct str name)
+{
+	const struct gw_consumer *consumer = call_find_consumer(c, name);
+
+	if (!consumer) {
+		call_error(c, 500,
+			   str_fmt(call_arena(c),
+				   "anonymous consumer %.*s is configured but doesn't exist",
+				   STR_ARG(name)));
+		return PLUGIN_ANSWERED;
+	}
+	call_authenticate(c, consumer, NULL);
+	return PLUGIN_NEXT;
+}
+
+enum plugin_verdict auth_fail(struct gw_call *c, struct str anonymous, struct str message,
+			      struct str challenge)
+{
+	if (anonymous.n > 0) {
+		return go_anonymous(c, anonymous);
+	}
+	call_add_answer_header(c, STR("WWW-Authenticate"), challenge);
+	call_error(c, 401, message);
+	return PLUGIN_ANSWERED;
+}
+
+struct str auth_challenge(struct arena *a, const char *scheme, struct str realm)
+{
+	struct buf b = {0};
+	struct str out;
+
+	if (!realm.p) {
+		return str_c(scheme);
+	}
+	buf_printf(&b, "%s realm=\"", scheme);
+	for (size_t i = 0; i < realm.n; i++) {
+		if (realm.p[i] == '"' || realm.p[i] == '\\') {
+			buf_putc(&b, '\\');
+		}
+		buf_putc(&b, realm.p[i]);
+	}
+	buf_putc(&b, '"');
+	out = str_dup(a, buf_str(&b));
+	buf_free(&b);
+	return out;
+}
+
+static char fold(char c)
+{
+	return c == '_' ? '-' : ascii_lower(c);
+}
+
+static bool is_alias(struct str got, struct str name)
+{
+	if (got.n != name.n) {
+		return false;
+	}
+	for (size_t i = 0; i < name.n; i++) {
+		if (fold(got.p[i]) != fold(name.p[i])) {
+			return false;
+		}
+	}
+	return true;
+}
+
+size_t auth_remove_header(struct http_headers *h, struct str name)
+{
+	size_t n = 0, was = h->n;
+
+	for (size_t i = 0; i < was; i++) {
+		if (!is_alias(h->v[i].name, name)) {
+			h->v[n++] = h->v[i];
+		}
+	}
+	h->n = n;
+	return was - n;
+}

@@ -1,0 +1,19 @@
+/*
+ * auth - what the authentication plugins share: `anonymous`, refusal, spoofed headers
+ *
+ * Several on one route must all pass, unless they have `anonymous`: then one that passed is
+ * enough, and one that failed leaves what another found (kong-gateway §12).
+ */
+#pragma once
+#include "gateway/plugin.h"
+
+/* Whether another plugin found a credential and this one need not look. */
+bool auth_is_done(const struct gw_call *c, struct str anonymous);
+/* Goes on as the anonymous consumer, or answers `message` with 401 and the challenge. */
+enum plugin_verdict auth_fail(struct gw_call *c, struct str anonymous, struct str message,
+			      struct str challenge);
+/* `scheme`, or with a realm `scheme realm="x"`. */
+struct str auth_challenge(struct arena *a, const char *scheme, struct str realm);
+
+/* Removes a header in every spelling that a service may take for it: X_Consumer_Groups. */
+size_t auth_remove_header(struct http_headers *h, struct str name);

@@ -1,0 +1,172 @@
+/*
+ * basic-auth - who a client is, by username and password (RFC 7617)
+ *
+ * Stored is what the original stores: SHA-1 of the password and the consumer's id. An unknown
+ * username costs a digest and a comparison, too, so that time does not tell who exists.
+ */
+#include "gateway/plugins/auth.h"
+#include "gateway/plugins/fields.h"
+
+#include "base/enc.h"
+#include "base/mem.h"
+#include "tls/crypto.h"
+
+struct config {
+	struct str anonymous;
+	bool hide_credentials;
+	struct str realm;
+	struct str challenge; /* compiled */
+};
+
+static const struct schema_field fields[] = {
+	{.name = "anonymous",
+	 FIELD(STRING, STR, anonymous),
+	 .doc = "Id or username of the consumer as whom a client without valid credentials goes "
+		"on."},
+	{.name = "hide_credentials",
+	 FIELD(BOOLEAN, BOOL, hide_credentials),
+	 .flags = SCHEMA_REQUIRED,
+	 .dflt = "false",
+	 .doc = "Takes the credentials out of the request before the service gets it."},
+	{.name = "realm",
+	 FIELD(STRING, STR, realm),
+	 .flags = SCHEMA_REQUIRED,
+	 .dflt = "\"service\"",
+	 .check = field_check_header_value,
+	 .doc = "Realm in WWW-Authenticate of a refusal."},
+};
+
+static const struct schema schema = {SCHEMA_OF("basic-auth", fields)};
+
+static enum err compile(struct plugin_host *h, struct plugin_instance *p, struct fault *f)
+{
+	struct config *k = p->config;
+
+	(void)h;
+	(void)f;
+	k->challenge = auth_challenge(p->arena, "Basic", k->realm);
+	return ERR_OK;
+}
+
+struct login {
+	struct str username, password;
+};
+
+/* "Basic dTpw" */
+static bool read_header(struct arena *a, struct str value, struct login *out)
+{
+	struct buf b = {0};
+	struct str text = STR_NULL;
+	ptrdiff_t colon;
+
+	if (!str_starts_nocase(value, STR("basic "))) {
+		return false;
+	}
+	if (base64_decode(&b, str_trim(str_skip(value, 6))) == ERR_OK) {
+		text = str_dup(a, buf_str(&b));
+	}
+	if (b.p) {
+		mem_wipe(b.p, b.cap);
+	}
+	buf_free(&b);
+	colon = str_index(text, ':');
+	if (colon < 0) {
+		return false;
+	}
+	out->username = str_slice(text, 0, (size_t)colon);
+	out->password = str_skip(text, (size_t)colon + 1);
+	return out->username.n > 0;
+}
+
+static bool find_login(struct gw_call *c, const struct config *k, struct login *out)
+{
+	static const struct str names[] = {STR_INIT("Proxy-Authorization"),
+					   STR_INIT("Authorization")};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct str value = http_header_get(&call_request(c)->headers, names[i]);
+
+		if (value.p && read_header(call_arena(c), value, out)) {
+			if (k->hide_credentials) {
+				http_header_remove(call_headers(c), names[i]);
+			}
+			return true;
+		}
+	}
+	return false;
+}
+
+static void digest(const struct login *l, const char *consumer_id, char out[2 * SHA1_LEN])
+{
+	static const char hex[] = "0123456789abcdef";
+	uint8_t sum[SHA1_LEN];
+	struct buf b = {0};
+
+	buf_put(&b, l->password);
+	buf_append(&b, consumer_id, GUID_D_LEN);
+	crypto_sha1(buf_str(&b), sum);
+	mem_wipe(b.p, b.cap);
+	buf_free(&b);
+	for (size_t i = 0; i < SHA1_LEN; i++) {
+		out[2 * i] = hex[sum[i] >> 4];
+		out[2 * i + 1] = hex[sum[i] & 15];
+	}
+}
+
+static bool is_password(const struct gw_credential *found, const struct login *l)
+{
+	static const char nobody[GUID_D_LEN + 1] = "00000000-0000-0000-0000-000000000000";
+	char got[2 * SHA1_LEN];
+	struct str secret = found ? found->secret : STR("0000000000000000000000000000000000000000");
+
+	digest(l, found ? found->consumer->id_text : nobody, got);
+	return str_eq_const_time(secret, str_of(got, sizeof(got))) && found != NULL;
+}
+
+static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_instance *p)
+{
+	const struct config *k = p->config;
+	const struct gw_credential *found;
+	struct login login;
+
+	if (auth_is_done(c, k->anonymous)) {
+		return PLUGIN_NEXT;
+	}
+	if (!find_login(c, k, &login)) {
+		return auth_fail(c, k->anonymous, STR("Unauthorized"), k->challenge);
+	}
+	found = call_find_credential(c, GW_BASIC_AUTH, login.username);
+	if (!is_password(found, &login)) {
+		return auth_fail(c, k->anonymous, STR("Unauthorized"), k->challenge);
+	}
+	call_authenticate(c, found->consumer, found);
+	return PLUGIN_NEXT;
+}
+
+static const char example[] =
+	"    curl -X POST localhost:8001/services/orders/plugins -d name=basic-auth \\\n"
+	"      -d config.hide_credentials=true\n"
+	"    curl -X POST localhost:8001/consumers/alice/basic-auth -d username=alice -d "
+	"password=s3cret\n"
+	"\n"
+	"    curl -i localhost:8000/orders                    # 401, WWW-Authenticate: Basic "
+	"realm=\"service\"\n"
+	"    curl -i localhost:8000/orders -u alice:s3cret    # 200\n"
+	"\n"
+	"The Admin API shows the password only as SHA-1 of password and consumer id, which is "
+	"what\n"
+	"tools of Kong expect. That is a weak way to keep a password people choose: prefer\n"
+	"[key-auth](key-auth.md) with a random key.\n";
+
+const struct plugin plugin_basic_auth = {
+	.name = "basic-auth",
+	.priority = 1100,
+	.scopes = PLUGIN_NO_CONSUMER,
+	.version = "3.10.0",
+	.config = &schema,
+	.config_size = sizeof(struct config),
+	.doc = "Lets in clients that show username and password of a consumer.",
+	.example = example,
+	.compile = compile,
+	.access = on_access,
+};

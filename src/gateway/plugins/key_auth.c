@@ -1,0 +1,240 @@
+/*
+ * key-auth - who a client is, by a key of its consumer
+ *
+ * A key is found by its keyed hash (call_find_credential), so the time of a lookup tells
+ * nothing about the bytes of a key that exists.
+ */
+#include "gateway/plugins/auth.h"
+#include "gateway/plugins/fields.h"
+#include "gateway/plugins/media.h"
+#include "gateway/plugins/params.h"
+
+struct config {
+	struct schema_strs key_names;
+	bool hide_credentials;
+	struct str anonymous;
+	bool key_in_header;
+	bool key_in_query;
+	bool key_in_body;
+	bool run_on_preflight;
+	struct str realm;
+	struct str challenge; /* compiled */
+};
+
+static const struct schema_field fields[] = {
+	{.name = "key_names",
+	 FIELD(ARRAY, STRS, key_names),
+	 .flags = SCHEMA_REQUIRED,
+	 .dflt = "[\"apikey\"]",
+	 .elements = &field_header_name,
+	 .doc = "Names under which a key may come, in the order in which they are tried."},
+	{.name = "hide_credentials",
+	 FIELD(BOOLEAN, BOOL, hide_credentials),
+	 .flags = SCHEMA_REQUIRED,
+	 .dflt = "false",
+	 .doc = "Takes the key out of the request before the service gets it."},
+	{.name = "anonymous",
+	 FIELD(STRING, STR, anonymous),
+	 .doc = "Id or username of the consumer as whom a client without a valid key goes on."},
+	{.name = "key_in_header",
+	 FIELD(BOOLEAN, BOOL, key_in_header),
+	 .flags = SCHEMA_REQUIRED,
+	 .dflt = "true",
+	 .doc = "Looks for the key in headers."},
+	{.name = "key_in_query",
+	 FIELD(BOOLEAN, BOOL, key_in_query),
+	 .flags = SCHEMA_REQUIRED,
+	 .dflt = "true",
+	 .doc = "Looks for the key in the query string."},
+	{.name = "key_in_body",
+	 FIELD(BOOLEAN, BOOL, key_in_body),
+	 .flags = SCHEMA_REQUIRED,
+	 .dflt = "false",
+	 .doc = "Looks for the key in a JSON, form or multipart body, which is then read whole "
+		"before the service gets it."},
+	{.name = "run_on_preflight",
+	 FIELD(BOOLEAN, BOOL, run_on_preflight),
+	 .flags = SCHEMA_REQUIRED,
+	 .dflt = "true",
+	 .doc = "Whether OPTIONS requests need a key, too."},
+	{.name = "realm",
+	 FIELD(STRING, STR, realm),
+	 .check = field_check_header_value,
+	 .doc = "Realm in WWW-Authenticate of a refusal; without it there is none."},
+};
+
+static const struct schema schema = {SCHEMA_OF("key-auth", fields)};
+
+static enum err compile(struct plugin_host *h, struct plugin_instance *p, struct fault *f)
+{
+	struct config *k = p->config;
+
+	(void)h;
+	(void)f;
+	k->challenge = auth_challenge(p->arena, "Key", k->realm);
+	if (k->key_in_body) {
+		p->needs |= PLUGIN_NEEDS_BODY;
+	}
+	return ERR_OK;
+}
+
+enum place { IN_HEADER, IN_QUERY, IN_BODY };
+
+struct search {
+	const struct config *config;
+	bool has_query, has_body; /* the two below were parsed */
+	bool body_is_broken;
+	struct params query;
+	struct media body;
+	/* found */
+	enum place place;
+	struct str name, key;
+};
+
+static size_t find_in_headers(const struct gw_call *c, struct str name, struct str *out)
+{
+	const struct http_headers *h = &call_request(c)->headers;
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->n; i++) {
+		if (str_eq_nocase(h->v[i].name, name) && n++ == 0) {
+			*out = h->v[i].value;
+		}
+	}
+	return n;
+}
+
+static size_t find_in_query(struct gw_call *c, struct search *s, struct str name, struct str *out)
+{
+	if (!s->has_query) {
+		s->has_query = true;
+		params_parse(call_arena(c), call_request(c)->query, &s->query);
+	}
+	return params_get(&s->query, name, out);
+}
+
+static size_t find_in_body(struct gw_call *c, struct search *s, struct str name, struct str *out)
+{
+	if (!s->has_body) {
+		struct str type = http_header_get(call_headers(c), STR("content-type"));
+
+		s->has_body = true;
+		s->body_is_broken =
+			media_parse(call_arena(c), type, call_body(c), &s->body) != ERR_OK;
+	}
+	return s->body_is_broken ? 0 : media_get(&s->body, name, out);
+}
+
+static size_t find_at(struct gw_call *c, struct search *s, enum place place, struct str name,
+		      struct str *out)
+{
+	const struct config *k = s->config;
+
+	switch (place) {
+	case IN_HEADER:
+		return k->key_in_header ? find_in_headers(c, name, out) : 0;
+	case IN_QUERY:
+		return k->key_in_query ? find_in_query(c, s, name, out) : 0;
+	case IN_BODY:
+		return k->key_in_body ? find_in_body(c, s, name, out) : 0;
+	}
+	return 0;
+}
+
+/* Number of values at the first place that has any. */
+static size_t find_key(struct gw_call *c, struct search *s)
+{
+	for (size_t i = 0; i < s->config->key_names.n; i++) {
+		struct str name = s->config->key_names.v[i];
+
+		for (enum place place = IN_HEADER; place <= IN_BODY; place++) {
+			struct str key = STR_NULL;
+			size_t n = find_at(c, s, place, name, &key);
+
+			if (n > 0) {
+				s->place = place;
+				s->name = name;
+				s->key = key;
+				return n;
+			}
+		}
+	}
+	return 0;
+}
+
+static void hide_key(struct gw_call *c, struct search *s)
+{
+	struct params query;
+
+	switch (s->place) {
+	case IN_HEADER:
+		http_header_remove(call_headers(c), s->name);
+		return;
+	case IN_QUERY:
+		params_parse(call_arena(c), call_upstream_query(c), &query);
+		params_remove(&query, s->name);
+		call_set_upstream_query(c, params_write(call_arena(c), &query));
+		return;
+	case IN_BODY:
+		media_remove(&s->body, s->name);
+		call_set_body(c, media_write(call_arena(c), &s->body));
+		return;
+	}
+}
+
+static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_instance *p)
+{
+	const struct config *k = p->config;
+	const struct gw_credential *found;
+	struct search s = {.config = k};
+	size_t n;
+
+	if (!k->run_on_preflight && call_request(c)->method == HTTP_OPTIONS) {
+		return PLUGIN_NEXT;
+	}
+	if (auth_is_done(c, k->anonymous)) {
+		return PLUGIN_NEXT;
+	}
+	n = find_key(c, &s);
+	if (n == 0 || s.key.n == 0) {
+		return auth_fail(c, k->anonymous, STR("No API key found in request"), k->challenge);
+	}
+	if (n > 1) {
+		return auth_fail(c, k->anonymous, STR("Duplicate API key found"), k->challenge);
+	}
+	if (k->hide_credentials) {
+		hide_key(c, &s);
+	}
+	found = call_find_credential(c, GW_KEY_AUTH, s.key);
+	if (!found) {
+		return auth_fail(c, k->anonymous, STR("Unauthorized"), k->challenge);
+	}
+	call_authenticate(c, found->consumer, found);
+	return PLUGIN_NEXT;
+}
+
+static const char example[] =
+	"    curl -X POST localhost:8001/services/orders/plugins \\\n"
+	"      -d name=key-auth -d 'config.key_names[]=apikey' -d config.hide_credentials=true\n"
+	"    curl -X POST localhost:8001/consumers -d username=alice\n"
+	"    curl -X POST localhost:8001/consumers/alice/key-auth -d key=open-sesame\n"
+	"\n"
+	"    curl -i localhost:8000/orders                          # 401, WWW-Authenticate: Key\n"
+	"    curl -i localhost:8000/orders -H 'apikey: open-sesame' # 200\n"
+	"\n"
+	"The service sees who it was in `X-Consumer-ID`, `X-Consumer-Username`,\n"
+	"`X-Consumer-Custom-ID` and `X-Credential-Identifier`; what a client sends under these\n"
+	"names, in any spelling, is removed.\n";
+
+const struct plugin plugin_key_auth = {
+	.name = "key-auth",
+	.priority = 1250,
+	.scopes = PLUGIN_NO_CONSUMER,
+	.version = "3.10.0",
+	.config = &schema,
+	.config_size = sizeof(struct config),
+	.doc = "Lets in clients that show a key of a consumer.",
+	.example = example,
+	.compile = compile,
+	.access = on_access,
+};

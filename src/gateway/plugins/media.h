@@ -1,0 +1,66 @@
+/*
+ * media - bodies of requests that plugins look into or edit: JSON, forms, multipart forms
+ *
+ * A body is parsed into a list of named texts (JSON: the members of the outermost object),
+ * edited there, and written again. What cannot be parsed is left alone.
+ *
+ * Threads  pure functions; results in the arena.
+ */
+#pragma once
+#include "base/json.h"
+#include "gateway/plugins/params.h"
+
+enum media_kind { MEDIA_OTHER, MEDIA_JSON, MEDIA_FORM, MEDIA_MULTIPART };
+
+enum media_kind media_kind_of(struct str content_type);
+/* Value of a parameter of Content-Type, without quotes; STR_NULL when absent. */
+struct str media_param(struct str content_type, struct str name);
+
+struct media_part {
+	struct str head; /* header lines of the part, with their CRLF; without the empty line */
+	struct str name; /* of Content-Disposition; STR_NULL when it has none */
+	struct str content;
+};
+
+enum { MEDIA_PARTS_MAX = 1000 };
+
+struct media_parts {
+	struct media_part *v;
+	size_t n, cap;
+};
+
+/* multipart/form-data (RFC 7578): ERR_INVALID when the body is none with that boundary. */
+enum err media_parts_parse(struct arena *a, struct str boundary, struct str body,
+			   struct media_parts *out) MUST_USE;
+struct str media_parts_write(struct arena *a, struct str boundary, const struct media_parts *p);
+
+/* A body to be edited. */
+struct media {
+	enum media_kind kind;
+	struct json *json; /* an object */
+	struct params form;
+	struct media_parts parts;
+	struct str boundary;
+};
+
+/* ERR_INVALID: not of a kind that can be edited, or broken. */
+enum err media_parse(struct arena *a, struct str content_type, struct str body,
+		     struct media *out) MUST_USE;
+struct str media_write(struct arena *a, const struct media *m);
+
+/* How many values `name` has; `*out` is the first. JSON: texts, numbers and booleans. */
+size_t media_get(const struct media *m, struct str name, struct str *out);
+bool media_has(const struct media *m, struct str name);
+size_t media_remove(struct media *m, struct str name);
+bool media_rename(struct arena *a, struct media *m, struct str name, struct str new_name);
+/* False when there is none of that name. */
+bool media_replace(struct arena *a, struct media *m, struct str name, struct str value);
+/* Whether or not there is one already: JSON makes an array of both. */
+void media_append(struct arena *a, struct media *m, struct str name, struct str value);
+
+/* The same on JSON objects with values of any type. `v` is not copied. */
+bool media_json_has(const struct json *obj, struct str name);
+size_t media_json_remove(struct json *obj, struct str name);
+bool media_json_rename(struct json *obj, struct str name, struct str new_name);
+bool media_json_replace(struct json *obj, struct str name, const struct json *v);
+void media_json_append(struct arena *a, struct json *obj, struct str name, const struct json *v);

@@ -1,0 +1,651 @@
+/*
+ * prometheus - counters and histograms of what was proxied
+ *
+ * Who holds whom: the state has a shard for each loop; a shard has series, found by the ids of
+ * service, route and consumer. Only its loop adds to a shard, so counting is a load and a store
+ * without a lock; the page reads them while they change. Series of one label set are added up
+ * over all shards when the page is written.
+ *
+ * Series stay until the process ends, as a scraper expects of counters. A shard takes
+ * SERIES_MAX of them; what would need more is counted as lost.
+ */
+#include "gateway/plugins/fields.h"
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "loop/loop.h"
+
+enum {
+	SERIES_MAX = 1 << 16, /* of one loop */
+	CODES = 8,	      /* of one block */
+	BLOCKS_MAX = 16,      /* of one series */
+};
+
+struct config {
+	bool per_consumer, status_code, ai, latency, bandwidth, upstream_health, wasm;
+};
+
+#define FLAG(name_, member_, doc_)                                                                 \
+	{                                                                                          \
+		.name = (name_), FIELD(BOOLEAN, BOOL, member_), .dflt = "false", .doc = (doc_)     \
+	}
+
+static const struct schema_field fields[] = {
+	FLAG("per_consumer", per_consumer, "Tells consumers apart."),
+	FLAG("status_code_metrics", status_code,
+	     "Counts requests by status: kong_http_requests_total."),
+	FLAG("ai_metrics", ai, "Of plugins that are not built: no series."),
+	FLAG("latency_metrics", latency,
+	     "Histograms of time: kong_request_latency_ms, kong_upstream_latency_ms, "
+	     "kong_kong_latency_ms."),
+	FLAG("bandwidth_metrics", bandwidth, "Counts bytes: kong_bandwidth_bytes."),
+	FLAG("upstream_health_metrics", upstream_health,
+	     "Health of targets; they are in the metrics of the gateway itself."),
+	FLAG("wasm_metrics", wasm, "Of filters that are not built: no series."),
+};
+
+static const struct schema schema = {SCHEMA_OF("prometheus", fields)};
+
+/* ---- what is counted ---- */
+
+#define BUCKETS_MAX 17
+
+struct histogram_def {
+	const char *name, *help;
+	unsigned n;
+	uint32_t bounds[BUCKETS_MAX];
+};
+
+enum { GATEWAY_MS, UPSTREAM_MS, REQUEST_MS, HISTOGRAMS };
+
+static const struct histogram_def histogram_defs[HISTOGRAMS] = {
+	[GATEWAY_MS] = {"kong_kong_latency_ms",
+			"Latency added by the gateway and enabled plugins for each service/route",
+			17,
+			{1, 2, 5, 7, 10, 15, 20, 30, 50, 75, 100, 200, 500, 750, 1000, 3000, 6000}},
+	[UPSTREAM_MS] = {"kong_upstream_latency_ms",
+			 "Latency added by upstream response for each service/route",
+			 13,
+			 {25, 50, 80, 100, 250, 400, 700, 1000, 2000, 5000, 10000, 30000, 60000}},
+	[REQUEST_MS] = {"kong_request_latency_ms",
+			"Total latency incurred during requests for each service/route",
+			13,
+			{25, 50, 80, 100, 250, 400, 700, 1000, 2000, 5000, 10000, 30000, 60000}},
+};
+
+typedef _Atomic uint64_t counter;
+
+/* One writer: no need for a locked instruction. */
+static void count(counter *c, uint64_t n)
+{
+	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+
+static uint64_t value_of(const counter *c)
+{
+	return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+struct histogram {
+	counter buckets[BUCKETS_MAX + 1]; /* not cumulative; the last is +Inf */
+	counter sum;
+};
+
+/* Requests of one status and source. */
+struct code {
+	_Atomic uint32_t what; /* status << 1 | from service; 0 = not used yet */
+	counter n;
+};
+
+struct codes {
+	struct code v[CODES];
+	struct codes *_Atomic next;
+};
+
+struct series_key {
+	struct guid service, route, consumer; /* zero = none */
+};
+
+struct series {
+	/* constant once published */
+	struct series_key key;
+	struct str service, route, consumer; /* as labels: escaped */
+	struct str service_name, route_name; /* as they were: a rename makes another series */
+	struct series *older;
+	/* the loop counts, the page reads */
+	struct codes codes;
+	counter in, out; /* bytes */
+	struct histogram h[HISTOGRAMS];
+	atomic_bool has[HISTOGRAMS];
+};
+
+struct shard {
+	struct series *_Atomic newest;
+	counter lost;
+	/* the loop's own */
+	struct series **table; /* open addressing */
+	uint32_t cap, n;
+} __attribute__((aligned(64)));
+
+struct metrics {
+	unsigned n;
+	void *memory;
+	struct shard *shards;
+};
+
+/* ---- finding a series ---- */
+
+/* Ids are random: any bits of them will do. */
+static uint64_t hash_of(const struct series_key *k)
+{
+	uint64_t v[sizeof(*k) / sizeof(uint64_t)], h = 0;
+
+	memcpy(v, k, sizeof(*k));
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		h = (h ^ v[i]) * UINT64_C(0x9e3779b97f4a7c15);
+		h ^= h >> 32;
+	}
+	return h;
+}
+
+static bool is_it(const struct series *s, const struct series_key *k, struct str service,
+		  struct str route)
+{
+	return memcmp(&s->key, k, sizeof(*k)) == 0 && str_eq(s->service_name, service) &&
+	       str_eq(s->route_name, route);
+}
+
+static void grow(struct shard *sh)
+{
+	uint32_t cap = sh->cap ? sh->cap * 2 : 64;
+	struct series **table = MEM_NEW_ARRAY(struct series *, cap);
+
+	for (uint32_t i = 0; i < sh->cap; i++) {
+		if (sh->table[i]) {
+			uint64_t at = hash_of(&sh->table[i]->key);
+
+			while (table[at & (cap - 1)]) {
+				at++;
+			}
+			table[at & (cap - 1)] = sh->table[i];
+		}
+	}
+	mem_free(sh->table);
+	sh->table = table;
+	sh->cap = cap;
+}
+
+/* "\\", "\"" and line feeds escaped (the exposition format of Prometheus). */
+static struct str label(struct str s)
+{
+	struct buf b = {0};
+
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '\n') {
+			buf_puts(&b, "\\n");
+			continue;
+		}
+		if (s.p[i] == '"' || s.p[i] == '\\') {
+			buf_putc(&b, '\\');
+		}
+		buf_putc(&b, s.p[i]);
+	}
+	return buf_str(&b); /* the memory is the series' now */
+}
+
+static struct str copy(struct str s)
+{
+	struct buf b = {0};
+
+	buf_put(&b, s);
+	return buf_str(&b);
+}
+
+static struct str service_label(const struct gw_service *s)
+{
+	if (!s) {
+		return STR_NULL;
+	}
+	return s->name.n > 0 ? s->name : json_str(json_get(s->json, STR("host")));
+}
+
+static struct str route_label(const struct gw_route *r)
+{
+	if (!r) {
+		return STR_NULL;
+	}
+	return r->name.n > 0 ? r->name : str_of(r->id_text, GUID_D_LEN);
+}
+
+struct subject {
+	const struct gw_service *service;
+	const struct gw_route *route;
+	const struct gw_consumer *consumer; /* NULL: not told apart */
+};
+
+static struct series *series_new(struct shard *sh, const struct series_key *k,
+				 const struct subject *subject)
+{
+	struct series *s = MEM_NEW(struct series);
+	const struct gw_consumer *who = subject->consumer;
+
+	s->key = *k;
+	s->service = label(service_label(subject->service));
+	s->route = label(route_label(subject->route));
+	if (who) {
+		s->consumer = label(who->username.n > 0 ? who->username : who->custom_id);
+	}
+	s->service_name = copy(subject->service ? subject->service->name : STR_NULL);
+	s->route_name = copy(subject->route ? subject->route->name : STR_NULL);
+	s->older = atomic_load_explicit(&sh->newest, memory_order_relaxed);
+	atomic_store_explicit(&sh->newest, s, memory_order_release);
+	return s;
+}
+
+/* NULL: no room. */
+static struct series *series_of(struct shard *sh, const struct subject *subject)
+{
+	struct series_key k = {0};
+	struct str service = subject->service ? subject->service->name : STR_NULL;
+	struct str route = subject->route ? subject->route->name : STR_NULL;
+	uint64_t at;
+
+	if (subject->service) {
+		k.service = subject->service->id;
+	}
+	if (subject->route) {
+		k.route = subject->route->id;
+	}
+	if (subject->consumer) {
+		k.consumer = subject->consumer->id;
+	}
+	if (sh->n * 2 >= sh->cap) {
+		grow(sh);
+	}
+	for (at = hash_of(&k); sh->table[at & (sh->cap - 1)]; at++) {
+		if (is_it(sh->table[at & (sh->cap - 1)], &k, service, route)) {
+			return sh->table[at & (sh->cap - 1)];
+		}
+	}
+	if (sh->n == SERIES_MAX) {
+		count(&sh->lost, 1);
+		return NULL;
+	}
+	sh->n++;
+	return sh->table[at & (sh->cap - 1)] = series_new(sh, &k, subject);
+}
+
+/* ---- counting ---- */
+
+/* The few codes that a route answers with stand in the first block. */
+static counter *counter_of(struct shard *sh, struct series *s, uint32_t what)
+{
+	struct codes *block = &s->codes;
+
+	for (unsigned depth = 0; depth < BLOCKS_MAX; depth++) {
+		struct codes *next;
+
+		for (size_t i = 0; i < CODES; i++) {
+			uint32_t w = atomic_load_explicit(&block->v[i].what, memory_order_relaxed);
+
+			if (w == 0) {
+				atomic_store_explicit(&block->v[i].what, what,
+						      memory_order_release);
+				w = what;
+			}
+			if (w == what) {
+				return &block->v[i].n;
+			}
+		}
+		next = atomic_load_explicit(&block->next, memory_order_relaxed);
+		if (!next) {
+			next = MEM_NEW(struct codes);
+			atomic_store_explicit(&block->next, next, memory_order_release);
+		}
+		block = next;
+	}
+	return &sh->lost;
+}
+
+static void observe(struct series *s, unsigned which, uint32_t ms)
+{
+	const struct histogram_def *d = &histogram_defs[which];
+	struct histogram *h = &s->h[which];
+	unsigned i = 0;
+
+	while (i < d->n && ms > d->bounds[i]) {
+		i++;
+	}
+	count(&h->buckets[i < d->n ? i : BUCKETS_MAX], 1);
+	count(&h->sum, ms);
+	atomic_store_explicit(&s->has[which], true, memory_order_release);
+}
+
+static void observe_latencies(struct series *s, const struct call_facts *facts)
+{
+	observe(s, GATEWAY_MS, facts->gateway_ms);
+	observe(s, REQUEST_MS, facts->total_ms);
+	if (facts->upstream_ms >= 0) {
+		observe(s, UPSTREAM_MS, (uint32_t)facts->upstream_ms);
+	}
+}
+
+static void on_log(struct gw_call *c, const struct plugin_instance *p)
+{
+	const struct config *k = p->config;
+	struct metrics *m = p->state;
+	struct shard *sh = &m->shards[loop_index(call_loop(c))];
+	const struct call_facts *facts = call_facts(c);
+	struct subject subject = {call_service(c), call_route(c), NULL};
+	struct series *s;
+
+	if (k->latency) {
+		s = series_of(sh, &subject);
+		if (s) {
+			observe_latencies(s, facts);
+		}
+	}
+	if (!k->status_code && !k->bandwidth) {
+		return;
+	}
+	subject.consumer = k->per_consumer ? call_consumer(c) : NULL;
+	s = series_of(sh, &subject);
+	if (s && k->status_code) {
+		count(counter_of(sh, s, (uint32_t)facts->status << 1 | call_is_from_service(c)), 1);
+	}
+	if (s && k->bandwidth) {
+		count(&s->in, facts->request_bytes);
+		count(&s->out, facts->answer_bytes);
+	}
+}
+
+/* ---- the page ---- */
+
+/* One line of the page, added up over shards. */
+struct row {
+	struct row *next;
+	struct str labels;
+	uint64_t n;
+	struct histogram_sum {
+		uint64_t buckets[BUCKETS_MAX + 1], sum;
+	} h;
+};
+
+struct rows {
+	struct arena arena;
+	struct map by_labels;
+	struct row *first, **end;
+};
+
+static void rows_init(struct rows *r)
+{
+	*r = (struct rows){0};
+	arena_init(&r->arena, 0);
+	r->end = &r->first;
+}
+
+static void rows_fini(struct rows *r)
+{
+	map_free(&r->by_labels);
+	arena_fini(&r->arena);
+}
+
+static struct row *row_of(struct rows *r, const struct buf *labels)
+{
+	struct row *row = map_get(&r->by_labels, buf_str(labels));
+
+	if (!row) {
+		row = ARENA_NEW(&r->arena, struct row);
+		row->labels = str_dup(&r->arena, buf_str(labels));
+		map_set(&r->by_labels, row->labels, row);
+		*r->end = row;
+		r->end = &row->next;
+	}
+	return row;
+}
+
+static void begin_labels(struct buf *b, const struct series *s)
+{
+	buf_clear(b);
+	buf_puts(b, "service=\"");
+	buf_put(b, s->service);
+	buf_puts(b, "\",route=\"");
+	buf_put(b, s->route);
+	buf_putc(b, '"');
+}
+
+static void end_labels(struct buf *b, const struct series *s)
+{
+	buf_puts(b, ",workspace=\"default\",consumer=\"");
+	buf_put(b, s->consumer);
+	buf_putc(b, '"');
+}
+
+static void add_codes(struct rows *r, const struct series *s, struct buf *labels)
+{
+	for (const struct codes *block = &s->codes; block;
+	     block = atomic_load_explicit(&block->next, memory_order_acquire)) {
+		for (size_t i = 0; i < CODES; i++) {
+			uint32_t what =
+				atomic_load_explicit(&block->v[i].what, memory_order_acquire);
+
+			if (what == 0) {
+				return;
+			}
+			begin_labels(labels, s);
+			buf_printf(labels, ",code=\"%u\",source=\"%s\"", what >> 1,
+				   what & 1 ? "service" : "kong");
+			end_labels(labels, s);
+			row_of(r, labels)->n += value_of(&block->v[i].n);
+		}
+	}
+}
+
+static void add_bandwidth(struct rows *r, const struct series *s, struct buf *labels)
+{
+	uint64_t in = value_of(&s->in), out = value_of(&s->out);
+
+	if (in == 0 && out == 0) {
+		return;
+	}
+	begin_labels(labels, s);
+	buf_puts(labels, ",direction=\"ingress\"");
+	end_labels(labels, s);
+	row_of(r, labels)->n += in;
+	begin_labels(labels, s);
+	buf_puts(labels, ",direction=\"egress\"");
+	end_labels(labels, s);
+	row_of(r, labels)->n += out;
+}
+
+static void add_histogram(struct rows *r, const struct series *s, struct buf *labels,
+			  unsigned which)
+{
+	struct row *row;
+
+	if (!atomic_load_explicit(&s->has[which], memory_order_acquire)) {
+		return;
+	}
+	begin_labels(labels, s);
+	buf_puts(labels, ",workspace=\"default\"");
+	row = row_of(r, labels);
+	for (size_t i = 0; i <= BUCKETS_MAX; i++) {
+		row->h.buckets[i] += value_of(&s->h[which].buckets[i]);
+	}
+	row->h.sum += value_of(&s->h[which].sum);
+}
+
+static void write_head(struct buf *out, const char *name, const char *type, const char *help)
+{
+	buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void write_counters(struct metrics *m, struct buf *out, const char *name, const char *help,
+			   void (*add)(struct rows *, const struct series *, struct buf *))
+{
+	struct rows rows;
+	struct buf labels = {0};
+
+	rows_init(&rows);
+	for (unsigned i = 0; i < m->n; i++) {
+		for (const struct series *s =
+			     atomic_load_explicit(&m->shards[i].newest, memory_order_acquire);
+		     s; s = s->older) {
+			add(&rows, s, &labels);
+		}
+	}
+	if (rows.first) {
+		write_head(out, name, "counter", help);
+	}
+	for (const struct row *row = rows.first; row; row = row->next) {
+		buf_printf(out, "%s{%.*s} %llu\n", name, STR_ARG(row->labels),
+			   (unsigned long long)row->n);
+	}
+	buf_free(&labels);
+	rows_fini(&rows);
+}
+
+static void write_histogram_row(struct buf *out, const struct histogram_def *d,
+				const struct row *row)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < d->n; i++) {
+		n += row->h.buckets[i];
+		buf_printf(out, "%s_bucket{%.*s,le=\"%u\"} %llu\n", d->name, STR_ARG(row->labels),
+			   d->bounds[i], (unsigned long long)n);
+	}
+	n += row->h.buckets[BUCKETS_MAX];
+	buf_printf(out, "%s_bucket{%.*s,le=\"+Inf\"} %llu\n", d->name, STR_ARG(row->labels),
+		   (unsigned long long)n);
+	buf_printf(out, "%s_count{%.*s} %llu\n", d->name, STR_ARG(row->labels),
+		   (unsigned long long)n);
+	buf_printf(out, "%s_sum{%.*s} %llu\n", d->name, STR_ARG(row->labels),
+		   (unsigned long long)row->h.sum);
+}
+
+static void write_histogram(struct metrics *m, struct buf *out, unsigned which)
+{
+	const struct histogram_def *d = &histogram_defs[which];
+	struct rows rows;
+	struct buf labels = {0};
+
+	rows_init(&rows);
+	for (unsigned i = 0; i < m->n; i++) {
+		for (const struct series *s =
+			     atomic_load_explicit(&m->shards[i].newest, memory_order_acquire);
+		     s; s = s->older) {
+			add_histogram(&rows, s, &labels, which);
+		}
+	}
+	if (rows.first) {
+		write_head(out, d->name, "histogram", d->help);
+	}
+	for (const struct row *row = rows.first; row; row = row->next) {
+		write_histogram_row(out, d, row);
+	}
+	buf_free(&labels);
+	rows_fini(&rows);
+}
+
+static void write_metrics(void *state, struct buf *out)
+{
+	struct metrics *m = state;
+	uint64_t lost = 0;
+
+	write_counters(m, out, "kong_http_requests_total",
+		       "HTTP status codes per consumer/service/route", add_codes);
+	write_counters(m, out, "kong_bandwidth_bytes",
+		       "Total bandwidth (ingress/egress) throughput in bytes", add_bandwidth);
+	for (unsigned i = 0; i < HISTOGRAMS; i++) {
+		write_histogram(m, out, i);
+	}
+	for (unsigned i = 0; i < m->n; i++) {
+		lost += value_of(&m->shards[i].lost);
+	}
+	write_head(out, "kong_nginx_metric_errors_total", "counter",
+		   "Number of requests without a series, for want of room");
+	buf_printf(out, "kong_nginx_metric_errors_total %llu\n", (unsigned long long)lost);
+}
+
+/* ---- state ---- */
+
+static void *state_new(struct plugin_host *h)
+{
+	struct metrics *m = MEM_NEW(struct metrics);
+
+	m->n = h->loops->n;
+	m->memory = mem_zalloc(m->n * sizeof(struct shard) + 64);
+	m->shards = (struct shard *)(((uintptr_t)m->memory + 63) & ~(uintptr_t)63);
+	return m;
+}
+
+static void free_str(struct str s)
+{
+	mem_free((char *)(uintptr_t)s.p);
+}
+
+static void series_free(struct series *s)
+{
+	struct codes *block = atomic_load(&s->codes.next);
+
+	while (block) {
+		struct codes *next = atomic_load(&block->next);
+
+		mem_free(block);
+		block = next;
+	}
+	free_str(s->service);
+	free_str(s->route);
+	free_str(s->consumer);
+	free_str(s->service_name);
+	free_str(s->route_name);
+	mem_free(s);
+}
+
+static void state_free(void *state)
+{
+	struct metrics *m = state;
+
+	for (unsigned i = 0; i < m->n; i++) {
+		struct series *s = atomic_load(&m->shards[i].newest);
+
+		while (s) {
+			struct series *older = s->older;
+
+			series_free(s);
+			s = older;
+		}
+		mem_free(m->shards[i].table);
+	}
+	mem_free(m->memory);
+	mem_free(m);
+}
+
+static const char example[] =
+	"    curl -X POST localhost:8001/plugins -d name=prometheus \\\n"
+	"      -d config.status_code_metrics=true -d config.latency_metrics=true\n"
+	"\n"
+	"    curl localhost:8001/metrics\n"
+	"    "
+	"kong_http_requests_total{service=\"orders\",route=\"list\",code=\"200\",source="
+	"\"service\","
+	"workspace=\"default\",consumer=\"\"} 7\n"
+	"\n"
+	"A request costs a few additions in memory of its own thread. `source` is `service` when\n"
+	"the service answered and `kong` when the gateway did.\n";
+
+const struct plugin plugin_prometheus = {
+	.name = "prometheus",
+	.priority = 13,
+	.version = "3.10.0",
+	.config = &schema,
+	.config_size = sizeof(struct config),
+	.doc = "Counts requests, bytes and latencies for Prometheus.",
+	.example = example,
+	.log = on_log,
+	.state_new = state_new,
+	.state_free = state_free,
+	.metrics = write_metrics,
+};

@@ -1,0 +1,361 @@
+/*
+ * request-transformer - edits the request before the service gets it
+ *
+ * In the order remove, rename, replace, add, append, for each of headers, query and body.
+ * Names are split and values compiled when the instance is; a body is read and parsed only
+ * when something in it is to be edited.
+ */
+#include "gateway/plugins/edits.h"
+#include "gateway/plugins/media.h"
+
+#include "base/enc.h"
+#include "http/chars.h"
+
+enum verb { REMOVE, RENAME, REPLACE, ADD, APPEND, VERBS };
+enum part { BODY, HEADERS, QUERY, PARTS };
+
+struct lists {
+	struct schema_strs of[PARTS];
+	struct str uri; /* replace only */
+};
+
+struct config {
+	struct str http_method;
+	struct lists lists[VERBS];
+	/* compiled */
+	struct edits edits[VERBS][PARTS];
+	bool has[PARTS];
+	const struct template *uri;
+};
+
+static const char *const verb_names[VERBS] = {"remove", "rename", "replace", "add", "append"};
+static const char *const part_names[PARTS] = {"body", "headers", "querystring"};
+
+#define LIST(name_, part_, elements_, doc_)                                                        \
+	{                                                                                          \
+		.name = (name_), FIELD_OF(struct lists, ARRAY, STRS, of[part_]), .dflt = "[]",     \
+		.elements = (elements_), .doc = (doc_)                                             \
+	}
+
+static const struct schema_field remove_fields[] = {
+	LIST("body", BODY, &field_any_string, "Names to remove from the body."),
+	LIST("headers", HEADERS, &field_any_string, "Headers to remove."),
+	LIST("querystring", QUERY, &field_any_string, "Query parameters to remove."),
+};
+static const struct schema remove_schema = {SCHEMA_OF("remove", remove_fields)};
+
+static const struct schema_field rename_fields[] = {
+	LIST("body", BODY, &edits_pair, "`old:new` names in the body."),
+	LIST("headers", HEADERS, &edits_header_rename, "`old:new` names of headers."),
+	LIST("querystring", QUERY, &edits_pair, "`old:new` names of query parameters."),
+};
+static const struct schema rename_schema = {SCHEMA_OF("rename", rename_fields)};
+
+static const struct schema_field replace_fields[] = {
+	LIST("body", BODY, &edits_pair, "`name:value` for what is in the body."),
+	LIST("headers", HEADERS, &edits_header_pair, "`name:value` for headers that are there."),
+	LIST("querystring", QUERY, &edits_pair, "`name:value` for parameters that are there."),
+	{.name = "uri",
+	 FIELD_OF(struct lists, STRING, STR, uri),
+	 .doc = "Path of the request to the service."},
+};
+static const struct schema replace_schema = {SCHEMA_OF("replace", replace_fields)};
+
+static const struct schema_field add_fields[] = {
+	LIST("body", BODY, &edits_pair, "`name:value` unless it is in the body."),
+	LIST("headers", HEADERS, &edits_header_pair, "`name:value` unless the header is there."),
+	LIST("querystring", QUERY, &edits_pair, "`name:value` unless the parameter is there."),
+};
+static const struct schema add_schema = {SCHEMA_OF("add", add_fields)};
+
+static const struct schema_field append_fields[] = {
+	LIST("body", BODY, &edits_pair, "`name:value`, as one more."),
+	LIST("headers", HEADERS, &edits_header_pair, "`name:value`, as one more line."),
+	LIST("querystring", QUERY, &edits_pair, "`name:value`, as one more."),
+};
+static const struct schema append_schema = {SCHEMA_OF("append", append_fields)};
+
+#define VERB(name_, verb_, schema_, doc_)                                                          \
+	{                                                                                          \
+		.name = (name_), FIELD(RECORD, RECORD, lists[verb_]), .flags = SCHEMA_REQUIRED,    \
+		.record = (schema_), .doc = (doc_)                                                 \
+	}
+
+static const struct schema_field fields[] = {
+	{.name = "http_method",
+	 FIELD(STRING, STR, http_method),
+	 .match = "^[A-Z]+$",
+	 .doc = "Method of the request to the service."},
+	VERB("remove", REMOVE, &remove_schema, "What to take out."),
+	VERB("rename", RENAME, &rename_schema, "What to give another name."),
+	VERB("replace", REPLACE, &replace_schema, "What to give another value."),
+	VERB("add", ADD, &add_schema, "What to put in where it is missing."),
+	VERB("append", APPEND, &append_schema, "What to put in in any case."),
+};
+
+static const struct schema schema = {SCHEMA_OF("request-transformer", fields)};
+
+static enum edits_kind kind_of(enum verb verb)
+{
+	switch (verb) {
+	case REMOVE:
+		return EDITS_NAMES;
+	case RENAME:
+		return EDITS_PAIRS;
+	case REPLACE:
+	case ADD:
+	case APPEND:
+	case VERBS:
+		break;
+	}
+	return EDITS_TEMPLATES;
+}
+
+static enum err compile(struct plugin_host *h, struct plugin_instance *p, struct fault *f)
+{
+	struct config *k = p->config;
+
+	(void)h;
+	for (enum verb v = REMOVE; v < VERBS; v++) {
+		for (enum part part = BODY; part < PARTS; part++) {
+			const char *what =
+				str_cstr(p->arena, str_fmt(p->arena, "%s.%s", verb_names[v],
+							   part_names[part]));
+
+			TRY(edits_compile(p->arena, k->lists[v].of[part], kind_of(v), what,
+					  &k->edits[v][part], f));
+			k->has[part] |= k->edits[v][part].n > 0;
+		}
+	}
+	if (k->lists[REPLACE].uri.p) {
+		TRY(template_compile(p->arena, k->lists[REPLACE].uri, &k->uri, f));
+	}
+	if (k->has[BODY]) {
+		p->needs |= PLUGIN_NEEDS_BODY;
+	}
+	return ERR_OK;
+}
+
+/* ---- headers ---- */
+
+static void rename_header(struct http_headers *h, struct str name, struct str new_name)
+{
+	if (!http_header_get(h, name).p || str_eq_nocase(name, new_name)) {
+		return;
+	}
+	http_header_remove(h, new_name);
+	for (size_t i = 0; i < h->n; i++) {
+		if (str_eq_nocase(h->v[i].name, name)) {
+			h->v[i].name = new_name;
+		}
+	}
+}
+
+/* What a client put into a template must not end the line. */
+static void set_header(struct gw_call *c, const struct edit *e, enum verb verb)
+{
+	struct http_headers *h = call_headers(c);
+	bool is_there = http_header_get(h, e->name).p != NULL;
+	struct str value;
+
+	if ((verb == REPLACE && !is_there) || (verb == ADD && is_there)) {
+		return;
+	}
+	value = str_trim(template_render(e->value, c));
+	if (!http_is_field_value(value)) {
+		return;
+	}
+	if (verb == APPEND) {
+		http_header_add(call_arena(c), h, e->name, value);
+	} else {
+		http_header_set(call_arena(c), h, e->name, value);
+	}
+}
+
+static void edit_headers(struct gw_call *c, const struct config *k)
+{
+	for (enum verb v = REMOVE; v < VERBS; v++) {
+		const struct edits *list = &k->edits[v][HEADERS];
+
+		for (size_t i = 0; i < list->n; i++) {
+			if (v == REMOVE) {
+				http_header_remove(call_headers(c), list->v[i].name);
+			} else if (v == RENAME) {
+				rename_header(call_headers(c), list->v[i].name, list->v[i].text);
+			} else {
+				set_header(c, &list->v[i], v);
+			}
+		}
+	}
+}
+
+/* ---- query ---- */
+
+static void edit_param(struct gw_call *c, struct params *q, const struct edit *e, enum verb verb)
+{
+	struct arena *a = call_arena(c);
+	struct str value;
+
+	switch (verb) {
+	case REMOVE:
+		params_remove(q, e->name);
+		break;
+	case RENAME:
+		(void)params_rename(q, e->name, e->text);
+		break;
+	case REPLACE:
+		(void)params_replace(q, e->name, template_render(e->value, c));
+		break;
+	case ADD:
+		if (params_get(q, e->name, &value) == 0) {
+			params_add(a, q, e->name, template_render(e->value, c));
+		}
+		break;
+	case APPEND:
+		params_add(a, q, e->name, template_render(e->value, c));
+		break;
+	case VERBS:
+		break;
+	}
+}
+
+static void edit_query(struct gw_call *c, const struct config *k)
+{
+	struct params q;
+
+	params_parse(call_arena(c), call_upstream_query(c), &q);
+	for (enum verb v = REMOVE; v < VERBS; v++) {
+		const struct edits *list = &k->edits[v][QUERY];
+
+		for (size_t i = 0; i < list->n; i++) {
+			edit_param(c, &q, &list->v[i], v);
+		}
+	}
+	call_set_upstream_query(c, params_write(call_arena(c), &q));
+}
+
+/* ---- body ---- */
+
+static void edit_member(struct gw_call *c, struct media *m, const struct edit *e, enum verb verb)
+{
+	struct arena *a = call_arena(c);
+
+	switch (verb) {
+	case REMOVE:
+		media_remove(m, e->name);
+		break;
+	case RENAME:
+		(void)media_rename(a, m, e->name, e->text);
+		break;
+	case REPLACE:
+		(void)media_replace(a, m, e->name, template_render(e->value, c));
+		break;
+	case ADD:
+		if (!media_has(m, e->name)) {
+			media_append(a, m, e->name, template_render(e->value, c));
+		}
+		break;
+	case APPEND:
+		media_append(a, m, e->name, template_render(e->value, c));
+		break;
+	case VERBS:
+		break;
+	}
+}
+
+/* A body that cannot be parsed goes on as it is. */
+static void edit_body(struct gw_call *c, const struct config *k)
+{
+	struct str type = http_header_get(call_headers(c), STR("content-type"));
+	struct media m;
+
+	if (media_parse(call_arena(c), type, call_body(c), &m) != ERR_OK) {
+		return;
+	}
+	for (enum verb v = REMOVE; v < VERBS; v++) {
+		const struct edits *list = &k->edits[v][BODY];
+
+		for (size_t i = 0; i < list->n; i++) {
+			edit_member(c, &m, &list->v[i], v);
+		}
+	}
+	call_set_body(c, media_write(call_arena(c), &m));
+}
+
+/* ---- path ---- */
+
+/* Escapes what may not stand in a path; what is escaped already stays. */
+static struct str path_of(struct arena *a, struct str s)
+{
+	struct buf b = {0};
+	struct str out;
+
+	if (!str_starts(s, STR("/"))) {
+		buf_putc(&b, '/');
+	}
+	for (size_t i = 0; i < s.n; i++) {
+		bool is_escape = s.p[i] == '%' && i + 2 < s.n && char_is(s.p[i + 1], CHAR_HEX) &&
+				 char_is(s.p[i + 2], CHAR_HEX);
+
+		if (is_escape || (char_is(s.p[i], CHAR_TARGET) && s.p[i] != '?' && s.p[i] != '%')) {
+			buf_putc(&b, s.p[i]);
+		} else {
+			percent_encode(&b, str_slice(s, i, 1));
+		}
+	}
+	out = str_dup(a, buf_str(&b));
+	buf_free(&b);
+	return out;
+}
+
+static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_instance *p)
+{
+	const struct config *k = p->config;
+
+	if (k->uri) {
+		call_set_upstream_path(c, path_of(call_arena(c), template_render(k->uri, c)));
+	}
+	if (k->has[HEADERS]) {
+		edit_headers(c, k);
+	}
+	if (k->has[QUERY]) {
+		edit_query(c, k);
+	}
+	if (k->has[BODY]) {
+		edit_body(c, k);
+	}
+	if (k->http_method.p) {
+		call_set_method(c, k->http_method);
+	}
+	return PLUGIN_NEXT;
+}
+
+static const char example[] =
+	"    curl -X POST localhost:8001/routes/users/plugins -H 'Content-Type: application/json' "
+	"-d '{\n"
+	"      \"name\": \"request-transformer\",\n"
+	"      \"config\": {\n"
+	"        \"remove\": {\"headers\": [\"X-Debug\"]},\n"
+	"        \"rename\": {\"querystring\": [\"q:query\"]},\n"
+	"        \"replace\": {\"uri\": \"/v2/users/$(uri_captures.id)\"},\n"
+	"        \"add\": {\"headers\": [\"X-Tenant:$(headers.x_tenant or query_params.tenant or "
+	"\\\"none\\\")\"]},\n"
+	"        \"append\": {\"body\": [\"tag:gateway\"]}}}'\n"
+	"\n"
+	"Values may hold `$(headers.x)`, `$(query_params.x)`, `$(uri_captures.x)`,\n"
+	"`$(uri_captures[1])`, several with `or`, and a text in quotes; what is not set is empty.\n"
+	"Other Lua is refused. Bodies of JSON, forms and multipart forms are edited; any other "
+	"goes\n"
+	"on as it is.\n";
+
+const struct plugin plugin_request_transformer = {
+	.name = "request-transformer",
+	.priority = 801,
+	.version = "3.10.0",
+	.config = &schema,
+	.config_size = sizeof(struct config),
+	.doc = "Edits headers, query, body, path and method of requests.",
+	.example = example,
+	.compile = compile,
+	.access = on_access,
+};

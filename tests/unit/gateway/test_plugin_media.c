@@ -1,0 +1,213 @@
+/* Query strings, forms, multipart and JSON bodies as plugins edit them. */
+#include "gateway/plugins/media.h"
+#include "unit.h"
+
+static struct arena arena;
+
+static int setup(void **state)
+{
+	(void)state;
+	arena_init(&arena, 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	arena_fini(&arena);
+	return 0;
+}
+
+static void test_untouched_query_stays_as_it_came(void **state)
+{
+	struct str query = STR("a=1&b&&c=%zz&d=%20+x&=&a=2");
+	struct params p;
+	struct str value;
+
+	(void)state;
+	params_parse(&arena, query, &p);
+	assert_str(params_write(&arena, &p), STR("a=1&b&c=%zz&d=%20+x&=&a=2"));
+	assert_int_equal(params_get(&p, STR("a"), &value), 2);
+	assert_str(value, STR("1"));
+	assert_int_equal(params_get(&p, STR("d"), &value), 1);
+	assert_str(value, STR("  x"));
+	assert_int_equal(params_get(&p, STR("b"), &value), 1);
+	assert_null(value.p);
+	assert_int_equal(params_get(&p, STR("e"), &value), 0);
+}
+
+static void test_edit_query(void **state)
+{
+	struct params p;
+
+	(void)state;
+	params_parse(&arena, STR("a=1&b=2&a=3&c=4"), &p);
+	assert_true(params_replace(&p, STR("a"), STR("x y&")));
+	assert_false(params_replace(&p, STR("z"), STR("1")));
+	assert_true(params_rename(&p, STR("b"), STR("c")));
+	assert_false(params_rename(&p, STR("b"), STR("c")));
+	params_add(&arena, &p, STR("new"), STR(""));
+	assert_str(params_write(&arena, &p), STR("a=x%20y%26&c=2&new="));
+	assert_int_equal(params_remove(&p, STR("a")), 1);
+	assert_int_equal(params_remove(&p, STR("c")), 1);
+	assert_int_equal(params_remove(&p, STR("new")), 1);
+	assert_null(params_write(&arena, &p).p);
+}
+
+static void test_encoded_name_is_the_same_name(void **state)
+{
+	struct params p;
+
+	(void)state;
+	params_parse(&arena, STR("%61pikey=secret&x=1"), &p);
+	assert_int_equal(params_remove(&p, STR("apikey")), 1);
+	assert_str(params_write(&arena, &p), STR("x=1"));
+}
+
+static void test_content_type(void **state)
+{
+	struct str type = STR("multipart/form-data; charset=\"a;b\"; Boundary=\"x y\" ;q");
+
+	(void)state;
+	assert_int_equal(media_kind_of(STR("Application/JSON; charset=utf-8")), MEDIA_JSON);
+	assert_int_equal(media_kind_of(STR("application/json+x")), MEDIA_OTHER);
+	assert_int_equal(media_kind_of(type), MEDIA_MULTIPART);
+	assert_int_equal(media_kind_of(STR_NULL), MEDIA_OTHER);
+	assert_str(media_param(type, STR("boundary")), STR("x y"));
+	assert_str(media_param(type, STR("charset")), STR("a;b"));
+	assert_null(media_param(type, STR("none")).p);
+	assert_null(media_param(STR("boundary=x"), STR("boundary")).p);
+}
+
+static struct str edit(struct str type, struct str body)
+{
+	struct media m;
+	struct str value;
+
+	assert_ok(media_parse(&arena, type, body, &m));
+	assert_int_equal(media_get(&m, STR("key"), &value), 1);
+	assert_str(value, STR("k"));
+	assert_int_equal(media_remove(&m, STR("key")), 1);
+	assert_true(media_rename(&arena, &m, STR("old"), STR("new")));
+	assert_false(media_rename(&arena, &m, STR("old"), STR("new")));
+	assert_true(media_replace(&arena, &m, STR("a"), STR("2")));
+	assert_false(media_replace(&arena, &m, STR("none"), STR("2")));
+	media_append(&arena, &m, STR("a"), STR("3"));
+	media_append(&arena, &m, STR("b"), STR("4"));
+	return media_write(&arena, &m);
+}
+
+static void test_edit_json(void **state)
+{
+	(void)state;
+	assert_str(edit(STR("application/json"),
+			STR("{\"key\":\"k\",\"old\":{\"x\":[1,2]},\"a\":1,\"t\":null}")),
+		   STR("{\"new\":{\"x\":[1,2]},\"a\":[\"2\",\"3\"],\"t\":null,\"b\":\"4\"}"));
+}
+
+static void test_edit_form(void **state)
+{
+	(void)state;
+	assert_str(edit(STR("application/x-www-form-urlencoded"), STR("key=k&old=%41&a=1&t=+")),
+		   STR("new=A&a=2&t=+&a=3&b=4"));
+}
+
+#define PART(name, content)                                                                        \
+	"--X\r\nContent-Disposition: form-data; name=\"" name "\"\r\n\r\n" content "\r\n"
+#define FILE_PART                                                                                  \
+	"--X\r\nContent-Type: text/plain\r\ncontent-disposition: form-data; name=f; "              \
+	"filename=\"a;b\"\r\n\r\n\r\n--Y\r\n"
+
+static void test_edit_multipart(void **state)
+{
+	struct str got = edit(STR("multipart/form-data; boundary=X"),
+			      STR("preamble\r\n" PART("key", "k") PART("old", "A") PART("a", "1")
+					  FILE_PART "--X--\r\nepilogue"));
+
+	(void)state;
+	assert_str(got, STR(PART("new", "A") PART("a", "2") FILE_PART PART("a", "3")
+				    PART("b", "4") "--X--"
+						   "\r\n"));
+}
+
+static void test_quote_in_name_ends_nothing(void **state)
+{
+	struct media m;
+
+	(void)state;
+	assert_ok(media_parse(&arena, STR("multipart/form-data; boundary=X"),
+			      STR(PART("a", "1") "--X--"), &m));
+	media_append(&arena, &m, STR("x\"\r\n\r\nevil"), STR("1"));
+	assert_str(media_write(&arena, &m),
+		   STR(PART("a", "1") PART("x%22%0D%0A%0D%0Aevil", "1") "--X--\r\n"));
+}
+
+/* Cut anywhere a body is refused, never read beyond: the last byte that counts is the final '-'. */
+static void test_multipart_cut_at_every_byte(void **state)
+{
+	struct str body = STR("--X\r\n\r\nfirst\r\n" PART("a", "1") "--X--");
+
+	(void)state;
+	for (size_t n = 0; n <= body.n; n++) {
+		char *copy = arena_alloc(&arena, n + 1);
+		struct media_parts p;
+		enum err e;
+
+		memcpy(copy, body.p, n);
+		e = media_parts_parse(&arena, STR("X"), str_of(copy, n), &p);
+		assert_int_equal(e, n == body.n ? ERR_OK : ERR_INVALID);
+	}
+}
+
+static void test_what_cannot_be_edited(void **state)
+{
+	struct media m;
+	struct str json = STR("application/json");
+
+	(void)state;
+	assert_err(media_parse(&arena, json, STR("[1]"), &m), ERR_INVALID);
+	assert_err(media_parse(&arena, json, STR("{\"a\":1"), &m), ERR_INVALID);
+	assert_err(media_parse(&arena, STR("text/plain"), STR("a"), &m), ERR_INVALID);
+	assert_err(media_parse(&arena, STR("multipart/form-data"), STR("--X--"), &m), ERR_INVALID);
+	assert_ok(media_parse(&arena, json, STR(" "), &m));
+	media_append(&arena, &m, STR("a"), STR("1"));
+	assert_str(media_write(&arena, &m), STR("{\"a\":\"1\"}"));
+}
+
+static void test_json_values(void **state)
+{
+	struct media m;
+	struct str v;
+
+	(void)state;
+	assert_ok(media_parse(&arena, STR("application/json"),
+			      STR("{\"n\":12,\"b\":true,\"l\":[\"x\",\"y\"],\"o\":{},\"z\":null}"),
+			      &m));
+	assert_int_equal(media_get(&m, STR("n"), &v), 1);
+	assert_str(v, STR("12"));
+	assert_int_equal(media_get(&m, STR("b"), &v), 1);
+	assert_str(v, STR("true"));
+	assert_int_equal(media_get(&m, STR("l"), &v), 2);
+	assert_str(v, STR("x"));
+	assert_int_equal(media_get(&m, STR("o"), &v), 0);
+	assert_int_equal(media_get(&m, STR("z"), &v), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_untouched_query_stays_as_it_came),
+		cmocka_unit_test(test_edit_query),
+		cmocka_unit_test(test_encoded_name_is_the_same_name),
+		cmocka_unit_test(test_content_type),
+		cmocka_unit_test(test_edit_json),
+		cmocka_unit_test(test_edit_form),
+		cmocka_unit_test(test_edit_multipart),
+		cmocka_unit_test(test_quote_in_name_ends_nothing),
+		cmocka_unit_test(test_multipart_cut_at_every_byte),
+		cmocka_unit_test(test_what_cannot_be_edited),
+		cmocka_unit_test(test_json_values),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
