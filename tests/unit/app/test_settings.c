@@ -53,7 +53,7 @@ static void assert_roles(const char *yaml, const char *roles)
 	settings_unref(&s);
 }
 
-#define ALL "relay identity management statistics "
+#define ALL "relay identity management statistics gateway "
 #define CONNECT "connect: {server: \"http://relay:5000\", tenant: t, secret: s}\n"
 
 static void sections_choose_the_roles(void **state)
