@@ -103,9 +103,6 @@ static enum err add(struct arena *a, const char *section, const struct listen_en
 	if (out->n == LISTEN_MAX) {
 		return conf_fault(f, node, "%s.listen: at most %d addresses", section, LISTEN_MAX);
 	}
-	if (e->http2) {
-		return conf_fault(f, node, "%s.listen: http2 is not in this build", section);
-	}
 	*entry = *e;
 	entry->section = section;
 	if (conf_is_null(entry->tls)) {

@@ -111,7 +111,6 @@ static void test_mistakes(void **state)
 	} cases[] = {
 		{"{tls: {cert: c}}", "p.yml:1: listen.address: is required"},
 		{"{address: \":1\", tsl: {}}", "did you mean \"tls\"?"},
-		{"{address: \":1\", http2: true}", "http2 is not in this build"},
 		{"{address: \":1\", tls: yes}", "listen.tls"},
 		{"{address: \":1\", tls: {min_version: TLSv1.1}}", "min_version"},
 		{"{address: \":1\", tls: {certificates: {}}}", "must be a list"},
