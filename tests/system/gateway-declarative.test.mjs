@@ -169,34 +169,37 @@ function bomb() {
 	return `${lines.join('\n')}\n`;
 }
 
-/* 10,000 entities; `mark` is in each. */
+/* 10,000 entities; a tenth of that on PostgreSQL, where each costs a dozen round trips. */
+const LARGE = ENGINE === 'sqlite' ? 10000 : 1000;
+
+/* `mark` is in each. */
 function large(mark) {
 	const lines = ['_format_version: "3.0"', 'services:'];
-	for (let i = 0; i < 2500; i++) {
+	for (let i = 0; i < LARGE / 4; i++) {
 		lines.push(`- name: s${i}`, `  host: ${mark}.example`, '  routes:', `  - {name: r${i}, paths: [/p${i}], tags: [${mark}]}`);
 	}
 	lines.push('consumers:');
-	for (let i = 0; i < 2500; i++) {
+	for (let i = 0; i < LARGE / 4; i++) {
 		lines.push(`- username: u${i}`, `  custom_id: ${mark}${i}`, `  keyauth_credentials: [{key: ${mark}-${i}}]`);
 	}
 	return `${lines.join('\n')}\n`;
 }
 
-check('10,000 entities, and a load that is killed: all or nothing', async () => {
+check(`${LARGE} entities, and a load that is killed: all or nothing`, async () => {
 	const one = await write('one.yml', large('one'));
 	const two = await write('two.yml', large('two'));
 
-	assert.equal((await counts(one)).created, 10000);
-	assert.deepEqual(await counts(one), { created: 0, updated: 0, deleted: 0, unchanged: 10000 });
-	for (const wait of [50, 200, 400, 700]) {
+	assert.equal((await counts(one)).created, LARGE);
+	assert.deepEqual(await counts(one), { created: 0, updated: 0, deleted: 0, unchanged: LARGE });
+	for (const wait of [100, 300, 700]) {
 		const child = new Child('load', ['gateway', 'load', two, '--config', server.config], { env: server.env });
 		/* The moment of the crash is arbitrary: this wait is for nothing that happens. */
 		await new Promise((done) => setTimeout(done, wait));
 		await child.kill();
 		const of = { one: await counts(one, '--dry-run'), two: await counts(two, '--dry-run') };
-		assert.ok(of.one.unchanged === 10000 || of.two.unchanged === 10000, JSON.stringify(of));
+		assert.ok(of.one.unchanged === LARGE || of.two.unchanged === LARGE, JSON.stringify(of));
 	}
 	await gateway(['load', two]);
-	assert.equal((await counts(two, '--dry-run')).unchanged, 10000);
+	assert.equal((await counts(two, '--dry-run')).unchanged, LARGE);
 	await gateway(['load', '-'], { input: '_format_version: "3.0"\n' });
 });

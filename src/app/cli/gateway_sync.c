@@ -8,6 +8,8 @@
 #include <stdio.h>
 
 #define ERRORS_SHOWN_MAX 1000
+/* A large file on a slow database is no reason to give up. */
+#define TIMEOUT_MS 1800000
 
 /* ---- the file ---- */
 
@@ -48,6 +50,10 @@ enum err gateway_file_read(struct arena *a, struct str path, const struct declar
 enum err gateway_sync_begin(struct cli *c, struct gateway_sync *out)
 {
 	*out = (struct gateway_sync){.cli = c, .call = {.arena = &c->arena, .db = c->db}};
+	db_end_task(c->db);
+	db_begin_task(c->db, &(struct db_task){.arena = &c->arena,
+					       .deadline_mono_ms = clock_mono_ms() + TIMEOUT_MS,
+					       .fault = &c->fault});
 	out->entities = entities_new(&(struct entities_config){0});
 	out->call.keep_derived = true; /* a file's passwords were hashed when it was read */
 	return declarative_current(out->entities, &out->call, &out->now);
