@@ -1,5 +1,7 @@
 #include "gateway/compile.h"
 
+#include "gateway/vault.h"
+
 #include <string.h>
 
 static struct str text_of(const struct json *v, const char *name)
@@ -212,6 +214,7 @@ enum err plugin_compile(struct plugin_host *host, struct entity_item *item, stru
 	const struct json *v = item->json;
 	struct str name = text_of(v, "name");
 	struct plugin_instance *p = ARENA_NEW(a, struct plugin_instance);
+	const struct json *config = NULL;
 
 	p->plugin = plugin_find(name);
 	if (!p->plugin) {
@@ -232,7 +235,9 @@ enum err plugin_compile(struct plugin_host *host, struct entity_item *item, stru
 	p->enabled = bool_of(v, "enabled", true);
 	p->state = plugin_host_state(host, p->plugin);
 	p->config = arena_zalloc(a, MAX(p->plugin->config_size, 1));
-	schema_decode(a, p->plugin->config, json_get(v, STR("config")), p->config);
+	/* What is stored stays the reference; the secret is in the compiled configuration only. */
+	TRY(vault_resolve_all(a, NULL, p->plugin->config, json_get(v, STR("config")), &config, f));
+	schema_decode(a, p->plugin->config, config, p->config);
 	if (p->plugin->compile) {
 		TRY(p->plugin->compile(host, p, f));
 	}
