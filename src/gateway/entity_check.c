@@ -33,6 +33,11 @@ bool entity_is_given(const struct json *v, const char *path)
 	       (at->type != JSON_OBJECT || at->n > 0);
 }
 
+bool entity_is_reference(struct str s)
+{
+	return str_starts(s, STR("{vault://")) && str_ends(s, STR("}"));
+}
+
 bool entity_has(const struct json *list, const char *s)
 {
 	for (const struct json *c = list ? list->child : NULL; c; c = c->next) {

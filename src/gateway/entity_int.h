@@ -69,5 +69,7 @@ enum err entity_host_parse(struct str s, struct entity_host *out) MUST_USE;
 
 /* Whether the list or string at `path` is set. */
 bool entity_is_given(const struct json *v, const char *path);
+/* "{vault://…}": the value is known only when it is used. */
+bool entity_is_reference(struct str s);
 /* Whether the list of strings holds `s`. */
 bool entity_has(const struct json *list, const char *s);

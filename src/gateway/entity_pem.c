@@ -1,28 +1,25 @@
 /*
- * Certificates and keys: what can be told of the text without reading ASN.1.
+ * Certificates and keys as fields of entities.
  */
 #include "gateway/entity_int.h"
-
-static enum err check_pem(struct str s, struct str begin, const char *what, struct fault *f)
-{
-	if (str_find(s, STR("-----BEGIN ")) < 0 || str_find(s, begin) < 0) {
-		return fault_set(f, ERR_INVALID, "invalid %s: no PEM block found", what);
-	}
-	return ERR_OK;
-}
+#include "tls/cert.h"
 
 enum err entity_check_pem_cert(struct arena *a, const struct schema_field *field,
 			       const struct json *v, struct fault *f)
 {
+	struct tls_cert_info info;
+
 	(void)a;
 	(void)field;
-	return check_pem(v->text, STR("CERTIFICATE-----"), "certificate", f);
+	return tls_pem_inspect(v->text, &info, f);
 }
 
 enum err entity_check_pem_key(struct arena *a, const struct schema_field *field,
 			      const struct json *v, struct fault *f)
 {
+	enum tls_key_kind kind;
+
 	(void)a;
 	(void)field;
-	return check_pem(v->text, STR("PRIVATE KEY-----"), "key", f);
+	return tls_pem_check_key(v->text, &kind, f);
 }

@@ -1,5 +1,23 @@
 #include "entity_test.h"
 
+#include "base/clock.h"
+#include "tls/cert.h"
+
+/* openssl req -x509 -newkey ec … -days 36500 -addext basicConstraints=critical,CA:TRUE */
+/* clang-format off */
+#define CA \
+	"-----BEGIN CERTIFICATE-----\n" \
+	"MIIBezCCASGgAwIBAgIUJ2pvZ//IzikkpfuE3XMCjKYXp+kwCgYIKoZIzj0EAwIw\n" \
+	"EjEQMA4GA1UEAwwHVGVzdCBDQTAgFw0yNjExMjgxNzE0MTNaGA8yMTI2MTEwNDE3\n" \
+	"MTQxM1owEjEQMA4GA1UEAwwHVGVzdCBDQTBZMBMGByqGSM49AgEGCCqGSM49AwEH\n" \
+	"A0IABByLv5HIkQnc/oUTMA6IwuWZHFP1/dO3MMlYw09YEfz3br3O3ndKaOGjCYOP\n" \
+	"9/YaeSClz0okIEa+FdDWyXfzhbSjUzBRMB0GA1UdDgQWBBRFwsdWz153WsLI3/vR\n" \
+	"0ClsnIjcwDAfBgNVHSMEGDAWgBRFwsdWz153WsLI3/vR0ClsnIjcwDAPBgNVHRMB\n" \
+	"Af8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCIFUeCbG3SY8HrRQdDi5AKkdwC50R\n" \
+	"6pHNK+6vbp2CuzI8AiEAqekqEtyKsKrPx4EWALsLTVWNE2BrLLYdie0C3p3hjn4=\n" \
+	"-----END CERTIFICATE-----\n"
+/* clang-format on */
+#define CA_DIGEST "bfe02153a08b260cf94dee0d42e7b1d70c33f30887208a91e6350576a8d46e2f"
 #define ID "\"0aa0a0aa-0000-4000-8000-00000000000a\""
 
 static struct entity_test t;
@@ -401,6 +419,124 @@ static void test_target(void **state)
 	end();
 }
 
+/* -- certificates ----------------------------------------------------------- */
+
+static struct tls_pem made(enum tls_key_kind kind)
+{
+	struct tls_pem pem;
+
+	assert_ok(tls_self_signed(&t.arena, kind, STR("a.com"), 10, &pem, NULL));
+	return pem;
+}
+
+static struct json *certificate(struct str cert, struct str key)
+{
+	struct json *v = tree_object(&t.arena);
+
+	tree_set(&t.arena, v, STR("cert"), tree_str(&t.arena, cert));
+	tree_set(&t.arena, v, STR("key"), tree_str(&t.arena, key));
+	return v;
+}
+
+static enum err process(const struct json *v, int64_t now_ms)
+{
+	struct schema_input in = {.op = SCHEMA_INSERT, .value = v, .now_ms = now_ms};
+
+	return run(&t, &in);
+}
+
+static void assert_not(const struct json *v, const char *errors)
+{
+	assert_err(process(v, clock_wall_ms()), ERR_INVALID);
+	assert_same(written(&t, t.errors), errors);
+}
+
+static void test_certificate(void **state)
+{
+	(void)state;
+	begin(ENTITY_CERTIFICATE);
+	struct tls_pem a = made(TLS_KEY_EC);
+	struct tls_pem b = made(TLS_KEY_EC);
+	struct tls_pem rsa = made(TLS_KEY_RSA);
+	struct json *v = certificate(a.cert, a.key);
+
+	assert_ok(process(v, NOW));
+	tree_set(&t.arena, v, STR("cert_alt"), tree_str(&t.arena, rsa.cert));
+	assert_not(v, "{\"@entity\":[\"all or none of these fields must be set: 'cert_alt', "
+		      "'key_alt'\"]}");
+	tree_set(&t.arena, v, STR("key_alt"), tree_str(&t.arena, rsa.key));
+	assert_ok(process(v, NOW));
+	tree_set(&t.arena, v, STR("key_alt"), tree_str(&t.arena, b.key));
+	assert_not(v, "{\"@entity\":[\"alternative certificate does not match key\"]}");
+	tree_set(&t.arena, v, STR("cert_alt"), tree_str(&t.arena, b.cert));
+	assert_not(v, "{\"@entity\":[\"certificate and alternative certificate need to have "
+		      "different type (e.g. RSA and ECDSA), the provided certificates were both "
+		      "of the same type\"]}");
+	assert_not(certificate(a.cert, b.key),
+		   "{\"@entity\":[\"certificate does not match key\"]}");
+	assert_ok(process(certificate(a.cert, STR("{vault://env/key}")), NOW));
+	assert_err(process(certificate(STR("x"), STR("y")), NOW), ERR_INVALID);
+	assert_true(str_starts(json_str(json_get(t.errors, STR("cert"))),
+			       STR("invalid certificate: ")));
+	assert_true(str_starts(json_str(json_get(t.errors, STR("key"))), STR("invalid key: ")));
+	end();
+}
+
+static void test_ca_certificate(void **state)
+{
+	struct json *v;
+
+	(void)state;
+	begin(ENTITY_CA_CERTIFICATE);
+	struct tls_pem leaf = made(TLS_KEY_EC);
+	struct str twice = str_fmt(&t.arena, "%.*s%.*s", STR_ARG(leaf.cert), STR_ARG(leaf.cert));
+
+	v = tree_object(&t.arena);
+	tree_set(&t.arena, v, STR("cert"), tree_str(&t.arena, twice));
+	assert_not(v, "{\"@entity\":[\"please submit only one certificate at a time\"]}");
+	tree_set(&t.arena, v, STR("cert"), tree_str(&t.arena, leaf.cert));
+	assert_not(v, "{\"@entity\":[\"certificate does not appear to be a CA because it is "
+		      "missing the \\\"CA\\\" basic constraint\"]}");
+	tree_set(&t.arena, v, STR("cert"), tree_str(&t.arena, STR(CA)));
+	assert_ok(process(v, clock_wall_ms()));
+	assert_at(&t, "cert_digest", "\"" CA_DIGEST "\"");
+	assert_err(process(v, INT64_MAX), ERR_INVALID);
+	assert_same(written(&t, t.errors), "{\"@entity\":[\"certificate expired, \\\"Not "
+					   "After\\\" time is in the past\"]}");
+	end();
+}
+
+static void test_sni(void **state)
+{
+	static const char *const good[] = {"a.com", "*.a.com", "a.*", "*", NULL};
+	static const struct {
+		const char *name, *error;
+	} bad[] = {
+		{"a.*.com", "invalid wildcard: must be placed at leftmost or rightmost label"},
+		{"*.a.*", "invalid wildcard: must have at most one wildcard"},
+		{"10.0.0.1", "must not be an IP"},
+		{"a.com:443", "must not have a port"},
+		{"a b", "invalid value: a b"},
+	};
+
+	(void)state;
+	begin(ENTITY_SNI);
+	for (size_t i = 0; good[i]; i++) {
+		struct str in = str_fmt(
+			&t.arena, "{\"name\":\"%s\",\"certificate\":{\"id\":" ID "}}", good[i]);
+
+		assert_takes(&t, str_cstr(&t.arena, in));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct str in = str_fmt(
+			&t.arena, "{\"name\":\"%s\",\"certificate\":{\"id\":" ID "}}", bad[i].name);
+		struct str errors = str_fmt(&t.arena, "{\"name\":\"%s\"}", bad[i].error);
+
+		assert_refuses(&t, str_cstr(&t.arena, in), str_cstr(&t.arena, errors));
+	}
+	end();
+}
+
 /* -- vaults ----------------------------------------------------------------- */
 
 static void test_vault(void **state)
@@ -549,6 +685,9 @@ int main(void)
 		cmocka_unit_test(test_upstream_defaults),
 		cmocka_unit_test(test_upstream_rules),
 		cmocka_unit_test(test_target),
+		cmocka_unit_test(test_certificate),
+		cmocka_unit_test(test_ca_certificate),
+		cmocka_unit_test(test_sni),
 		cmocka_unit_test(test_vault),
 		cmocka_unit_test(test_plugin),
 		cmocka_unit_test(test_defs),
