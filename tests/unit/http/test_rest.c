@@ -50,7 +50,15 @@ static enum err fails(struct task *t)
 	return fault_set(&t->fault, ERR_CONFLICT, "there is one already");
 }
 
+static enum err tells_its_argument(struct task *t)
+{
+	return task_reply_text(t, 200, STR("text/plain"), str_c(t->route_arg));
+}
+
 static const struct rest_route routes[] = {
+	{.method = "GET", .path = "/made/one", .handler = tells_its_argument, .arg = "one"},
+	{.method = "GET", .path = "/made/{name}", .handler = tells_its_argument, .arg = "any"},
+	{.method = "DELETE", .path = "/made/{name}", .handler = tells_its_argument, .arg = "gone"},
 	{"POST", "/things/{name}", echo, REST_DB, REST_OPEN, 100, "", NULL, NULL},
 	{"GET", "/held", held, REST_DB, REST_OPEN, 0, "", NULL, NULL},
 	{"GET", "/fails", fails, REST_DB, REST_OPEN, 0, "", NULL, NULL},
@@ -143,6 +151,31 @@ static void test_routes(void **state)
 	       "Connection: close\r\n");
 }
 
+static void on_reply(struct task *t)
+{
+	assert_ptr_equal(t->role, &fx);
+	http_header_set(&t->arena, &t->reply.headers, STR("X-All"), STR("yes"));
+}
+
+static void test_generated_routes(void **state)
+{
+	(void)state;
+	expect("GET /made/one HTTP/1.1\r\n" CLOSE "\r\n", "HTTP/1.1 200 ", "\r\n\r\none");
+	expect("GET /made/two HTTP/1.1\r\n" CLOSE "\r\n", "HTTP/1.1 200 ", "\r\n\r\nany");
+	expect("DELETE /made/one HTTP/1.1\r\n" CLOSE "\r\n", "HTTP/1.1 200 ", "\r\n\r\ngone");
+	/* Each method once, though two patterns know the path. */
+	expect("PUT /made/one HTTP/1.1\r\n" CLOSE "\r\n", "HTTP/1.1 405 ",
+	       "Allow: DELETE, GET\r\n");
+	expect("OPTIONS /made/one HTTP/1.1\r\n" CLOSE "\r\n", "HTTP/1.1 405 ", "");
+	fx.rest.role = &fx;
+	fx.rest.answers_options = true;
+	fx.rest.on_reply = on_reply;
+	expect("OPTIONS /made/one HTTP/1.1\r\n" CLOSE "\r\n", "HTTP/1.1 204 ",
+	       "Allow: DELETE, GET, HEAD, OPTIONS\r\n");
+	expect("OPTIONS /nothing HTTP/1.1\r\n" CLOSE "\r\n", "HTTP/1.1 404 ", "X-All: yes\r\n");
+	expect("GET /made/one HTTP/1.1\r\n" CLOSE "\r\n", "HTTP/1.1 200 ", "X-All: yes\r\n");
+}
+
 /* The worker has the request's memory; the exchange needs its own for the answer. */
 static void test_old_client_keeps_its_connection(void **state)
 {
@@ -228,6 +261,7 @@ int main(void)
 		cmocka_unit_test(test_server_goes_while_the_handler_runs),
 		cmocka_unit_test(test_loop_goes_while_the_handler_runs),
 		cmocka_unit_test(test_full_pool),
+		cmocka_unit_test(test_generated_routes),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
