@@ -1,6 +1,7 @@
 #include "gateway/entity_keys.h"
 
 #include "base/enc.h"
+#include "base/utf8.h"
 #include "gateway/entity_tree.h"
 #include "tls/crypto.h"
 
@@ -15,7 +16,7 @@ static struct str comparable(struct arena *a, struct str s)
 	struct buf b = {0};
 	struct str out;
 
-	if (s.n <= VALUE_MAX && !(s.n > 0 && memchr(s.p, 0, s.n))) {
+	if (s.n <= VALUE_MAX && utf8_is_valid(s) && !(s.n > 0 && memchr(s.p, 0, s.n))) {
 		return str_fmt(a, "=%.*s", STR_ARG(s));
 	}
 	crypto_sha256(s, digest);

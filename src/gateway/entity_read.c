@@ -378,6 +378,9 @@ enum err entity_tags(struct entities *es, struct entity_call *c, struct str tag,
 
 	entity_error_clear(c);
 	TRY(read_size(c, q->size));
+	if (tag.p && !is_tag(tag)) {
+		return entity_fail_option(c, "tags", "invalid filter syntax");
+	}
 	TRY(read_tag_start(c, q->offset, tag, &from));
 	TRY(source_tags(es, c, &from, tag.p != NULL, (size_t)q->size + 1, &v, &n));
 	for (size_t i = 0; i < MIN(n, q->size); i++) {

@@ -2,12 +2,14 @@
 
 #include "base/mem.h"
 #include "gateway/entities.h"
+#include "gateway/entity_poller.h"
 #include "gateway/entity_schema.h"
 #include "gateway/entity_store.h"
 #include "gateway/entity_tree.h"
 #include "store/engines.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 
 /* ---- a process on the database ---- */
@@ -529,6 +531,62 @@ static void others_learn_of_changes(void **state)
 	db_put(&db);
 }
 
+struct watched {
+	struct entities *es;
+	sem_t told;
+	atomic_uint items;
+};
+
+static void on_watched(void *arg, const struct entity_change *v UNUSED, size_t n, bool all UNUSED)
+{
+	struct watched *w = arg;
+
+	atomic_fetch_add(&w->items, (unsigned)n);
+	(void)sem_post(&w->told);
+}
+
+static void *session_init(void *arg)
+{
+	struct db *db = NULL;
+
+	assert_ok(db_get(arg, 5000, &db, NULL));
+	return db;
+}
+
+static void session_fini(void *worker)
+{
+	struct db *db = worker;
+
+	db_put(&db);
+}
+
+static void a_poller_tells_what_others_wrote(void **state)
+{
+	struct fixture *fx = *state;
+	struct pool_ops ops = {session_init, session_fini, fx->db->pool};
+	struct watched w = {0};
+	struct loops loops = {0};
+	struct pool *pool = pool_new("test", 1, 10, &ops);
+	struct entity_poller *poller;
+
+	assert_int_equal(sem_init(&w.told, 0, 0), 0);
+	assert_ok(loops_start(&loops, 1, NULL));
+	w.es = entities_new(&(struct entities_config){.on_changes = on_watched, .arg = &w});
+	poller = entity_poller_start(&(struct entity_poller_deps){
+		.loop = loops.v[0], .pool = pool, .entities = w.es, .interval_ms = 20});
+	(void)sem_wait(&w.told); /* all that there was: nothing */
+	(void)insert(fx, ENTITY_CONSUMER, "{\"username\":\"a\"}");
+	while (atomic_load(&w.items) < 1) {
+		(void)sem_wait(&w.told);
+	}
+	entity_poller_stop(&poller);
+	pool_free(&pool);
+	loops_join(&loops);
+	loops_free(&loops);
+	entities_free(&w.es);
+	(void)sem_destroy(&w.told);
+}
+
 struct racer {
 	struct fixture *fx;
 	struct node node; /* a process of its own */
@@ -703,6 +761,7 @@ int main(void)
 		BOTH(what_has_expired_is_gone),
 		BOTH(others_learn_of_changes),
 		BOTH(of_two_writers_one_wins),
+		BOTH(a_poller_tells_what_others_wrote),
 		BOTH(a_write_happens_whole_or_not),
 		ON(SQLITE, a_set_is_read_and_not_written),
 	};

@@ -1,0 +1,79 @@
+/*
+ * admin - the Admin API of the gateway, as Kong 3.10 has it
+ *
+ * The endpoints of entities are generated from entity_defs: collections, items, what a foreign
+ * key points to, and what belongs to another entity. Others are written by hand and stand
+ * before them in the table. All are routes of a struct rest: handlers run on workers with a
+ * database session.
+ *
+ * What an endpoint needs of other parts of the process comes as struct admin_ops. A function
+ * that is missing there makes its endpoints answer 404.
+ *
+ * Threads  admin_dispatch: loops. admin_tick: a worker. The rest: the main thread.
+ * Spec     kong-gateway §2, §3, §4.
+ */
+#pragma once
+#include "gateway/balancer.h"
+#include "gateway/entities.h"
+#include "http/rest.h"
+
+#define ADMIN_VERSION "3.10.0"
+
+struct admin;
+
+struct admin_counters {
+	uint64_t accepted, handled, requests;
+	uint64_t active;
+};
+
+struct admin_ops {
+	/* As balancer_set_status and balancer_set_mark. */
+	enum err (*upstream_status)(void *arg, const struct guid *upstream, struct arena *a,
+				    struct balancer_status *out);
+	enum err (*upstream_mark)(void *arg, const struct guid *upstream, struct str target,
+				  struct str address, enum balancer_health to);
+	/* Of the proxy's listeners, for /status. */
+	void (*counters)(void *arg, struct admin_counters *out);
+	/* The text of /metrics. */
+	void (*metrics)(void *arg, struct buf *out);
+	/* Members of `configuration` in GET /, beside those that are made here. */
+	void (*configuration)(void *arg, struct json_writer *w);
+	/* GET and POST /config; only with entities in memory. */
+	task_fn *config_get, *config_post;
+	/* Of the declarative configuration in use: 32 hex digits. */
+	struct str (*config_hash)(void *arg, struct arena *a);
+	/* Whether the data plane has its first configuration. */
+	bool (*is_ready)(void *arg);
+	void *arg;
+};
+
+enum admin_compat { ADMIN_KONG_3 };
+
+struct admin_config {
+	enum admin_compat compat;
+	struct entities *entities;
+	struct pool *pools[REST_POOLS];
+	const struct rest_worker_ops *worker_ops;
+	const struct rest_keys *keys; /* NULL = open to all who reach the listener */
+	struct str cors_origin;	      /* p NULL = any */
+	struct guid node_id;
+	const struct admin_ops *ops; /* copied */
+};
+
+struct admin *admin_new(const struct admin_config *config);
+/* dispatch_fn */
+void admin_dispatch(struct exchange *x, void *admin);
+/* Once a second or so: ends a log level that was set for a time. */
+void admin_tick(struct admin *admin);
+/* After the last request has ended. */
+void admin_free(struct admin **admin);
+
+/* The status listener: /status, /status/ready, /metrics, /upstreams/{u}/health; reading only. */
+struct admin *admin_new_status(const struct admin_config *config);
+
+/* For the handlers of ops->config_*: task->role is the struct admin. */
+const struct admin_ops *admin_ops_of(const struct admin *admin);
+struct entities *admin_entities(const struct admin *admin);
+/* {"message": …} */
+enum err admin_reply_message(struct task *t, int status, const char *message);
+enum err admin_reply_error(struct task *t, const struct entity_error *e);

@@ -1,0 +1,223 @@
+#include "admin_server.h"
+
+#include "base/mem.h"
+#include "gateway/entity_schema.h"
+#include "gateway/plugin.h"
+#include "unit.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define WORKERS 2
+
+/* ---- the one plugin ---- */
+
+static const struct schema_field knob_fields[] = {
+	{.name = "level", .type = SCHEMA_INTEGER, .flags = SCHEMA_REQUIRED},
+	{.name = "mode", .type = SCHEMA_STRING, .dflt = "\"soft\""},
+};
+static const struct schema knob_schema = {
+	.name = "knob", .fields = knob_fields, .n = ARRAY_LEN(knob_fields)};
+static const struct plugin knob = {
+	.name = "knob",
+	.priority = 7,
+	.version = "3.10.0",
+	.config = &knob_schema,
+	.scopes = PLUGIN_NO_CONSUMER,
+};
+
+const struct plugin *const plugins[] = {&knob};
+const size_t n_plugins = 1;
+
+const struct plugin *plugin_find(struct str name)
+{
+	return str_eq(name, STR("knob")) ? &knob : NULL;
+}
+
+bool plugin_is_known_elsewhere(struct str name UNUSED)
+{
+	return false;
+}
+
+/* ---- the session of a worker ---- */
+
+static void *session_init(void *arg)
+{
+	struct db *db = NULL;
+
+	assert_ok(db_get(arg, 5000, &db, NULL));
+	return db;
+}
+
+static void session_fini(void *worker)
+{
+	struct db *db = worker;
+
+	db_put(&db);
+}
+
+static void begin(struct task *t, void *worker)
+{
+	t->db = worker;
+	db_begin_task(t->db, &(struct db_task){.arena = &t->arena, .fault = &t->fault});
+}
+
+static void end(struct task *t, void *worker)
+{
+	(void)worker;
+	db_end_task(t->db);
+}
+
+static bool may_retry(struct task *t, enum err e)
+{
+	return e == ERR_CONFLICT && db_is_transient(t->db);
+}
+
+static const struct rest_worker_ops worker_ops = {begin, end, may_retry};
+
+/* ---- what the balancer would do ---- */
+
+static enum err upstream_status(void *arg UNUSED, const struct guid *upstream, struct arena *a,
+				struct balancer_status *out)
+{
+	struct balancer_target_status *t = ARENA_NEW(a, struct balancer_target_status);
+
+	t->host = STR("127.0.0.1");
+	t->port = 1;
+	t->dns = STR("A");
+	t->weight = 100;
+	*out = (struct balancer_status){.id = *upstream, .targets = t, .n_targets = 1};
+	return ERR_OK;
+}
+
+static enum err upstream_mark(void *arg, const struct guid *upstream UNUSED,
+			      struct str target UNUSED, struct str address, enum balancer_health to)
+{
+	(void)arg;
+	return to == BALANCER_UNHEALTHY && !str_eq(address, STR("9.9.9.9:1")) ? ERR_OK
+									      : ERR_NOT_FOUND;
+}
+
+/* ---- life ---- */
+
+static void on_changes(void *arg, const struct entity_change *v UNUSED, size_t n, bool all UNUSED)
+{
+	struct admin_server *s = arg;
+
+	atomic_fetch_add(&s->changes, (unsigned)n);
+}
+
+static void start(struct admin_server *s)
+{
+	struct pool_ops ops = {session_init, session_fini, s->db->pool};
+	struct admin_ops admin_ops = {.upstream_status = upstream_status,
+				      .upstream_mark = upstream_mark};
+
+	assert_ok(migrate(s->db->db, &gateway_migrations, 1, NULL, NULL));
+	arena_init(&s->arena, 0);
+	assert_ok(loops_start(&s->loops, 1, NULL));
+	s->pool = pool_new("test", WORKERS, 100, &ops);
+	s->entities = entities_new(
+		&(struct entities_config){.memory = s->memory, .on_changes = on_changes, .arg = s});
+	s->admin = admin_new(&(struct admin_config){.entities = s->entities,
+						    .pools = {s->pool, s->pool},
+						    .worker_ops = &worker_ops,
+						    .ops = &admin_ops});
+	s->http = http_server_new(&http_limits_default, admin_dispatch, s->admin);
+	assert_ok(http_server_listen(s->http, &s->loops, STR("127.0.0.1:0"), NULL));
+	s->port = addr_port(http_server_addr(s->http, 0));
+}
+
+static int setup(void **state, bool memory)
+{
+	struct admin_server *s = MEM_NEW(struct admin_server);
+
+	assert_int_equal(test_db_setup(state), 0);
+	s->db = *state;
+	s->memory = memory;
+	start(s);
+	*state = s;
+	return 0;
+}
+
+int admin_server_setup(void **state)
+{
+	return setup(state, false);
+}
+
+int admin_server_setup_memory(void **state)
+{
+	return setup(state, true);
+}
+
+static void fini_loop(struct loop *l, void *arg)
+{
+	(void)arg;
+	http_server_loop_fini(l);
+}
+
+int admin_server_teardown(void **state)
+{
+	struct admin_server *s = *state;
+	void *db = s->db;
+
+	http_server_free(&s->http);
+	pool_free(&s->pool);
+	loop_call(s->loops.v[0], fini_loop, NULL);
+	loops_join(&s->loops);
+	loops_free(&s->loops);
+	admin_free(&s->admin);
+	entities_free(&s->entities);
+	arena_fini(&s->arena);
+	mem_free(s);
+	return test_db_teardown(&db);
+}
+
+/* ---- asking ---- */
+
+static struct str converse(struct admin_server *s, struct str request)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET,
+				 .sin_port = htons(s->port),
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct buf in = {0};
+	struct str all;
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	assert_int_equal(send(fd, request.p, request.n, MSG_NOSIGNAL), request.n);
+	while ((n = recv(fd, buf_reserve(&in, 4096), 4096, 0)) > 0) {
+		buf_commit(&in, (size_t)n);
+	}
+	close(fd);
+	all = str_dup(&s->arena, buf_str(&in));
+	buf_free(&in);
+	return all;
+}
+
+struct admin_answer admin_ask(struct admin_server *s, const char *method, const char *path,
+			      const char *headers, const char *body)
+{
+	struct admin_answer a = {0};
+	struct str all = converse(
+		s, str_fmt(&s->arena,
+			   "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n%s"
+			   "Content-Length: %zu\r\n\r\n%s",
+			   method, path, headers, body ? strlen(body) : 0, body ? body : ""));
+	ptrdiff_t gap = str_find(all, STR("\r\n\r\n"));
+	uint64_t status = 0;
+
+	assert_true(gap > 0);
+	a.head = str_slice(all, 0, (size_t)gap + 2);
+	a.body = str_skip(all, (size_t)gap + 4);
+	assert_true(str_to_u64(str_slice(all, 9, 3), &status));
+	a.status = (int)status;
+	if (json_parse(&s->arena, a.body, &a.json, NULL) != ERR_OK) {
+		a.json = NULL;
+	}
+	return a;
+}

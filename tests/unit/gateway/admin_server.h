@@ -1,0 +1,40 @@
+/*
+ * admin_server - the Admin API on a real socket, over a fresh database of either engine
+ *
+ * The test's *state is a struct admin_server. One plugin is enabled: "knob", with a number
+ * `level` (required) and a text `mode` (default "soft").
+ */
+#pragma once
+#include "gateway/admin.h"
+#include "store/engines.h"
+
+#include <stdatomic.h>
+
+struct admin_server {
+	struct test_db *db;
+	struct loops loops;
+	struct pool *pool;
+	struct http_server *http;
+	struct entities *entities;
+	struct admin *admin;
+	uint16_t port;
+	struct arena arena; /* of the answers */
+	atomic_uint changes;
+	bool memory;
+};
+
+int admin_server_setup(void **state);
+int admin_server_setup_memory(void **state);
+int admin_server_teardown(void **state);
+
+struct admin_answer {
+	int status;
+	struct str head, body;
+	struct json *json; /* NULL when the body is none */
+};
+
+/* `headers` are whole lines with their line ends, or "". `body` may be NULL. */
+struct admin_answer admin_ask(struct admin_server *s, const char *method, const char *path,
+			      const char *headers, const char *body);
+#define AS_JSON "Content-Type: application/json\r\n"
+#define AS_FORM "Content-Type: application/x-www-form-urlencoded\r\n"
