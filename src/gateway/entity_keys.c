@@ -162,7 +162,6 @@ static enum err add_foreign(const struct schema_field *f, const struct json *v,
 		return ERR_OK;
 	}
 	r.kind = to->kind;
-	r.cascades = f->on_delete && strcmp(f->on_delete, "cascade") == 0;
 	return add(out, &r);
 }
 

@@ -24,7 +24,6 @@ struct entity_ref {
 	struct str field; /* "service"; "ca_certificates.0" */
 	enum entity_kind kind;
 	struct guid id;
-	bool cascades; /* the referrer goes with what it refers to */
 };
 
 struct entity_keys {

@@ -515,11 +515,13 @@ enum err entity_upsert(struct entities *es, struct entity_call *c, enum entity_k
 
 /* ---- delete ---- */
 
+/* The snis of a certificate are part of it, though their schema does not say so in Kong. */
 static bool is_cascade(const struct entity_referrer *r, const struct entity_def *def)
 {
 	const struct schema_field *f = entity_field(def, r->field);
 
-	return f && f->on_delete && strcmp(f->on_delete, "cascade") == 0;
+	return def->kind == ENTITY_SNI ||
+	       (f && f->on_delete && strcmp(f->on_delete, "cascade") == 0);
 }
 
 static enum err still_referenced(struct entity_call *c, enum entity_kind kind,

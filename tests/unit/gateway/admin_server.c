@@ -77,6 +77,12 @@ static bool may_retry(struct task *t, enum err e)
 
 static const struct rest_worker_ops worker_ops = {begin, end, may_retry};
 
+static const struct rest_key key_list[] = {
+	{STR_INIT("r"), REST_MAY_READ},
+	{STR_INIT("rw"), REST_MAY_READ | REST_MAY_WRITE},
+};
+static const struct rest_keys keys = {key_list, ARRAY_LEN(key_list)};
+
 /* ---- what the balancer would do ---- */
 
 static enum err upstream_status(void *arg UNUSED, const struct guid *upstream, struct arena *a,
@@ -124,19 +130,21 @@ static void start(struct admin_server *s)
 	s->admin = admin_new(&(struct admin_config){.entities = s->entities,
 						    .pools = {s->pool, s->pool},
 						    .worker_ops = &worker_ops,
+						    .keys = s->has_keys ? &keys : NULL,
 						    .ops = &admin_ops});
 	s->http = http_server_new(&http_limits_default, admin_dispatch, s->admin);
 	assert_ok(http_server_listen(s->http, &s->loops, STR("127.0.0.1:0"), NULL));
 	s->port = addr_port(http_server_addr(s->http, 0));
 }
 
-static int setup(void **state, bool memory)
+static int setup(void **state, const struct admin_server *how)
 {
 	struct admin_server *s = MEM_NEW(struct admin_server);
 
 	assert_int_equal(test_db_setup(state), 0);
 	s->db = *state;
-	s->memory = memory;
+	s->memory = how->memory;
+	s->has_keys = how->has_keys;
 	start(s);
 	*state = s;
 	return 0;
@@ -144,12 +152,17 @@ static int setup(void **state, bool memory)
 
 int admin_server_setup(void **state)
 {
-	return setup(state, false);
+	return setup(state, &(struct admin_server){0});
 }
 
 int admin_server_setup_memory(void **state)
 {
-	return setup(state, true);
+	return setup(state, &(struct admin_server){.memory = true});
+}
+
+int admin_server_setup_keys(void **state)
+{
+	return setup(state, &(struct admin_server){.has_keys = true});
 }
 
 static void fini_loop(struct loop *l, void *arg)

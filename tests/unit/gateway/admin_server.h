@@ -20,11 +20,13 @@ struct admin_server {
 	uint16_t port;
 	struct arena arena; /* of the answers */
 	atomic_uint changes;
-	bool memory;
+	bool memory, has_keys;
 };
 
 int admin_server_setup(void **state);
 int admin_server_setup_memory(void **state);
+/* Keys "r" and "rw". */
+int admin_server_setup_keys(void **state);
 int admin_server_teardown(void **state);
 
 struct admin_answer {

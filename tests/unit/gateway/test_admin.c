@@ -332,6 +332,75 @@ static void targets_of_upstreams(void **state)
 	(void)want(state, "DELETE", "/upstreams/u", NULL, 204);
 }
 
+/* Made for these tests: openssl req -x509 -newkey ec, CN=a.test, 100 years. As JSON strings. */
+#define CERT                                                                                       \
+	"-----BEGIN CERTIFICATE-----\\n"                                                           \
+	"MIIBdzCCAR+gAwIBAgIUfso38AbH7ADuMzTVowiNb/X0kZ8wCgYIKoZIzj0EAwIw\\n"                      \
+	"ETEPMA0GA1UEAwwGYS50ZXN0MCAXDTI2MTEyODE3MjIxOFoYDzIxMjYxMTA0MTcy\\n"                      \
+	"MjE4WjARMQ8wDQYDVQQDDAZhLnRlc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC\\n"                      \
+	"AAROcn27OmAapNz1vUAN7s1ORMN/K7w/8btlJf/8acqvne5r+8q6rpTeK8oFca+z\\n"                      \
+	"0IFsbX5mzcFgPQMZLRGfhHC1o1MwUTAdBgNVHQ4EFgQURtdmwSQYTlE+B+l6zmcJ\\n"                      \
+	"G6cz0AYwHwYDVR0jBBgwFoAURtdmwSQYTlE+B+l6zmcJG6cz0AYwDwYDVR0TAQH/\\n"                      \
+	"BAUwAwEB/zAKBggqhkjOPQQDAgNGADBDAh8ZQyMR0VSGwy1mtDfD6EB6Lq4d3r5k\\n"                      \
+	"nFwFuVQSpmgrAiBO58MwtKldCRS6O+vI5acGqUH0eYyrjO+N8oW7dPFpPg==\\n"                          \
+	"-----END CERTIFICATE-----\\n"
+#define KEY                                                                                        \
+	"-----BEGIN PRIVATE KEY-----\\n"                                                           \
+	"MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgBg5rdsGivNw+u8l6\\n"                      \
+	"R6WKlK5GomJwzlcxIAL5KUriUjyhRANCAAROcn27OmAapNz1vUAN7s1ORMN/K7w/\\n"                      \
+	"8btlJf/8acqvne5r+8q6rpTeK8oFca+z0IFsbX5mzcFgPQMZLRGfhHC1\\n"                              \
+	"-----END PRIVATE KEY-----\\n"
+#define PAIR "{\"cert\":\"" CERT "\",\"key\":\"" KEY "\""
+
+static void certificates_have_snis(void **state)
+{
+	struct admin_answer a = want(state, "POST", "/certificates",
+				     PAIR ",\"snis\":[\"a.test\",\"b.test\"]}", 201);
+	struct str id = at(a.json, "id");
+
+	assert_int_equal(json_get(a.json, STR("snis"))->n, 2);
+	assert_str(at(get(state, "/certificates/a.test").json, "id"), id);
+	a = want(state, "POST", "/certificates", PAIR ",\"snis\":[\"a.test\"]}", 400);
+	assert_true(str_find(a.body, STR("a.test already associated with existing certificate")) >
+		    0);
+	a = want(state, "POST", "/certificates", PAIR ",\"snis\":[\"c.test\",\"c.test\"]}", 400);
+	assert_str(at(a.json, "fields.snis"), STR("c.test is duplicated"));
+	/* All or nothing. */
+	assert_int_equal(json_get(get(state, "/certificates").json, STR("data"))->n, 1);
+	a = want(state, "PATCH", "/certificates/b.test", "{\"snis\":[\"a.test\"]}", 200);
+	assert_int_equal(json_get(a.json, STR("snis"))->n, 1);
+	a = want(state, "PUT", "/certificates/d.test", PAIR "}", 200);
+	assert_str(json_str(json_get(a.json, STR("snis"))->child), STR("d.test"));
+	(void)want(state, "PATCH", "/certificates/no.test", "{}", 404);
+	(void)want(state, "GET", "/snis/a.test/certificate", NULL, 404);
+	(void)want(state, "GET", "/certificates/no.test", NULL, 404);
+	(void)want(state, "DELETE", "/certificates/a.test", NULL, 204);
+	assert_int_equal(json_get(get(state, "/snis").json, STR("data"))->n, 1);
+	(void)want(state, "POST", "/upstreams", "{\"name\":\"u\"}", 201);
+}
+
+/* ---- keys ---- */
+
+static void keys_are_asked_for_when_there_are_some(void **state)
+{
+	static const struct {
+		const char *method, *key;
+		int status;
+	} cases[] = {
+		{"GET", "", 401},
+		{"GET", "Api-Key: x\r\n", 401},
+		{"GET", "Api-Key: r\r\n", 200},
+		{"POST", "Api-Key: r\r\n", 403},
+		{"POST", "Api-Key: rw\r\n", 400},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_int_equal(
+			ask(state, cases[i].method, "/services", cases[i].key, NULL).status,
+			cases[i].status);
+	}
+}
+
 /* ---- the rest ---- */
 
 static void what_there_is_is_listed(void **state)
@@ -404,6 +473,9 @@ int main(void)
 		ON(SQLITE, schemas_are_shown),
 		ON(SQLITE, targets_of_upstreams),
 		ON(PGSQL, targets_of_upstreams),
+		ON(SQLITE, certificates_have_snis),
+		{"keys_are_asked_for_when_there_are_some", keys_are_asked_for_when_there_are_some,
+		 admin_server_setup_keys, admin_server_teardown, (void *)(uintptr_t)TEST_SQLITE},
 		ON(SQLITE, what_there_is_is_listed),
 		ON(PGSQL, what_there_is_is_listed),
 		{"without_a_database_nothing_is_written", without_a_database_nothing_is_written,
