@@ -143,13 +143,3 @@ void admin_free(struct admin **ap)
 	arena_fini(&admin->arena);
 	mem_free(admin);
 }
-
-const struct admin_ops *admin_ops_of(const struct admin *admin)
-{
-	return &admin->ops;
-}
-
-struct entities *admin_entities(const struct admin *admin)
-{
-	return admin->entities;
-}

@@ -38,8 +38,9 @@ struct admin_ops {
 	void (*metrics)(void *arg, struct buf *out);
 	/* Members of `configuration` in GET /, beside those that are made here. */
 	void (*configuration)(void *arg, struct json_writer *w);
-	/* GET and POST /config; only with entities in memory. */
-	task_fn *config_get, *config_post;
+	/* GET and POST /config; only with entities in memory. The body is as sent. */
+	enum err (*config_get)(void *arg, struct task *t);
+	enum err (*config_post)(void *arg, struct task *t);
 	/* Of the declarative configuration in use: 32 hex digits. */
 	struct str (*config_hash)(void *arg, struct arena *a);
 	/* Whether the data plane has its first configuration. */
@@ -71,9 +72,6 @@ void admin_free(struct admin **admin);
 /* The status listener: /status, /status/ready, /metrics, /upstreams/{u}/health; reading only. */
 struct admin *admin_new_status(const struct admin_config *config);
 
-/* For the handlers of ops->config_*: task->role is the struct admin. */
-const struct admin_ops *admin_ops_of(const struct admin *admin);
-struct entities *admin_entities(const struct admin *admin);
 /* {"message": …} */
 enum err admin_reply_message(struct task *t, int status, const char *message);
 enum err admin_reply_error(struct task *t, const struct entity_error *e);

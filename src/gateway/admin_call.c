@@ -150,7 +150,7 @@ enum err admin_run(struct task *t)
 	};
 	enum err e;
 
-	if (takes_body(t->request.method) && read_body(&a) != ERR_OK) {
+	if (takes_body(t->request.method) && !a.r->raw_body && read_body(&a) != ERR_OK) {
 		return ERR_OK;
 	}
 	if (!t->db && !entities_is_memory(a.admin->entities)) {

@@ -330,18 +330,22 @@ static enum err cache_purge(struct admin_call *a)
 
 static enum err config_get(struct admin_call *a)
 {
+	const struct admin_ops *ops = &a->admin->ops;
+
 	if (!entities_is_memory(a->admin->entities)) {
 		return admin_message(a, 400, NEEDS_MEMORY);
 	}
-	return a->admin->ops.config_get ? a->admin->ops.config_get(a->t) : ERR_NOT_FOUND;
+	return ops->config_get ? ops->config_get(ops->arg, a->t) : ERR_NOT_FOUND;
 }
 
 static enum err config_post(struct admin_call *a)
 {
+	const struct admin_ops *ops = &a->admin->ops;
+
 	if (!entities_is_memory(a->admin->entities)) {
 		return admin_message(a, 400, NEEDS_MEMORY);
 	}
-	return a->admin->ops.config_post ? a->admin->ops.config_post(a->t) : ERR_NOT_FOUND;
+	return ops->config_post ? ops->config_post(ops->arg, a->t) : ERR_NOT_FOUND;
 }
 
 static enum err clustering(struct admin_call *a)
@@ -446,7 +450,8 @@ static const struct admin_special specials[] = {
 	{"DELETE", "/cache/{key}", cache_purge, SMALL, "Forgets what is cached.", 0, 0, NULL},
 	{"GET", "/metrics", metrics, 0, "Metrics for Prometheus.", 0, 0, NULL},
 	{"GET", "/config", config_get, 0, "The declarative configuration.", 0, 0, NULL},
-	{"POST", "/config", config_post, ADMIN_CONFIG_MAX, "Replaces all entities.", 0, 0, NULL},
+	{"POST", "/config", config_post, ADMIN_CONFIG_MAX, "Replaces all entities.", 0, 0, NULL,
+	 true},
 	{"GET", "/clustering/data-planes", clustering, 0, "Not a control plane.", 0, 0, NULL},
 	{"GET", "/clustering/status", clustering, 0, "Not a control plane.", 0, 0, NULL},
 	{"GET", "/debug/node/log-level", level_get, 0, "The log level.", 0, 0, NULL},

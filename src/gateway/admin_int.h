@@ -32,6 +32,7 @@ struct admin_route {
 	 * foreign key points to: kind of the one that has the key, and its field. */
 	enum entity_kind parent;
 	const char *field; /* NULL = not nested */
+	bool raw_body;	   /* the handler reads it itself */
 };
 
 struct admin {
@@ -96,6 +97,7 @@ struct admin_special {
 	const char *doc;
 	enum entity_kind kind, parent;
 	const char *field;
+	bool raw_body;
 };
 struct admin_specials {
 	const struct admin_special *v;

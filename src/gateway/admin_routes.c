@@ -132,9 +132,10 @@ static void add_entity(struct table *b, const struct entity_def *def)
 static void add_specials(struct table *b, const struct admin_specials *s)
 {
 	for (size_t i = 0; i < s->n; i++) {
-		struct admin_route r = {s->v[i].fn, s->v[i].kind, s->v[i].parent, s->v[i].field};
+		const struct admin_special *x = &s->v[i];
+		struct admin_route r = {x->fn, x->kind, x->parent, x->field, x->raw_body};
 
-		add(b, s->v[i].method, s->v[i].path, s->v[i].body_max, s->v[i].doc, &r);
+		add(b, x->method, x->path, x->body_max, x->doc, &r);
 	}
 }
 

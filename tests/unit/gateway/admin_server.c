@@ -106,6 +106,13 @@ static enum err upstream_mark(void *arg, const struct guid *upstream UNUSED,
 									      : ERR_NOT_FOUND;
 }
 
+/* ---- what the declarative mode would do ---- */
+
+static enum err config_post(void *arg UNUSED, struct task *t)
+{
+	return task_reply_text(t, 201, STR("text/plain"), t->body);
+}
+
 /* ---- life ---- */
 
 static void on_changes(void *arg, const struct entity_change *v UNUSED, size_t n, bool all UNUSED)
@@ -119,7 +126,8 @@ static void start(struct admin_server *s)
 {
 	struct pool_ops ops = {session_init, session_fini, s->db->pool};
 	struct admin_ops admin_ops = {.upstream_status = upstream_status,
-				      .upstream_mark = upstream_mark};
+				      .upstream_mark = upstream_mark,
+				      .config_post = config_post};
 
 	assert_ok(migrate(s->db->db, &gateway_migrations, 1, NULL, NULL));
 	arena_init(&s->arena, 0);

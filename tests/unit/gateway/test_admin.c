@@ -438,6 +438,9 @@ static void without_a_database_nothing_is_written(void **state)
 
 	assert_str(at(a.json, "code"), STR("12"));
 	assert_message(a, "cannot create 'services' entities when not using a database");
+	a = ask(state, "POST", "/config", "Content-Type: text/yaml\r\n", "a: b");
+	assert_int_equal(a.status, 201);
+	assert_str(a.body, STR("a: b"));
 	(void)want(state, "PUT", "/services/x", "host=h", 405);
 	(void)want(state, "PATCH", "/services/x", "host=h", 405);
 	a = want(state, "DELETE", "/services/x", NULL, 405);
