@@ -19,7 +19,7 @@ static void list_put(struct arena *a, struct target_list *l, const struct json *
 		const struct json **w = ARENA_NEW_ARRAY(a, const struct json *, cap);
 
 		if (l->n > 0) {
-			memcpy(w, l->v, l->n * sizeof(*w));
+			memcpy(w, l->v, l->n * sizeof(const struct json *));
 		}
 		l->v = w;
 		l->cap = cap;
@@ -58,7 +58,7 @@ static enum err all_targets(struct admin_call *a, const struct entity_owner *ups
 		q.offset = page.offset;
 	} while (q.offset.p);
 	if (out->n > 1) {
-		qsort(out->v, out->n, sizeof(*out->v), newest_first);
+		qsort(out->v, out->n, sizeof(const struct json *), newest_first);
 	}
 	return ERR_OK;
 }

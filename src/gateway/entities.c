@@ -252,6 +252,7 @@ void entity_tx_changed(struct entity_call *c, enum entity_kind kind, const struc
 {
 	struct entity_tx *tx = c->write;
 
+	ASSERT(tx);
 	if (tx->n == tx->cap) {
 		size_t cap = tx->cap ? tx->cap * 2 : 8;
 		struct guid *ids = ARENA_NEW_ARRAY(c->arena, struct guid, cap);

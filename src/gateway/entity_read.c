@@ -168,7 +168,7 @@ static enum err read_offset(struct entity_call *c, struct str offset, struct str
 
 static enum err read_start(struct entity_call *c, struct str offset, struct guid *out)
 {
-	struct str place;
+	struct str place = STR_NULL;
 
 	*out = (struct guid){0};
 	if (!offset.p) {
@@ -330,7 +330,7 @@ static struct str tag_place(struct arena *a, const struct entity_tag *t)
 static enum err read_tag_start(struct entity_call *c, struct str offset, struct str tag,
 			       struct entity_tag *out)
 {
-	struct str place, id, kind;
+	struct str place = STR_NULL, id, kind;
 
 	*out = (struct entity_tag){.tag = tag.p ? tag : STR(""), .kind = STR("")};
 	if (!offset.p) {
@@ -338,7 +338,7 @@ static enum err read_tag_start(struct entity_call *c, struct str offset, struct 
 	}
 	TRY(read_offset(c, offset, &place));
 	if (!str_split(&place, '/', &id) || !str_split(&place, '/', &kind) ||
-	    !entity_text_is_id(id, &out->id) || !utf8_is_valid(place) ||
+	    !entity_text_is_id(id, &out->id) || place.n == 0 || !utf8_is_valid(place) ||
 	    memchr(place.p, 0, place.n) || !entity_def_by_collection(kind)) {
 		return bad_offset(c, offset, "bad offset value");
 	}
@@ -349,22 +349,18 @@ static enum err read_tag_start(struct entity_call *c, struct str offset, struct 
 
 static enum err source_tags(struct entities *es, struct entity_call *c,
 			    const struct entity_tag *from, bool one, size_t max,
-			    const struct entity_tag **out, size_t *out_n)
+			    struct db_rows *out)
 {
 	struct entity_tag *v;
-	struct db_rows rows;
 
 	if (es->memory) {
 		v = ARENA_NEW_ARRAY(c->arena, struct entity_tag, max);
-		*out_n = entity_set_tags(entities_set(es, c), from, one, c->arena, max, v);
-		*out = v;
+		out->n = entity_set_tags(entities_set(es, c), from, one, c->arena, max, v);
+		out->v = v;
 		return ERR_OK;
 	}
-	TRY(one ? entity_store_tagged(c->db, from, max, &rows)
-		: entity_store_tags(c->db, from, max, &rows));
-	*out = rows.v;
-	*out_n = rows.n;
-	return ERR_OK;
+	return one ? entity_store_tagged(c->db, from, max, out)
+		   : entity_store_tags(c->db, from, max, out);
 }
 
 enum err entity_tags(struct entities *es, struct entity_call *c, struct str tag,
@@ -372,9 +368,9 @@ enum err entity_tags(struct entities *es, struct entity_call *c, struct str tag,
 {
 	struct json *data = tree_array(c->arena);
 	struct tree_tail tail = tree_tail_of(data);
-	const struct entity_tag *v = NULL;
+	const struct entity_tag *v;
 	struct entity_tag from;
-	size_t n = 0;
+	struct db_rows rows = {0};
 
 	entity_error_clear(c);
 	TRY(read_size(c, q->size));
@@ -382,8 +378,9 @@ enum err entity_tags(struct entities *es, struct entity_call *c, struct str tag,
 		return entity_fail_option(c, "tags", "invalid filter syntax");
 	}
 	TRY(read_tag_start(c, q->offset, tag, &from));
-	TRY(source_tags(es, c, &from, tag.p != NULL, (size_t)q->size + 1, &v, &n));
-	for (size_t i = 0; i < MIN(n, q->size); i++) {
+	TRY(source_tags(es, c, &from, tag.p != NULL, (size_t)q->size + 1, &rows));
+	v = rows.v;
+	for (size_t i = 0; i < MIN(rows.n, q->size); i++) {
 		struct json *o = tree_object(c->arena);
 
 		tree_set(c->arena, o, STR("tag"), tree_str(c->arena, v[i].tag));
@@ -392,7 +389,7 @@ enum err entity_tags(struct entities *es, struct entity_call *c, struct str tag,
 		tree_push(c->arena, &tail, STR_NULL, o);
 	}
 	*out = (struct entity_tag_page){.data = data};
-	if (n > q->size) {
+	if (rows.n > q->size) {
 		out->offset = offset_of(c->arena, tag_place(c->arena, &v[q->size]));
 	}
 	return ERR_OK;

@@ -132,7 +132,7 @@ static enum err resolve(struct entities *es, struct entity_call *c, enum entity_
 static enum err take_input(struct entities *es, struct entity_call *c, const struct edit *j,
 			   struct json **out)
 {
-	struct json *input;
+	struct json *input = NULL;
 
 	if (j->input->type != JSON_OBJECT) {
 		return entity_fail_schema(c, tree_str(c->arena, STR("expected a record")));
@@ -334,7 +334,7 @@ static enum err insert_doc(struct entities *es, struct entity_call *c, struct ed
 static enum err do_insert(struct entities *es, struct entity_call *c, void *arg)
 {
 	struct edit *j = arg;
-	struct json *input;
+	struct json *input = NULL;
 
 	if (es->memory) {
 		return entity_fail_memory(c, "create", j->kind);
@@ -380,7 +380,7 @@ static enum err do_update(struct entities *es, struct entity_call *c, void *arg)
 	struct edit *j = arg;
 	const struct json *current = NULL;
 	int64_t now = clock_wall_ms();
-	struct json *input;
+	struct json *input = NULL;
 	struct ttl ttl;
 	enum err e;
 
@@ -472,7 +472,7 @@ static enum err do_upsert(struct entities *es, struct entity_call *c, void *arg)
 	struct edit *j = arg;
 	const struct json *current = NULL;
 	int64_t now = clock_wall_ms();
-	struct json *input;
+	struct json *input = NULL;
 	struct ttl ttl;
 	enum err e;
 
@@ -547,9 +547,7 @@ static enum err still_referenced(struct entity_call *c, enum entity_kind kind,
 }
 
 /* Depth is bounded by the kinds: none refers to itself, not even in a circle. */
-static enum err remove_tree(struct entity_call *c,
-			    enum entity_kind kind, /* NOLINT(misc-no-recursion) */
-			    const struct guid *id)
+static enum err remove_tree(struct entity_call *c, enum entity_kind kind, const struct guid *id)
 {
 	const struct entity_referrer *v;
 	struct db_rows rows;
