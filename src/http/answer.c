@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 /* The Date line changes once a second: formatted once per loop. */
-static struct str date_now(struct http_loop *hl)
+struct str http_loop_date(struct http_loop *hl)
 {
 	uint64_t second = loop_now_ms(hl->loop) / 1000;
 
@@ -32,7 +32,7 @@ void answer_write_head(struct buf *out, struct exchange *x, int status,
 		has_date = has_date || str_eq_nocase(headers[i].name, STR("Date"));
 	}
 	if (!has_date) {
-		h1_write_header(out, STR("Date"), date_now(http_loop_of(x->loop)));
+		h1_write_header(out, STR("Date"), http_loop_date(http_loop_of(x->loop)));
 	}
 	x->answer_close = !goes_on(x);
 	if (x->answer_close) {
@@ -43,17 +43,17 @@ void answer_write_head(struct buf *out, struct exchange *x, int status,
 }
 
 /* RFC 9110 6.4.1: answers that never have a body. */
-static bool never_has_body(int status)
+bool answer_never_has_body(int status)
 {
 	return status < 200 || status == 204 || status == 304;
 }
 
-static uint64_t body_length(const struct exchange_answer *a)
+uint64_t answer_body_length(const struct exchange_answer *a)
 {
 	return a->kind == EXCHANGE_BODY_FILE ? a->file_size : a->body.n;
 }
 
-static void drop_body(const struct exchange_answer *a)
+void answer_drop_body(const struct exchange_answer *a)
 {
 	if (a->kind == EXCHANGE_BODY_FILE) {
 		(void)close(a->fd);
@@ -80,11 +80,16 @@ static void send_body(struct stream *s, const struct exchange_answer *a)
 void exchange_reply(struct exchange *x, const struct exchange_answer *a)
 {
 	struct conn *c = x->conn;
-	struct buf *out = stream_out(c->stream);
-	bool bare = never_has_body(a->status);
+	bool bare = answer_never_has_body(a->status);
+	struct buf *out;
 
 	ASSERT(!x->answer_begun);
 	x->answer_begun = true;
+	if (x->h2) {
+		h2_exchange_reply(x, a);
+		return;
+	}
+	out = stream_out(c->stream);
 	/* A body that will not be read to its end costs the connection: conn_answered decides too.
 	 */
 	x->answer_close = a->close || conn_must_close_after(x);
@@ -93,12 +98,12 @@ void exchange_reply(struct exchange *x, const struct exchange_answer *a)
 		h1_write_header_u64(out, STR("Content-Length"),
 				    a->has_length && (bare || x->method == HTTP_HEAD)
 					    ? a->length
-					    : body_length(a));
+					    : answer_body_length(a));
 	}
 	h1_write_end(out);
 	stream_flush(c->stream);
 	if (bare || x->method == HTTP_HEAD) {
-		drop_body(a);
+		answer_drop_body(a);
 	} else {
 		send_body(c->stream, a);
 	}
@@ -132,19 +137,24 @@ void exchange_reply_text(struct exchange *x, int status, struct str content_type
 void exchange_start(struct exchange *x, int status, const struct http_header *headers, size_t n,
 		    int64_t length)
 {
-	struct buf *out = stream_out(x->conn->stream);
+	struct buf *out;
 
 	ASSERT(!x->answer_begun);
 	x->answer_begun = true;
-	x->answer_bare = x->method == HTTP_HEAD || never_has_body(status);
+	x->answer_bare = x->method == HTTP_HEAD || answer_never_has_body(status);
 	x->answer_measured = length >= 0 && !x->answer_bare;
 	x->answer_left = x->answer_measured ? (uint64_t)length : 0;
-	x->answer_chunked = length < 0 && x->minor >= 1 && !never_has_body(status);
+	if (x->h2) {
+		h2_exchange_start(x, status, headers, n, length);
+		return;
+	}
+	out = stream_out(x->conn->stream);
+	x->answer_chunked = length < 0 && x->minor >= 1 && !answer_never_has_body(status);
 	x->answer_close = (length < 0 && x->minor == 0) || (!x->body_done && x->expect_continue);
 	answer_write_head(out, x, status, headers, n);
 	if (x->answer_chunked) {
 		h1_write_header(out, STR("Transfer-Encoding"), STR("chunked"));
-	} else if (length >= 0 && !never_has_body(status)) {
+	} else if (length >= 0 && !answer_never_has_body(status)) {
 		h1_write_header_u64(out, STR("Content-Length"), (uint64_t)length);
 	}
 	h1_write_end(out);
@@ -153,7 +163,7 @@ void exchange_start(struct exchange *x, int status, const struct http_header *he
 
 void exchange_write(struct exchange *x, struct str data)
 {
-	struct stream *s = x->conn->stream;
+	struct stream *s;
 
 	ASSERT(x->answer_begun);
 	if (x->answer_bare || data.n == 0) {
@@ -166,6 +176,11 @@ void exchange_write(struct exchange *x, struct str data)
 		}
 		x->answer_left -= data.n;
 	}
+	if (x->h2) {
+		h2_exchange_write(x, data);
+		return;
+	}
+	s = x->conn->stream;
 	if (x->answer_chunked) {
 		h1_write_chunk_head(stream_out(s), data.n);
 		stream_write(s, data);
@@ -200,6 +215,10 @@ void exchange_finish_trailers(struct exchange *x, const struct http_header *v, s
 		exchange_cut(x);
 		return;
 	}
+	if (x->h2) {
+		h2_exchange_finish(x, v, n);
+		return;
+	}
 	if (x->answer_chunked && x->method != HTTP_HEAD) {
 		end_chunks(x, v, n);
 	}
@@ -211,10 +230,17 @@ void exchange_cut(struct exchange *x)
 	struct conn *c = x->conn;
 
 	x->h = NULL; /* the role knows */
+	if (x->h2) {
+		h2_exchange_cut(x);
+		return;
+	}
 	conn_abort(c);
 }
 
 size_t exchange_pending(const struct exchange *x)
 {
+	if (x->h2) {
+		return h2_exchange_pending(x);
+	}
 	return x->conn ? stream_pending(x->conn->stream) : 0;
 }

@@ -8,6 +8,7 @@
  *     |                                                        (BODY <-> HELD while paused)
  *     +--- answered, request complete -------------------------------------- ANSWER
  *     +--- rest thrown away --- DISCARD <--- answered before the body's end --- HELD, BODY
+ *   IDLE, HEAD --preface of HTTP/2--> H2
  *   any --gone, hijacked, refused--> CLOSED
  */
 #include "base/mem.h"
@@ -22,12 +23,14 @@
 #define PIPELINE_MAX ((size_t)64 << 10)
 
 static const uint8_t conn_next[CONN_STATES] = {
-	[CONN_IDLE] = 1u << CONN_HEAD | 1u << CONN_HELD | 1u << CONN_ANSWER | 1u << CONN_CLOSED,
-	[CONN_HEAD] = 1u << CONN_HELD | 1u << CONN_ANSWER | 1u << CONN_CLOSED,
+	[CONN_IDLE] = 1u << CONN_HEAD | 1u << CONN_HELD | 1u << CONN_ANSWER | 1u << CONN_H2 |
+		      1u << CONN_CLOSED,
+	[CONN_HEAD] = 1u << CONN_HELD | 1u << CONN_ANSWER | 1u << CONN_H2 | 1u << CONN_CLOSED,
 	[CONN_HELD] = 1u << CONN_BODY | 1u << CONN_DISCARD | 1u << CONN_CLOSED,
 	[CONN_BODY] = 1u << CONN_HELD | 1u << CONN_ANSWER | 1u << CONN_DISCARD | 1u << CONN_CLOSED,
 	[CONN_ANSWER] = 1u << CONN_IDLE | 1u << CONN_CLOSED,
 	[CONN_DISCARD] = 1u << CONN_IDLE | 1u << CONN_CLOSED,
+	[CONN_H2] = 1u << CONN_CLOSED,
 	[CONN_CLOSED] = 0,
 };
 
@@ -51,6 +54,7 @@ static void set_timer(struct conn *c, enum conn_state to)
 		break;
 	case CONN_HELD:
 	case CONN_ANSWER:
+	case CONN_H2:
 	case CONN_CLOSED:
 	case CONN_STATES:
 		break;
@@ -103,6 +107,8 @@ static void abort_exchange(struct conn *c, int status)
 	c->x = NULL;
 	if (x) {
 		exchange_abort(x, status);
+	} else if (c->h2) {
+		h2_server_gone(c);
 	}
 	count_out(c);
 }
@@ -191,7 +197,7 @@ static void keep_head(struct exchange *x, const char *head, size_t n)
 	}
 }
 
-static void begin_exchange(struct conn *c, struct exchange *x)
+void exchange_begin(struct exchange *x)
 {
 	const struct http_request *r = &x->req;
 
@@ -199,16 +205,21 @@ static void begin_exchange(struct conn *c, struct exchange *x)
 	x->start_ms = loop_now_ms(x->loop);
 	x->method = r->method;
 	x->minor = r->minor;
-	x->is_tls = c->is_tls;
+	x->is_tls = x->conn->is_tls;
 	x->te_trailers = r->te_trailers;
 	x->keep_alive = r->keep_alive;
 	x->expect_continue = r->expect_continue;
 	x->body_left = r->framing == HTTP_BODY_LENGTH ? r->content_length : 0;
 	x->body_done = r->framing == HTTP_BODY_NONE ||
 		       (r->framing == HTTP_BODY_LENGTH && r->content_length == 0);
+	atomic_fetch_add_explicit(&x->conn->owner->requests_total, 1, memory_order_relaxed);
+}
+
+static void begin_exchange(struct conn *c, struct exchange *x)
+{
+	exchange_begin(x);
 	c->x = x;
 	c->scan = (struct h1_scan){0};
-	atomic_fetch_add_explicit(&c->owner->requests_total, 1, memory_order_relaxed);
 	conn_enter(c, x->body_done ? CONN_ANSWER : CONN_HELD);
 }
 
@@ -318,7 +329,7 @@ static size_t take_body(struct conn *c, struct str in)
 	return c->x->req.framing == HTTP_BODY_CHUNKED ? body_chunked(c, in) : body_plain(c, in);
 }
 
-static bool is_draining(const struct conn *c)
+bool conn_is_draining(const struct conn *c)
 {
 	return atomic_load_explicit(&c->owner->server->draining, memory_order_relaxed);
 }
@@ -342,7 +353,7 @@ static size_t discard_body(struct conn *c, struct str in)
 		done = x->body_left == 0;
 	}
 	c->discarded += used;
-	if (c->discarded > DISCARD_MAX || (done && is_draining(c))) {
+	if (c->discarded > DISCARD_MAX || (done && conn_is_draining(c))) {
 		conn_close(c);
 	} else if (done) {
 		c->x = NULL;
@@ -354,6 +365,27 @@ static size_t discard_body(struct conn *c, struct str in)
 
 /* ---- bytes ---- */
 
+/* True: it is HTTP/1. Otherwise more bytes are needed, or it is HTTP/2 now. */
+static bool take_preface(struct conn *c, struct str in)
+{
+	switch (h2_server_sniff(in)) {
+	case H2_PREFACE:
+		c->may_h2 = false;
+		conn_enter(c, CONN_H2);
+		h2_server_start(c);
+		return false;
+	case H2_PREFACE_PART:
+		if (c->state == CONN_IDLE) {
+			conn_enter(c, CONN_HEAD);
+		}
+		return false;
+	case H2_PREFACE_NONE:
+		break;
+	}
+	c->may_h2 = false;
+	return true;
+}
+
 static size_t take(struct conn *c, struct str in)
 {
 	switch (c->state) {
@@ -362,6 +394,9 @@ static size_t take(struct conn *c, struct str in)
 		if (stream_pending(c->stream) > STREAM_HIGH_WATER) {
 			c->wait_drain = true;
 			stream_pause_read(c->stream);
+			return 0;
+		}
+		if (c->may_h2 && !take_preface(c, in)) {
 			return 0;
 		}
 		return take_head(c, in);
@@ -379,6 +414,7 @@ static size_t take(struct conn *c, struct str in)
 			stream_pause_read(c->stream);
 		}
 		return 0;
+	case CONN_H2:
 	case CONN_CLOSED:
 	case CONN_STATES:
 		break;
@@ -428,7 +464,7 @@ static void on_drained(struct stream *s)
 	}
 }
 
-static void on_stream_close(struct stream *s, enum err why)
+void conn_on_stream_close(struct stream *s, enum err why)
 {
 	struct conn *c = s->user;
 
@@ -441,7 +477,7 @@ static const struct stream_handler conn_handler = {
 	.on_data = on_data,
 	.on_eof = on_eof,
 	.on_drained = on_drained,
-	.on_close = on_stream_close,
+	.on_close = conn_on_stream_close,
 };
 
 /* ---- called by exchanges ---- */
@@ -595,6 +631,7 @@ void conn_accept(struct loop *l, int fd, const struct addr *peer, void *http_lis
 	c->stream->write_timeout_ms = lim->write_timeout_ms;
 	list_push(&sl->conns, &c->node);
 	atomic_fetch_add_explicit(&sl->connections, 1, memory_order_relaxed);
+	c->may_h2 = hl->http2;
 	set_timer(c, CONN_IDLE);
 	if (hl->proxy_protocol) {
 		stream_expect_proxy(c->stream, lim->head_timeout_ms, on_proxy_header);

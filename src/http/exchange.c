@@ -109,13 +109,21 @@ static void accept_body(struct exchange *x, uint64_t max, const struct exchange_
 	x->h = h;
 	x->body_max = max;
 	if (x->body_left > max) {
-		conn_refuse(c, 413);
+		if (x->h2) {
+			h2_exchange_refuse(x, 413);
+		} else {
+			conn_refuse(c, 413);
+		}
 		return;
 	}
 	if (x->body_done) {
 		if (h->on_end) {
 			h->on_end(x);
 		}
+		return;
+	}
+	if (x->h2) {
+		h2_exchange_accept(x);
 		return;
 	}
 	if (x->expect_continue) {
@@ -155,7 +163,9 @@ void exchange_take(struct exchange *x, struct arena *out_arena, struct http_requ
 void exchange_pause_body(struct exchange *x)
 {
 	x->paused = true;
-	if (x->conn && x->conn->state == CONN_BODY) {
+	if (x->h2) {
+		h2_exchange_pause(x);
+	} else if (x->conn && x->conn->state == CONN_BODY) {
 		conn_enter(x->conn, CONN_HELD);
 	}
 }
@@ -163,7 +173,9 @@ void exchange_pause_body(struct exchange *x)
 void exchange_resume_body(struct exchange *x)
 {
 	x->paused = false;
-	if (x->conn && x->accepted) {
+	if (x->h2) {
+		h2_exchange_resume(x);
+	} else if (x->conn && x->accepted) {
 		conn_resume_body(x->conn);
 	}
 }
@@ -175,6 +187,7 @@ void exchange_abort(struct exchange *x, int status)
 	const struct exchange_handler *h = x->h;
 
 	x->conn = NULL;
+	x->h2 = NULL;
 	x->h = NULL;
 	if (h && h->on_abort) {
 		h->on_abort(x, status);
@@ -188,7 +201,7 @@ struct stream *exchange_hijack(struct exchange *x, struct str *early)
 	struct stream *s;
 	struct str rest;
 
-	ASSERT(c && x->body_done && !x->answer_begun);
+	ASSERT(c && !x->h2 && x->body_done && !x->answer_begun);
 	(void)exchange_peer(x); /* while the connection still knows */
 	(void)exchange_local(x);
 	rest = c->in_on_data ? c->rest : buf_str(&c->stream->in);

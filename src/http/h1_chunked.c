@@ -28,29 +28,6 @@ enum state {
 #define EXT_BYTES_MAX 256
 #define EXT_TOTAL_BYTES_MAX 16384
 
-/* Names that would frame, route or re-open a message if someone merged trailers into the head. */
-static bool is_forbidden_trailer(struct str name)
-{
-	switch (name.n) {
-	case 2:
-		return TOKEN_IS(name, "te");
-	case 4:
-		return TOKEN_IS(name, "host");
-	case 6:
-		return TOKEN_IS(name, "expect");
-	case 7:
-		return TOKEN_IS(name, "trailer") || TOKEN_IS(name, "upgrade");
-	case 10:
-		return TOKEN_IS(name, "connection") || TOKEN_IS(name, "keep-alive");
-	case 14:
-		return TOKEN_IS(name, "content-length");
-	case 17:
-		return TOKEN_IS(name, "transfer-encoding");
-	default:
-		return false;
-	}
-}
-
 static enum err on_size(struct h1_chunked *d, char c)
 {
 	if (char_is(c, CHAR_HEX)) {
@@ -97,7 +74,7 @@ static enum err on_name(struct h1_chunked *d, char c)
 		struct str name = str_of(d->name, MIN(d->name_n, sizeof(d->name)));
 
 		d->state = VALUE;
-		return d->name_n == 0 || is_forbidden_trailer(name) ? ERR_PROTO : ERR_OK;
+		return d->name_n == 0 || http_is_no_trailer(name) ? ERR_PROTO : ERR_OK;
 	}
 	if (d->name_n < sizeof(d->name)) {
 		d->name[d->name_n++] = c;

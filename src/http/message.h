@@ -92,6 +92,8 @@ bool http_list_has(struct str list, struct str token);
 
 /* Connection, Keep-Alive, Proxy-*, TE, Trailer, Transfer-Encoding, Upgrade. */
 bool http_is_hop_by_hop(struct str name);
+/* Names that would frame, route or re-open a message if someone merged trailers into its head. */
+bool http_is_no_trailer(struct str name);
 /*
  * Removes the hop-by-hop headers and those that Connection lists, the first 64 of them
  * (RFC 9110 7.6.1). Do this to what a peer sent before adding headers of our own.

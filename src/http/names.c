@@ -112,6 +112,28 @@ bool http_is_hop_by_hop(struct str name)
 	}
 }
 
+bool http_is_no_trailer(struct str name)
+{
+	switch (name.n) {
+	case 2:
+		return TOKEN_IS(name, "te");
+	case 4:
+		return TOKEN_IS(name, "host");
+	case 6:
+		return TOKEN_IS(name, "expect");
+	case 7:
+		return TOKEN_IS(name, "trailer") || TOKEN_IS(name, "upgrade");
+	case 10:
+		return TOKEN_IS(name, "connection") || TOKEN_IS(name, "keep-alive");
+	case 14:
+		return TOKEN_IS(name, "content-length");
+	case 17:
+		return TOKEN_IS(name, "transfer-encoding");
+	default:
+		return false;
+	}
+}
+
 /*
  * Fields that say what the message is or who sent it: RFC 9110 7.6.1 forbids to list them, and a
  * sender that does wants the next hop to misread it.

@@ -175,7 +175,9 @@ static void drain_loop(struct loop *l, void *arg)
 	LIST_EACH (&sl->conns, it) {
 		struct conn *c = container_of(it, struct conn, node);
 
-		if (c->state == CONN_IDLE) {
+		if (c->h2) {
+			h2_server_drain(c);
+		} else if (c->state == CONN_IDLE) {
 			conn_close(c);
 		}
 	}

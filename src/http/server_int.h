@@ -21,11 +21,14 @@ enum conn_state {
 	CONN_BODY,    /* reading the body for the exchange */
 	CONN_ANSWER,  /* request complete, waiting for the answer */
 	CONN_DISCARD, /* answered before the body's end: the rest is thrown away */
+	CONN_H2,      /* HTTP/2 from its preface on: h2_server.c has the stream */
 	CONN_CLOSED,  /* gone, hijacked or closing: no more callbacks */
 	CONN_STATES,
 };
 
 struct server_loop;
+struct h2;
+struct h2_stream;
 
 /* The address of a peer without the padding of sockaddr_storage. */
 union peer {
@@ -42,6 +45,7 @@ struct conn {
 	const struct http_listener *listener;
 	struct list_node node;
 	struct exchange *x;
+	struct h2 *h2; /* CONN_H2 */
 	struct timer timer;
 	struct grave grave;
 	struct h1_scan scan;
@@ -51,6 +55,7 @@ struct conn {
 	union peer *local; /* as the PROXY header tells; else NULL */
 	enum conn_state state;
 	bool is_tls : 1;
+	bool may_h2 : 1; /* its first bytes may be the preface of HTTP/2 */
 	bool in_on_data : 1;
 	bool wait_drain : 1; /* not reading the next request: the peer takes no answers */
 };
@@ -86,7 +91,8 @@ struct http_server {
 };
 
 struct exchange {
-	struct conn *conn; /* NULL: the client has gone, or hijacked */
+	struct conn *conn;    /* NULL: the client has gone, or hijacked */
+	struct h2_stream *h2; /* NULL: HTTP/1, or the client has gone */
 	struct loop *loop;
 	struct exchange *next_free;
 	struct arena arena;
@@ -94,8 +100,9 @@ struct exchange {
 	struct slot_id id;
 	const struct exchange_handler *h;
 	void *user;
-	struct addr *peer;  /* made on demand, in the arena */
-	struct addr *local; /* likewise */
+	struct addr *peer;		     /* made on demand, in the arena */
+	struct addr *local;		     /* likewise */
+	const struct http_headers *trailers; /* of the request, HTTP/2 */
 	uint64_t start_ms;
 	uint64_t answer_left; /* of a streamed answer whose length was announced */
 	/* body */
@@ -133,6 +140,8 @@ struct http_loop {
 };
 
 struct http_loop *http_loop_of(struct loop *l);
+/* The value of a Date line, for this second. */
+struct str http_loop_date(struct http_loop *hl);
 
 struct exchange *exchange_new(struct conn *c);
 /* Forgets the id and recycles; the connection must have let go of it. */
@@ -141,9 +150,13 @@ void exchange_free(struct exchange *x);
 void exchange_abort(struct exchange *x, int status);
 
 void conn_accept(struct loop *l, int fd, const struct addr *peer, void *http_listener);
+/* Its request is complete up to the body: gives it an id and what x->req says. */
+void exchange_begin(struct exchange *x);
+
 void conn_enter(struct conn *c, enum conn_state to);
 /* The rest of the body will not be read: too long, or perhaps never sent. */
 bool conn_must_close_after(const struct exchange *x);
+bool conn_is_draining(const struct conn *c);
 /* The exchange's answer is queued: next request, discard, or close. */
 void conn_answered(struct conn *c);
 /* The role asked for the body (or for more of it). */
@@ -159,3 +172,30 @@ void conn_refuse(struct conn *c, int status);
 /* Status line, Date and what the connection needs; `keep` = the connection goes on. */
 void answer_write_head(struct buf *out, struct exchange *x, int status,
 		       const struct http_header *headers, size_t n);
+
+/* As in stream_handler. */
+void conn_on_stream_close(struct stream *s, enum err why);
+
+bool answer_never_has_body(int status);
+uint64_t answer_body_length(const struct exchange_answer *a);
+void answer_drop_body(const struct exchange_answer *a);
+
+/* h2_server.c: the same on a stream of HTTP/2. */
+enum h2_preface { H2_PREFACE, H2_PREFACE_PART, H2_PREFACE_NONE };
+enum h2_preface h2_server_sniff(struct str in);
+/* Takes the connection over; its bytes, the preface included, are shown to it. */
+void h2_server_start(struct conn *c);
+/* The connection ends: so do its exchanges. */
+void h2_server_gone(struct conn *c);
+void h2_server_drain(struct conn *c);
+void h2_exchange_accept(struct exchange *x);
+void h2_exchange_refuse(struct exchange *x, int status);
+void h2_exchange_pause(struct exchange *x);
+void h2_exchange_resume(struct exchange *x);
+void h2_exchange_reply(struct exchange *x, const struct exchange_answer *a);
+void h2_exchange_start(struct exchange *x, int status, const struct http_header *v, size_t n,
+		       int64_t length);
+void h2_exchange_write(struct exchange *x, struct str data);
+void h2_exchange_finish(struct exchange *x, const struct http_header *trailers, size_t n);
+void h2_exchange_cut(struct exchange *x);
+size_t h2_exchange_pending(const struct exchange *x);

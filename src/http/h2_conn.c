@@ -1,0 +1,583 @@
+/*
+ * A HTTP/2 session over a byte stream.
+ *
+ * Bytes in go through nghttp2 in slices, so that a turn does a bounded amount of
+ * work; bytes out are asked for once, at the end of the turn, as long as the
+ * connection takes them. nghttp2 keeps the states of streams (RFC 9113 5.1) and both
+ * HPACK tables, answers SETTINGS and PING and refuses what breaks the protocol.
+ *
+ * Floods (CVE-2019-9511 to 9518, CVE-2023-44487, CVE-2024-27316, CVE-2025-8671): each
+ * connection has a credit. What a client may do for nothing costs it: a reset, of
+ * either side; a frame that carries no request and no body. Time refills it, and so
+ * does what clients come for: requests answered, bodies sent and received. Who has
+ * used it up hears ENHANCE_YOUR_CALM and is cut off. A header block has its limits
+ * in bytes, fields and (in nghttp2) CONTINUATION frames.
+ */
+#include "base/mem.h"
+#include "http/h2_int.h"
+#include "http/h2_lib.h"
+
+#define CREDIT_MAX 300
+#define CREDIT_PER_SECOND 30
+#define SLICE ((size_t)16 << 10)
+#define HEADS_PER_TURN 32
+#define CONTINUATIONS_MAX 8
+#define HPACK_TABLE_BYTES 4096
+#define SEND_BLOCK_MAX ((size_t)256 << 10)
+
+enum cost { COST_RESET = 2, COST_SETTINGS = 3, COST_CONTROL = 1, COST_EMPTY = 1 };
+
+/* ---- budget ---- */
+
+bool h2_charge(struct h2 *h, int32_t n)
+{
+	uint64_t now = loop_now_ms(h->loop);
+	uint64_t refill = (now - h->budget.at_ms) * CREDIT_PER_SECOND / 1000;
+
+	if (refill > 0) {
+		h->budget.at_ms = now;
+		h2_earn(h, (int32_t)MIN(refill, (uint64_t)CREDIT_MAX));
+	}
+	h->budget.credit -= n;
+	if (h->budget.credit >= 0) {
+		return true;
+	}
+	h->kill = H2_ENHANCE_YOUR_CALM;
+	h2_send_later(h);
+	return false;
+}
+
+void h2_earn(struct h2 *h, int32_t n)
+{
+	h->budget.credit = MIN(h->budget.credit + n, CREDIT_MAX);
+}
+
+/* ---- what nghttp2 tells ---- */
+
+static int alive(const struct h2 *h)
+{
+	return h->dead || h->kill ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+static struct h2_stream *stream_of(struct h2 *h, int32_t id)
+{
+	return id == 0 ? NULL : nghttp2_session_get_stream_user_data(h->session, id);
+}
+
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
+{
+	struct h2 *h = user;
+
+	(void)session;
+	switch (hd->type) {
+	case NGHTTP2_HEADERS:
+	case NGHTTP2_CONTINUATION:
+		break;
+	case NGHTTP2_DATA:
+		if (!stream_of(h, hd->stream_id)) {
+			(void)h2_charge(h, COST_CONTROL); /* late, or for nobody */
+		}
+		break;
+	case NGHTTP2_RST_STREAM:
+		(void)h2_charge(h, COST_RESET);
+		break;
+	case NGHTTP2_SETTINGS:
+		(void)h2_charge(h, COST_SETTINGS);
+		break;
+	default:
+		(void)h2_charge(h, COST_CONTROL);
+		break;
+	}
+	return alive(h);
+}
+
+static void begin_fields(struct h2_stream *s)
+{
+	if (s->arena) {
+		s->fields = ARENA_NEW(s->arena, struct h2_fields);
+	}
+}
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+	struct h2 *h = user;
+	struct h2_stream *s = stream_of(h, frame->hd.stream_id);
+
+	if (!s && h->is_server && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+		nghttp2_extpri pri = {.urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY, .inc = 1};
+
+		s = h2_stream_new(h, frame->hd.stream_id);
+		(void)nghttp2_session_set_stream_user_data(session, s->id, s);
+		/* Streams share the connection unless the client asks for another order. */
+		(void)nghttp2_session_change_extpri_stream_priority(session, s->id, &pri, 0);
+		h->heads++;
+		h->events->on_open(s);
+	}
+	if (s) {
+		begin_fields(s);
+	}
+	return alive(h);
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+		     size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *user)
+{
+	struct h2 *h = user;
+	struct h2_stream *s = stream_of(h, frame->hd.stream_id);
+
+	(void)session;
+	(void)flags;
+	if (s && s->arena && s->fields &&
+	    !h2_fields_add(s->fields, s->arena, &h->limits, str_of((const char *)name, name_n),
+			   str_of((const char *)value, value_n))) {
+		h->kill = H2_ENHANCE_YOUR_CALM;
+	}
+	return alive(h);
+}
+
+/* Not ignored, as nghttp2 would: the stream is reset. */
+static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame,
+			     const uint8_t *name, size_t name_n, const uint8_t *value,
+			     size_t value_n, uint8_t flags, void *user)
+{
+	(void)session;
+	(void)frame;
+	(void)name;
+	(void)name_n;
+	(void)value;
+	(void)value_n;
+	(void)flags;
+	(void)user;
+	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p,
+			 size_t n, void *user)
+{
+	struct h2 *h = user;
+	struct h2_stream *s = stream_of(h, id);
+
+	(void)flags;
+	if (s) {
+		h2_stream_input(s, str_of((const char *)p, n));
+	} else {
+		(void)nghttp2_session_consume(session, id, n);
+	}
+	return alive(h);
+}
+
+static void headers_complete(struct h2_stream *s, bool end)
+{
+	struct h2 *h = s->h2;
+
+	if (!s->arena || !s->fields) {
+		return;
+	}
+	if (!s->head_done) {
+		h->events->on_head(s, end);
+	} else if (h2_are_trailers(s->fields)) {
+		h->events->on_trailers(s, &s->fields->list);
+	} else {
+		h2_reset(s, H2_PROTOCOL_ERROR);
+	}
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+	struct h2 *h = user;
+	struct h2_stream *s = stream_of(h, frame->hd.stream_id);
+	bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+
+	(void)session;
+	if (frame->hd.type == NGHTTP2_HEADERS && s) {
+		headers_complete(s, end);
+	} else if (frame->hd.type == NGHTTP2_DATA) {
+		if (frame->hd.length > frame->data.padlen) {
+			h2_earn(h, 1);
+		} else if (!end) {
+			(void)h2_charge(h, COST_EMPTY);
+		}
+	} else if (frame->hd.type == NGHTTP2_GOAWAY) {
+		h->goaway_last = frame->goaway.last_stream_id;
+	}
+	if (s && end && !s->closed &&
+	    (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)) {
+		h2_stream_input_end(s);
+	}
+	if (h->events->on_control && !h->dead &&
+	    (frame->hd.type == NGHTTP2_GOAWAY || frame->hd.type == NGHTTP2_SETTINGS ||
+	     (frame->hd.type == NGHTTP2_PING && frame->hd.flags & NGHTTP2_FLAG_ACK))) {
+		h->events->on_control(h, frame->hd.type == NGHTTP2_PING);
+	}
+	return alive(h);
+}
+
+/* A reset that a client made us send is charged like its own. */
+static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+	struct h2 *h = user;
+	struct h2_stream *s = stream_of(h, frame->hd.stream_id);
+
+	(void)session;
+	if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != H2_NO_ERROR) {
+		(void)h2_charge(h, COST_RESET);
+	}
+	if (h->is_server && s && !s->ended_in && frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&
+	    (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)) {
+		h2_stream_linger(s);
+	}
+	return 0;
+}
+
+/* Our header list was too long to be sent. */
+static int on_frame_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int error,
+			     void *user)
+{
+	struct h2 *h = user;
+	struct h2_stream *s = stream_of(h, frame->hd.stream_id);
+
+	(void)session;
+	(void)error;
+	if (frame->hd.type == NGHTTP2_HEADERS && s) {
+		h2_reset(s, H2_INTERNAL_ERROR);
+	}
+	return 0;
+}
+
+static int on_stream_closed(nghttp2_session *session, int32_t id, uint32_t code, void *user)
+{
+	struct h2 *h = user;
+	struct h2_stream *s = stream_of(h, id);
+
+	(void)session;
+	if (!s || s->closed) {
+		return 0;
+	}
+	s->closed = true;
+	h->events->on_closed(s, code);
+	h2_stream_free(s);
+	if (h->n_streams == 0 && !h->dead) {
+		h->events->on_quiet(h);
+	}
+	return 0;
+}
+
+/* ---- life ---- */
+
+static void *on_malloc(size_t n, void *user)
+{
+	(void)user;
+	return mem_alloc(n);
+}
+
+static void on_free(void *p, void *user)
+{
+	(void)user;
+	mem_free(p);
+}
+
+static void *on_calloc(size_t n, size_t size, void *user)
+{
+	(void)user;
+	return mem_zalloc(n * size);
+}
+
+static void *on_realloc(void *p, size_t n, void *user)
+{
+	(void)user;
+	return mem_resize(p, n);
+}
+
+static nghttp2_session_callbacks *callbacks_new(void)
+{
+	nghttp2_session_callbacks *cb = NULL;
+
+	ASSERT(nghttp2_session_callbacks_new(&cb) == 0);
+	nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
+	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
+	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
+	nghttp2_session_callbacks_set_on_invalid_header_callback(cb, on_invalid_header);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data_chunk);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
+	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_sent);
+	nghttp2_session_callbacks_set_on_frame_not_send_callback(cb, on_frame_not_sent);
+	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_closed);
+	nghttp2_session_callbacks_set_send_data_callback(cb, h2_send_data);
+	return cb;
+}
+
+static nghttp2_option *option_new(void)
+{
+	nghttp2_option *o = NULL;
+
+	ASSERT(nghttp2_option_new(&o) == 0);
+	nghttp2_option_set_no_auto_window_update(o, 1);
+	nghttp2_option_set_no_closed_streams(o, 1);
+	nghttp2_option_set_max_continuations(o, CONTINUATIONS_MAX);
+	nghttp2_option_set_max_deflate_dynamic_table_size(o, HPACK_TABLE_BYTES);
+	nghttp2_option_set_max_send_header_block_length(o, SEND_BLOCK_MAX);
+	return o;
+}
+
+static nghttp2_session *session_new(struct h2 *h)
+{
+	nghttp2_mem mem = {NULL, on_malloc, on_free, on_calloc, on_realloc};
+	nghttp2_session_callbacks *cb = callbacks_new();
+	nghttp2_option *option = option_new();
+	nghttp2_session *session = NULL;
+
+	ASSERT((h->is_server ? nghttp2_session_server_new3(&session, cb, h, option, &mem)
+			     : nghttp2_session_client_new3(&session, cb, h, option, &mem)) == 0);
+	nghttp2_option_del(option);
+	nghttp2_session_callbacks_del(cb);
+	return session;
+}
+
+static void submit_settings(struct h2 *h, uint32_t streams_max)
+{
+	const nghttp2_settings_entry v[] = {
+		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, streams_max},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW},
+		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)h->limits.head_bytes},
+		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+		{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+	};
+	size_t n = h->is_server ? ARRAY_LEN(v) - 1 : ARRAY_LEN(v);
+
+	ASSERT(nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, v, n) == 0);
+	ASSERT(nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0,
+						     H2_CONN_WINDOW) == 0);
+	h2_send_later(h);
+}
+
+struct h2 *h2_new(const struct h2_options *o)
+{
+	struct h2 *h = MEM_NEW(struct h2);
+
+	h->events = o->events;
+	h->owner = o->owner;
+	h->loop = o->loop;
+	h->stream = o->stream;
+	h->limits = o->limits;
+	h->write_timeout_ms = o->write_timeout_ms;
+	h->is_server = o->is_server;
+	h->goaway_last = -1;
+	h->budget = (struct h2_budget){CREDIT_MAX, loop_now_ms(o->loop)};
+	list_init(&h->streams);
+	h->session = session_new(h);
+	submit_settings(h, o->streams_max);
+	return h;
+}
+
+static void on_buried(struct grave *g)
+{
+	struct h2 *h = container_of(g, struct h2, grave);
+
+	nghttp2_session_del(h->session);
+	mem_free(h);
+}
+
+void h2_free(struct h2 **hp)
+{
+	struct h2 *h = *hp;
+	struct list_node *n;
+
+	if (!h) {
+		return;
+	}
+	*hp = NULL;
+	h->dead = true;
+	h->stream = NULL;
+	later_cancel(&h->pump);
+	later_cancel(&h->again);
+	while ((n = list_first(&h->streams))) {
+		struct h2_stream *s = container_of(n, struct h2_stream, node);
+
+		s->closed = true;
+		(void)nghttp2_session_set_stream_user_data(h->session, s->id, NULL);
+		h->events->on_closed(s, H2_CANCEL);
+		h2_stream_free(s);
+	}
+	loop_bury(h->loop, &h->grave, on_buried);
+}
+
+/* ---- bytes ---- */
+
+static void on_again(struct later *w)
+{
+	struct h2 *h = container_of(w, struct h2, again);
+
+	stream_resume_read(h->stream);
+}
+
+void h2_read_later(struct h2 *h)
+{
+	loop_later(h->loop, &h->again, on_again);
+}
+
+size_t h2_on_data(struct h2 *h, char *p, size_t n)
+{
+	size_t used = 0;
+
+	while (used < n && !h->dead && !h->kill) {
+		size_t part = MIN(n - used, SLICE);
+		ssize_t rv = nghttp2_session_mem_recv(h->session, (const uint8_t *)p + used, part);
+
+		if (rv < 0) {
+			if (!h->dead && !h->kill) {
+				h->kill = rv == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS ||
+							  rv == NGHTTP2_ERR_FLOODED
+						  ? H2_ENHANCE_YOUR_CALM
+						  : H2_PROTOCOL_ERROR;
+			}
+			break;
+		}
+		used += part;
+		if (h->heads >= HEADS_PER_TURN && used < n && !h->dead) {
+			stream_pause_read(h->stream);
+			loop_next_turn(h->loop, &h->again, on_again);
+			h2_send_later(h);
+			return used;
+		}
+	}
+	if (!h->dead) {
+		h2_send_later(h);
+	}
+	return n;
+}
+
+/* Within nghttp2, streams may end and owners may close the whole. */
+static void send_some(struct h2 *h)
+{
+	const uint8_t *p;
+
+	while (!h->dead && stream_pending(h->stream) < STREAM_HIGH_WATER) {
+		ssize_t n = nghttp2_session_mem_send(h->session, &p);
+
+		if (n <= 0) {
+			if (n < 0 && !h->dead) {
+				h->events->on_over(h);
+			}
+			break;
+		}
+		if (!h->dead) {
+			buf_append(stream_out(h->stream), p, (size_t)n);
+		}
+	}
+}
+
+static void on_pump(struct later *w)
+{
+	struct h2 *h = container_of(w, struct h2, pump);
+	bool last = h->kill != 0; /* not one that this very sending brings about */
+
+	h->heads = 0;
+	if (last) {
+		(void)nghttp2_session_terminate_session(h->session, h->kill);
+	}
+	send_some(h);
+	if (h->dead) {
+		return;
+	}
+	stream_flush(h->stream);
+	if (last ||
+	    (!nghttp2_session_want_read(h->session) && !nghttp2_session_want_write(h->session))) {
+		h->events->on_over(h);
+	}
+}
+
+void h2_send_later(struct h2 *h)
+{
+	if (!h->dead) {
+		loop_later(h->loop, &h->pump, on_pump);
+	}
+}
+
+void h2_on_drained(struct h2 *h)
+{
+	h2_send_later(h);
+}
+
+/* ---- asked for by owners ---- */
+
+void h2_end(struct h2 *h, enum h2_code code)
+{
+	(void)nghttp2_session_terminate_session(h->session, code);
+	h2_send_later(h);
+}
+
+void h2_goaway_notice(struct h2 *h)
+{
+	(void)nghttp2_submit_shutdown_notice(h->session);
+	h2_send_later(h);
+}
+
+void h2_goaway(struct h2 *h)
+{
+	(void)nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
+				    nghttp2_session_get_last_proc_stream_id(h->session),
+				    H2_NO_ERROR, NULL, 0);
+	h2_send_later(h);
+}
+
+void h2_ping(struct h2 *h)
+{
+	(void)nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL);
+	h2_send_later(h);
+}
+
+bool h2_may_open(const struct h2 *h)
+{
+	return !h->dead && !h->kill && h->goaway_last < 0 &&
+	       nghttp2_session_check_request_allowed(h->session) &&
+	       h->n_streams < nghttp2_session_get_remote_settings(
+				      h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+struct h2_stream *h2_open(struct h2 *h, const struct h2_nvs *head, bool end)
+{
+	struct h2_stream *s = h2_stream_new(h, 0);
+	nghttp2_data_provider body = {.source.ptr = s, .read_callback = h2_read_output};
+	int32_t id =
+		nghttp2_submit_request(h->session, NULL, head->v, head->n, end ? NULL : &body, s);
+
+	if (id < 0) {
+		h2_stream_free(s);
+		return NULL;
+	}
+	s->id = id;
+	s->finished = end;
+	h2_send_later(h);
+	return s;
+}
+
+bool h2_submit_head(struct h2_stream *s, const struct h2_nvs *head, bool end)
+{
+	struct h2 *h = s->h2;
+	nghttp2_data_provider body = {.source.ptr = s, .read_callback = h2_read_output};
+
+	if (s->closed || h->dead) {
+		return false;
+	}
+	h2_send_later(h);
+	return nghttp2_submit_response(h->session, s->id, head->v, head->n, end ? NULL : &body) ==
+	       0;
+}
+
+void h2_submit_informational(struct h2_stream *s, int status)
+{
+	struct h2_nvs *head = h2_nvs_of_response(status, NULL, 0);
+
+	(void)nghttp2_submit_headers(s->h2->session, NGHTTP2_FLAG_NONE, s->id, NULL, head->v,
+				     head->n, NULL);
+	h2_nvs_free(&head);
+	h2_send_later(s->h2);
+}
+
+void h2_reset(struct h2_stream *s, enum h2_code code)
+{
+	if (!s->closed && !s->h2->dead) {
+		(void)nghttp2_submit_rst_stream(s->h2->session, NGHTTP2_FLAG_NONE, s->id, code);
+		h2_send_later(s->h2);
+	}
+}

@@ -1,0 +1,448 @@
+/*
+ * HTTP/2 of the server: real clients, then frames by hand for what no client sends.
+ *
+ * The oracle for a flood: GOAWAY with ENHANCE_YOUR_CALM and a closed connection, while a
+ * second connection is served as before. For a malformed request: the stream is reset
+ * or answered 400, its neighbours live, and no handler ever saw it.
+ */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import http2 from 'node:http2';
+import { after, before } from 'node:test';
+import { promisify } from 'node:util';
+import { check, until, within } from './lib/check.mjs';
+import {
+	ACK, block, CODE, data, END_HEADERS, END_STREAM, frame, GET, H2Connection, headers, ping, POST,
+	PREFACE, reset, settings, TYPE, u32, windowUpdate,
+} from './lib/h2raw.mjs';
+import { HttpServer } from './lib/httpserver.mjs';
+import { RawConnection } from './lib/raw.mjs';
+
+const run = promisify(execFile);
+
+let server;
+let hasty; /* the same with timeouts of 400 ms */
+
+before(async () => {
+	[server, hasty] = await Promise.all([HttpServer.start(), HttpServer.start(400)]);
+});
+
+after(async () => {
+	await Promise.all([server?.close(), hasty?.close()]);
+});
+
+/* ---- real clients ---- */
+
+async function withClient(fn, options = {}) {
+	/* Node counts what waits to be sent, in megabytes, and resets streams beyond. */
+	const client = http2.connect(server.url, { maxSessionMemory: 100, ...options });
+	client.on('error', () => {});
+	try {
+		return await fn(client);
+	} finally {
+		client.destroy();
+	}
+}
+
+async function ask(client, fields, body) {
+	const stream = client.request(fields);
+	const result = { body: Buffer.alloc(0) };
+	stream.on('response', (h) => { result.headers = h; result.status = h[':status']; });
+	stream.on('trailers', (h) => { result.trailers = h; });
+	const parts = [];
+	stream.on('data', (d) => parts.push(d));
+	stream.end(body);
+	await within(once(stream, 'close'), `answer to ${fields[':path']}`);
+	result.body = Buffer.concat(parts);
+	result.code = stream.rstCode;
+	return result;
+}
+
+check('curl speaks to it by prior knowledge, and HTTP/1.1 beside it', async () => {
+	const one = await run('curl', ['-s', '-i', '-m', '10', '--http2-prior-knowledge', `${server.url}/`]);
+	assert.match(one.stdout, /^HTTP\/2 200 \r\n/);
+	assert.match(one.stdout, /\r\n\r\nhello$/);
+	const other = await run('curl', ['-s', '-i', '-m', '10', `${server.url}/`]);
+	assert.match(other.stdout, /^HTTP\/1\.1 200 OK\r\n/);
+});
+
+check('Upgrade: h2c is ignored', async () => {
+	const { stdout } = await run('curl', ['-s', '-i', '-m', '10', '--http2', `${server.url}/`]);
+	assert.match(stdout, /^HTTP\/1\.1 200 OK\r\n/);
+	assert.doesNotMatch(stdout, /101/);
+});
+
+check('a request reaches the role as one of HTTP/1 would', () => withClient(async (client) => {
+	const got = await ask(client, {
+		':path': '/head-list?a=b', cookie: ['a=1', 'b=2'], te: 'trailers', 'x-y': 'z',
+	});
+	const [first, ...lines] = got.body.toString().trim().split('\n');
+	assert.equal(first, `GET /head-list?a=b HTTP/2 host=${new URL(server.url).host} framing=0 length=0`);
+	assert.equal(lines[0], `host: ${new URL(server.url).host}`);
+	assert.ok(lines.includes('cookie: a=1; b=2'));
+	assert.ok(lines.includes('x-y: z'));
+}));
+
+check('a hundred streams on one connection', () => withClient(async (client) => {
+	const all = await Promise.all(Array.from({ length: 100 }, (_, i) =>
+		ask(client, { ':path': '/echo', ':method': 'POST' }, `${i}`.repeat(1000))));
+	all.forEach((a, i) => assert.equal(a.body.toString(), `${i}`.repeat(1000)));
+}));
+
+check('large bodies both ways, with back-pressure', () => withClient(async (client) => {
+	const big = Buffer.alloc(20_000_000, 'abcdefg');
+	const [back, counted, sent, mem, file] = await Promise.all([
+		ask(client, { ':path': '/stream', ':method': 'POST' }, big),
+		ask(client, { ':path': '/count', ':method': 'POST' }, big.subarray(0, 5_000_001)),
+		ask(client, { ':path': '/big?30000000' }),
+		ask(client, { ':path': '/mem?1000000' }),
+		ask(client, { ':path': '/file?3000000' }),
+	]);
+	assert.ok(back.body.equals(big));
+	assert.equal(counted.body.toString(), '5000001');
+	assert.equal(sent.body.length, 30_000_000);
+	assert.equal(mem.body.length, 1_000_000);
+	assert.equal(file.body.length, 3_000_000);
+}));
+
+check('a client that reads one stream slowly does not hold up another', () => withClient(async (client) => {
+	const slow = client.request({ ':path': '/big?50000000' });
+	await within(once(slow, 'response'), 'the slow answer begins');
+	slow.pause();
+	const other = await ask(client, { ':path': '/big?1000000' });
+	assert.equal(other.body.length, 1_000_000);
+	slow.close(CODE.CANCEL);
+}));
+
+check('HEAD, 204-like answers and early answers', () => withClient(async (client) => {
+	const head = await ask(client, { ':path': '/', ':method': 'HEAD' });
+	assert.equal(head.status, 200);
+	assert.equal(head.headers['content-length'], '5');
+	assert.equal(head.body.length, 0);
+	const early = await ask(client, { ':path': '/early', ':method': 'POST' }, Buffer.alloc(3_000_000));
+	assert.equal(early.status, 403);
+	const tooMuch = await ask(client, { ':path': '/echo', ':method': 'POST' }, Buffer.alloc(1_500_000));
+	assert.equal(tooMuch.status, 413);
+	assert.equal((await ask(client, { ':path': '/' })).body.toString(), 'hello');
+}));
+
+check('trailers both ways, and alone', () => withClient(async (client) => {
+	const got = await ask(client, { ':path': '/trailers', te: 'trailers' });
+	assert.equal(got.body.toString(), 'body');
+	assert.equal(got.trailers['grpc-status'], '0');
+	const only = await ask(client, { ':path': '/only' });
+	assert.equal(only.headers['grpc-status'], '5');
+	assert.equal(only.headers.connection, undefined);
+	const stream = client.request({ ':path': '/stream', ':method': 'POST' }, { waitForTrailers: true });
+	stream.on('wantTrailers', () => stream.sendTrailers({ sum: '42' }));
+	stream.resume().end('x');
+	const [trailers] = await within(once(stream, 'trailers'), 'trailers');
+	assert.equal(trailers.sum, '42');
+}));
+
+check('trailers alone are one frame', async () => {
+	const c = await H2Connection.open(server.url);
+	c.send(headers(1, GET('/only')));
+	const f = await c.frame(TYPE.HEADERS, 1);
+	assert.equal(f.flags & END_STREAM, END_STREAM);
+	c.close();
+});
+
+check('100-continue', () => withClient(async (client) => {
+	const stream = client.request({ ':path': '/echo', ':method': 'POST', expect: '100-continue' });
+	await within(once(stream, 'continue'), '100');
+	stream.end('abc');
+	let body = '';
+	stream.on('data', (d) => { body += d; });
+	await within(once(stream, 'close'), 'the answer');
+	assert.equal(body, 'abc');
+}));
+
+check('h2load: every request is answered', async () => {
+	const { stdout } = await run('h2load', ['-n', '5000', '-c', '3', '-m', '40', `${server.url}/`]);
+	assert.match(stdout, /5000 succeeded, 0 failed, 0 errored/);
+});
+
+check('cancel: the exchange ends, the connection lives', () => withClient(async (client) => {
+	for (let i = 0; i < 20; i++) {
+		const stream = client.request({ ':path': '/hang', ':method': 'POST' });
+		stream.on('error', () => {});
+		stream.write('x');
+		stream.close(CODE.CANCEL);
+		await within(once(stream, 'close'), 'close');
+	}
+	assert.equal((await ask(client, { ':path': '/' })).status, 200);
+}));
+
+/* ---- the end of a connection ---- */
+
+check('idle: GOAWAY without an error, then the end', async () => {
+	const c = await H2Connection.open(hasty.url);
+	assert.equal(await c.goaway(), CODE.NO_ERROR);
+});
+
+check('drain: a notice, the streams that run, then the end', async () => {
+	const own = await HttpServer.start();
+	const c = await H2Connection.open(own.url);
+	c.send(headers(1, POST('/stream'), END_HEADERS));
+	await c.frame(TYPE.HEADERS, 1);
+	own.drain();
+	const notice = await c.frame(TYPE.GOAWAY);
+	assert.equal(notice.payload.readUInt32BE(0), 0x7fffffff);
+	/* It may have been on its way: it is served. */
+	c.send(headers(3, GET('/')));
+	assert.equal(await c.status(3), 200);
+	await c.frame(TYPE.PING);
+	c.send(ping(ACK));
+	await until(() => c.frames.filter((f) => f.type === TYPE.GOAWAY).length > 1, 'the last GOAWAY');
+	assert.equal(c.frames.filter((f) => f.type === TYPE.GOAWAY)[1].payload.readUInt32BE(0), 3);
+	c.send(headers(5, GET('/')), data(1, 'rest', END_STREAM));
+	assert.equal(await c.goaway(), CODE.NO_ERROR);
+	assert.equal(c.bytes(1), 4);
+	assert.equal(c.find(TYPE.HEADERS, 5), undefined);
+	await own.close();
+});
+
+check('a body that does not come: 408', async () => {
+	const c = await H2Connection.open(hasty.url);
+	c.send(headers(1, POST('/echo'), END_HEADERS));
+	assert.equal(await c.status(1), 'other');
+	c.close();
+});
+
+check('a window that does not open: the stream is reset', async () => {
+	const c = await H2Connection.open(hasty.url, [[4, 10]]);
+	c.send(headers(1, GET('/big?1000000')));
+	assert.equal(await c.resetCode(1), CODE.CANCEL);
+	assert.equal(c.bytes(1), 10);
+	c.close();
+});
+
+check('a header block that does not end', async () => {
+	const c = await H2Connection.open(hasty.url);
+	c.send(headers(1, GET('/'), END_STREAM));
+	await c.raw.closed();
+	assert.equal(c.find(TYPE.HEADERS, 1), undefined);
+});
+
+check('half a preface', async () => {
+	const raw = await RawConnection.open(hasty.url);
+	raw.send(PREFACE.subarray(0, 10));
+	assert.match(await raw.rest(), /^HTTP\/1\.1 408 /);
+});
+
+check('the preface a byte at a time', async () => {
+	const raw = await RawConnection.open(server.url);
+	const c = Object.assign(new H2Connection(), { raw });
+	for (const byte of Buffer.concat([PREFACE, settings(), headers(1, GET('/'))])) {
+		raw.send(Buffer.from([byte]));
+		await new Promise(setImmediate);
+	}
+	assert.equal(await c.status(1), 200);
+	c.close();
+});
+
+/* ---- floods ---- */
+
+/* Sends `make(i)` until the server has had enough. */
+async function flood(make, { first = [], options = [], most = 40_000 } = {}) {
+	const c = await H2Connection.open(server.url, options);
+	c.send(...first);
+	await c.frame(TYPE.SETTINGS);
+	for (let i = 0; i < most && !c.raw.ended && !c.find(TYPE.GOAWAY); i += 100) {
+		c.send(...Array.from({ length: 100 }, (_, k) => make(i + k)));
+		await new Promise(setImmediate);
+	}
+	const code = await c.goaway();
+	const beside = await H2Connection.open(server.url);
+	beside.send(headers(1, GET('/')));
+	assert.equal(await beside.status(1), 200);
+	beside.close();
+	return code;
+}
+
+const open = headers(1, POST('/hang'), END_HEADERS);
+
+const floods = {
+	'rapid reset (CVE-2023-44487)': [(i) => Buffer.concat([headers(2 * i + 1, GET('/hang')), reset(2 * i + 1)])],
+	'resets that the server is made to send (CVE-2025-8671)': [(i) => Buffer.concat(
+		[headers(2 * i + 1, GET('/hang')), windowUpdate(2 * i + 1, 0x7fffffff)])],
+	'requests that are no requests': [(i) => headers(2 * i + 1, [...GET('/'), ['Upper', 'x']])],
+	'PING': [() => ping()],
+	'SETTINGS': [() => settings()],
+	'PRIORITY': [(i) => frame(TYPE.PRIORITY, 0, 2 * i + 1, Buffer.from([0, 0, 0, 0, 1]))],
+	'WINDOW_UPDATE': [() => windowUpdate(0, 1)],
+	'empty DATA': [() => data(1, ''), { first: [open] }],
+	'DATA of padding alone': [() => frame(TYPE.DATA, 8, 1, Buffer.from([3, 0, 0, 0])), { first: [open] }],
+	'CONTINUATION (CVE-2024-27316)': [
+		() => frame(TYPE.CONTINUATION, 0, 1, block([['x', 'y']])), { first: [headers(1, GET('/'), END_STREAM)] }],
+	'empty CONTINUATION': [
+		() => frame(TYPE.CONTINUATION, 0, 1), { first: [headers(1, GET('/'), END_STREAM)] }],
+	'a bomb in the HPACK table': [(i) => frame(TYPE.HEADERS, END_STREAM | END_HEADERS, 2 * i + 1,
+		Buffer.concat([block(GET('/')), Buffer.from([0x40, 1, 0x62, 0x7f, 0x81, 0x17]), Buffer.alloc(3072, 'b'),
+			Buffer.alloc(12_000, 0xbe)]))],
+};
+
+for (const [name, [make, options]] of Object.entries(floods)) {
+	check(`flood: ${name}`, async () => {
+		assert.equal(await flood(make, options), CODE.ENHANCE_YOUR_CALM);
+	});
+}
+
+check('frames of an unknown type are skipped', async () => {
+	const c = await H2Connection.open(server.url);
+	c.send(...Array.from({ length: 1000 }, () => frame(0x55, 0, 0, Buffer.from('x'))), headers(1, GET('/')));
+	assert.equal(await c.status(1), 200);
+	c.close();
+});
+
+check('more streams than allowed are refused, the others live', async () => {
+	const c = await H2Connection.open(server.url);
+	c.send(...Array.from({ length: 140 }, (_, i) => headers(2 * i + 1, POST('/hang'), END_HEADERS)));
+	assert.equal(await c.resetCode(2 * 128 + 1), CODE.REFUSED_STREAM);
+	c.send(reset(1), headers(301, GET('/')));
+	assert.equal(await c.status(301), 200);
+	c.close();
+});
+
+check('a long list of headers: 431, and the connection lives', async () => {
+	const c = await H2Connection.open(server.url);
+	const many = Array.from({ length: 120 }, (_, i) => [`x-${i}`, 'y']);
+	c.send(headers(1, GET('/', many)), headers(3, GET('/')));
+	assert.equal(await c.status(1), 'other');
+	assert.equal(await c.status(3), 200);
+	c.close();
+});
+
+check('floods do not slow down others', async () => {
+	const attackers = await Promise.all(Array.from({ length: 4 }, () => H2Connection.open(server.url)));
+	let stop = false;
+	const attack = Promise.all(attackers.map(async (a) => {
+		for (let i = 0; !stop && !a.raw.ended; i++) {
+			a.send(headers(2 * i + 1, GET('/')));
+			await new Promise(setImmediate);
+		}
+	}));
+	const { stdout } = await run('h2load', ['-n', '2000', '-c', '1', '-m', '10', `${server.url}/`]);
+	stop = true;
+	await attack;
+	attackers.forEach((a) => a.close());
+	assert.match(stdout, /2000 succeeded/);
+});
+
+/* ---- smuggling (through HTTP/2 to whoever speaks HTTP/1 behind) ---- */
+
+const malformed = {
+	'LF in a value': GET('/', [['x', 'a\nb: c']]),
+	'CR LF in a value': GET('/', [['x', 'a\r\nTransfer-Encoding: chunked']]),
+	'NUL in a value': GET('/', [['x', 'a\0']]),
+	'a blank before a value': GET('/', [['x', ' a']]),
+	'a tab behind a value': GET('/', [['x', 'a\t']]),
+	'an empty name': GET('/', [['', 'a']]),
+	'a colon in a name': GET('/', [['x: y', 'a']]),
+	'CR LF in a name': GET('/', [['x\r\ny', 'a']]),
+	'a blank in a name': GET('/', [['x y', 'a']]),
+	'an upper-case name': GET('/', [['X', 'a']]),
+	'transfer-encoding': POST('/', [['transfer-encoding', 'chunked']]),
+	'transfer_encoding': POST('/', [['transfer_encoding', 'chunked']]),
+	'content_length': POST('/', [['content_length', '3']]),
+	'connection': GET('/', [['connection', 'close']]),
+	'keep-alive': GET('/', [['keep-alive', 'timeout=5']]),
+	'proxy-connection': GET('/', [['proxy-connection', 'close']]),
+	'upgrade': GET('/', [['upgrade', 'websocket']]),
+	'te other than trailers': GET('/', [['te', 'gzip']]),
+	'two lengths': POST('/', [['content-length', '0'], ['content-length', '0']]),
+	'a list of lengths': POST('/', [['content-length', '0, 0']]),
+	'a length with a sign': POST('/', [['content-length', '+0']]),
+	'a length with a leading zero': POST('/', [['content-length', '00']]),
+	'a length that wraps': POST('/', [['content-length', '18446744073709551616']]),
+	'a length without a body': POST('/', [['content-length', '5']]),
+	'an unknown pseudo field': [...GET('/'), [':x', 'y']],
+	'a pseudo field behind others': [[':method', 'GET'], ['x', 'y'], [':scheme', 'http'], [':path', '/'], [':authority', 'a']],
+	'a pseudo field twice': [...GET('/'), [':path', '/other']],
+	':status in a request': [...GET('/'), [':status', '200']],
+	'no :method': GET('/').filter(([n]) => n !== ':method'),
+	'no :path': GET('/').filter(([n]) => n !== ':path'),
+	'no :scheme': GET('/').filter(([n]) => n !== ':scheme'),
+	'no authority at all': GET('/').filter(([n]) => n !== ':authority'),
+	'an empty :path': GET(''),
+	'a relative :path': GET('x'),
+	'an absolute :path': GET('http://b/'),
+	'a blank in :path': GET('/ HTTP/1.1'),
+	'CR LF in :path': GET('/\r\nx: y'),
+	'a fragment in :path': GET('/#x'),
+	'obs-text in :path': GET('/\xe4'),
+	'* for GET': GET('*'),
+	'a blank in :method': [[':method', 'GET / HTTP/1.1\r\nx:'], ...GET('/').slice(1)],
+	'another :scheme': [[':method', 'GET'], [':scheme', 'ftp'], [':authority', 'a'], [':path', '/']],
+	'userinfo in :authority': [[':method', 'GET'], [':scheme', 'http'], [':authority', 'u@a'], [':path', '/']],
+	'a path in :authority': [[':method', 'GET'], [':scheme', 'http'], [':authority', 'a/b'], [':path', '/']],
+	'CR LF in :authority': [[':method', 'GET'], [':scheme', 'http'], [':authority', 'a\r\nx: y'], [':path', '/']],
+	'host other than :authority': GET('/', [['host', 'b']]),
+	'two hosts': GET('/', [['host', 'a'], ['host', 'a']]),
+};
+
+for (const [name, fields] of Object.entries(malformed)) {
+	check(`refused: ${name}`, async () => {
+		const c = await H2Connection.open(server.url);
+		const path = fields.map(([n, v]) => [n, n === ':path' && v === '/' ? '/head-list' : v]);
+		c.send(headers(1, path), headers(3, GET('/')));
+		await c.raw.until(() => c.find(TYPE.RST_STREAM, 1) || c.find(TYPE.HEADERS, 1) || c.find(TYPE.GOAWAY), 'a verdict');
+		const answered = c.find(TYPE.HEADERS, 1);
+		if (answered) {
+			assert.equal(await c.status(1), 400);
+		} else {
+			assert.equal(c.find(TYPE.RST_STREAM, 1)?.payload.readUInt32BE(0), CODE.PROTOCOL_ERROR);
+		}
+		assert.equal(await c.status(3), 200);
+		c.close();
+	});
+}
+
+check('CONNECT is refused', async () => {
+	const c = await H2Connection.open(server.url);
+	c.send(headers(1, [[':method', 'CONNECT'], [':authority', 'a:1']]));
+	await c.raw.until(() => c.find(TYPE.RST_STREAM, 1) || c.find(TYPE.HEADERS, 1), 'a verdict');
+	assert.notEqual(await c.status(1), 200);
+	c.close();
+});
+
+check('DATA beyond and below the announced length', async () => {
+	for (const body of ['abcdef', 'ab']) {
+		const c = await H2Connection.open(server.url);
+		c.send(headers(1, POST('/echo', [['content-length', '3']]), END_HEADERS), data(1, body, END_STREAM));
+		assert.equal(await c.resetCode(1), CODE.PROTOCOL_ERROR);
+		assert.equal(c.find(TYPE.HEADERS, 1), undefined);
+		c.close();
+	}
+});
+
+check('trailers that would frame or route', async () => {
+	for (const name of ['content-length', 'host', 'transfer-encoding', ':path', 'te', 'content_length']) {
+		const c = await H2Connection.open(server.url);
+		c.send(headers(1, POST('/echo'), END_HEADERS), data(1, 'abc'), headers(1, [[name, '0']]));
+		assert.equal(await c.resetCode(1), CODE.PROTOCOL_ERROR, name);
+		assert.equal(c.find(TYPE.HEADERS, 1), undefined, name);
+		c.close();
+	}
+});
+
+check('broken frames end the connection', async () => {
+	const broken = {
+		'DATA on stream 0': data(0, 'x'),
+		'HEADERS on an even stream': headers(2, GET('/')),
+		'SETTINGS of a wrong size': frame(TYPE.SETTINGS, 0, 0, Buffer.alloc(5)),
+		'PING of a wrong size': frame(TYPE.PING, 0, 0, Buffer.alloc(7)),
+		'CONTINUATION alone': frame(TYPE.CONTINUATION, END_HEADERS, 1, block(GET('/'))),
+		'a frame beyond the maximum': frame(TYPE.DATA, 0, 1, Buffer.alloc(16385)),
+		'HPACK garbage': frame(TYPE.HEADERS, END_STREAM | END_HEADERS, 1, Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff])),
+		'PUSH_PROMISE': frame(TYPE.PUSH_PROMISE, END_HEADERS, 1, u32(2)),
+	};
+	for (const [name, bytes] of Object.entries(broken)) {
+		const c = await H2Connection.open(server.url);
+		c.send(bytes, headers(99, GET('/')));
+		const code = await c.goaway();
+		assert.ok(code > 0, name);
+	}
+});
