@@ -70,6 +70,7 @@ void http_client_free(struct http_client **cp)
 	}
 	http_proxy_env_free(&c->proxies);
 	tls_client_unref(&c->tls);
+	tls_client_unref(&c->tls_h2);
 	loop_bury(c->loop, &c->grave, on_buried);
 }
 
@@ -78,15 +79,18 @@ struct loop *http_client_loop(const struct http_client *c)
 	return c->loop;
 }
 
-struct tls_client *http_client_default_tls(struct http_client *c)
+struct tls_client *http_client_default_tls(struct http_client *c, enum http_call_version v)
 {
-	if (!c->tls) {
-		const struct tls_client_options o = {.alpn = TLS_ALPN_HTTP1};
+	struct tls_client **tls = v == HTTP_CALL_H2 ? &c->tls_h2 : &c->tls;
+
+	if (!*tls) {
+		const struct tls_client_options o = {.alpn = v == HTTP_CALL_H2 ? TLS_ALPN_H2
+									       : TLS_ALPN_HTTP1};
 
 		/* Nothing in it can be wrong; an unreadable store of CAs trusts nobody. */
-		ASSERT(tls_client_new(&o, &c->tls, NULL) == ERR_OK);
+		ASSERT(tls_client_new(&o, tls, NULL) == ERR_OK);
 	}
-	return c->tls;
+	return *tls;
 }
 
 struct http_client *http_client_of(struct loop *l)

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/client_int.h"
+#include "http/h2_call.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -189,11 +190,12 @@ static struct str tunnel_target(struct http_call *c, const struct uri *u)
 		       u->port);
 }
 
-static void add_tls(const struct http_call *c, const struct http_call_spec *s,
-		    struct client_route *out)
+static void add_protocols(const struct http_call *c, const struct http_call_spec *s,
+			  struct client_route *out)
 {
+	out->h2 = s->version == HTTP_CALL_H2;
 	if (s->uri.tls) {
-		out->tls = s->tls ? s->tls : http_client_default_tls(c->client);
+		out->tls = s->tls ? s->tls : http_client_default_tls(c->client, s->version);
 		out->sni = s->sni.n > 0 ? s->sni : s->uri.host;
 	}
 }
@@ -206,13 +208,13 @@ static enum err choose_route(struct http_call *c, const struct http_call_spec *s
 
 	*out = (struct client_route){.host = s->uri.host, .port = s->uri.port, .peer = s->peer};
 	if (!proxy) {
-		add_tls(c, s, out);
+		add_protocols(c, s, out);
 		return ERR_OK;
 	}
 	if (!proxy->usable) {
 		return ERR_UNAVAILABLE;
 	}
-	bool tunnel = s->upgrade || s->uri.tls;
+	bool tunnel = s->upgrade || s->uri.tls || s->version == HTTP_CALL_H2;
 
 	*out = (struct client_route){.kind = tunnel ? ROUTE_TUNNEL : ROUTE_PROXY,
 				     .proxy = proxy,
@@ -221,7 +223,7 @@ static enum err choose_route(struct http_call *c, const struct http_call_spec *s
 	if (tunnel) {
 		out->tunnel = tunnel_target(c, &s->uri);
 	}
-	add_tls(c, s, out);
+	add_protocols(c, s, out);
 	return ERR_OK;
 }
 
@@ -234,11 +236,15 @@ static enum err prepare(struct http_call *c, const struct http_call_spec *s)
 {
 	struct client_route route;
 
-	if (s->version == HTTP_CALL_H2) {
-		return ERR_UNAVAILABLE; /* not yet */
-	}
 	TRY(choose_route(c, s, &route));
-	write_head(c, s, &route);
+	if (route.h2 && s->upgrade) {
+		return ERR_INVALID;
+	}
+	if (route.h2) {
+		h2_call_prepare(c, s, request_target(c, s, ROUTE_DIRECT));
+	} else {
+		write_head(c, s, &route);
+	}
 	c->origin = client_origin_get(c->client, &route);
 	return c->origin ? ERR_OK : ERR_UNAVAILABLE;
 }
@@ -294,6 +300,7 @@ void *http_call_user(const struct http_call *c)
 /* Gives up the connection or the place in the queue for one. */
 static void let_go(struct http_call *c)
 {
+	h2_call_let_go(c);
 	if (c->conn) {
 		client_conn_close(c->conn);
 		c->conn = NULL;
@@ -312,6 +319,7 @@ void http_call_bury(struct http_call *c)
 	later_cancel(&c->failing);
 	list_remove(&c->node);
 	buf_free(&c->early);
+	h2_call_fini(c);
 	if (c->fd >= 0) {
 		(void)close(c->fd);
 		c->fd = -1;
@@ -389,6 +397,13 @@ bool http_call_is_replayable(const struct http_call *c)
 	return false;
 }
 
+static void send_again(struct http_call *c)
+{
+	c->retried = true;
+	http_call_enter(c, CALL_WAITING);
+	client_pool_dispatch(c);
+}
+
 void http_call_on_gone(struct http_call *c, enum err why, bool unanswered)
 {
 	if (c->state == CALL_BODY && c->response.framing == HTTP_BODY_CLOSE && why == ERR_CLOSED) {
@@ -397,9 +412,7 @@ void http_call_on_gone(struct http_call *c, enum err why, bool unanswered)
 	}
 	if (c->state == CALL_HEAD && unanswered && !c->retried && why != ERR_TIMEOUT &&
 	    http_call_is_replayable(c)) {
-		c->retried = true;
-		http_call_enter(c, CALL_WAITING);
-		client_pool_dispatch(c);
+		send_again(c);
 		return;
 	}
 	if (why == ERR_CLOSED) {
@@ -409,6 +422,18 @@ void http_call_on_gone(struct http_call *c, enum err why, bool unanswered)
 	http_call_fail(c, why);
 }
 
+/* Whatever its method: the peer has not acted on it (RFC 9113 8.7). */
+void http_call_on_refused(struct http_call *c)
+{
+	c->sent = false;
+	if (c->state == CALL_HEAD && !c->retried &&
+	    (c->body_kind == HTTP_CALL_NO_BODY || c->body_kind == HTTP_CALL_MEM)) {
+		send_again(c);
+	} else {
+		http_call_fail(c, ERR_UNAVAILABLE);
+	}
+}
+
 /* ---- sending ---- */
 
 /* All of the request is with the stream: the answer is due. */
@@ -416,6 +441,16 @@ static void expect_answer(struct http_call *c)
 {
 	if (c->answer_timeout_ms > 0) {
 		timer_start(c->client->loop, &c->timer, c->answer_timeout_ms, on_timeout);
+	}
+}
+
+void http_call_was_given(struct http_call *c)
+{
+	if (c->body_given) {
+		expect_answer(c);
+	}
+	if (c->handler->on_sent) {
+		c->handler->on_sent(c);
 	}
 }
 
@@ -449,12 +484,7 @@ void http_call_send(struct http_call *c)
 		break;
 	}
 	stream_flush(s);
-	if (c->body_given) {
-		expect_answer(c);
-	}
-	if (c->handler->on_sent) {
-		c->handler->on_sent(c);
-	}
+	http_call_was_given(c);
 }
 
 static bool is_streamed(const struct http_call *c)
@@ -481,6 +511,12 @@ void http_call_write(struct http_call *c, struct str data)
 		return;
 	}
 	ASSERT(is_streamed(c) && !c->body_given);
+	if (c->h2_head) {
+		ASSERT(c->body_kind == HTTP_CALL_CHUNKED || data.n <= c->length);
+		c->length -= c->body_kind == HTTP_CALL_LENGTH ? data.n : 0;
+		h2_call_write(c, data);
+		return;
+	}
 	struct buf *out = body_out(c);
 
 	if (c->body_kind == HTTP_CALL_CHUNKED) {
@@ -497,11 +533,19 @@ void http_call_write(struct http_call *c, struct str data)
 
 void http_call_finish(struct http_call *c)
 {
+	http_call_finish_trailers(c, NULL, 0);
+}
+
+/* No HTTP/1 server is known to want trailers. */
+void http_call_finish_trailers(struct http_call *c, const struct http_header *v, size_t n)
+{
 	if (c->state == CALL_DONE || c->body_given) {
 		return;
 	}
 	ASSERT(is_streamed(c) && (c->body_kind == HTTP_CALL_CHUNKED || c->length == 0));
-	if (c->body_kind == HTTP_CALL_CHUNKED) {
+	if (c->h2_head) {
+		h2_call_finish(c, v, n);
+	} else if (c->body_kind == HTTP_CALL_CHUNKED) {
 		buf_puts(body_out(c), "0\r\n\r\n");
 		body_flush(c);
 	}
@@ -511,13 +555,6 @@ void http_call_finish(struct http_call *c)
 	}
 }
 
-void http_call_finish_trailers(struct http_call *c, const struct http_header *v, size_t n)
-{
-	(void)v; /* no HTTP/1 server is known to want them */
-	(void)n;
-	http_call_finish(c);
-}
-
 bool http_call_was_sent(const struct http_call *c)
 {
 	return c->sent;
@@ -525,6 +562,9 @@ bool http_call_was_sent(const struct http_call *c)
 
 size_t http_call_pending(const struct http_call *c)
 {
+	if (c->h2) {
+		return h2_call_pending(c);
+	}
 	return c->conn && c->conn->stream && c->state >= CALL_HEAD ? stream_pending(c->conn->stream)
 								   : c->early.n;
 }
@@ -537,8 +577,13 @@ void http_call_pause(struct http_call *c)
 		return;
 	}
 	c->paused = true;
+	if (c->h2) {
+		h2_call_pause(c);
+	}
 	if (c->state == CALL_BODY) {
-		stream_pause_read(c->conn->stream);
+		if (!c->h2) {
+			stream_pause_read(c->conn->stream);
+		}
 		timer_pause(&c->timer); /* the silence is ours */
 	}
 }
@@ -549,10 +594,15 @@ void http_call_resume(struct http_call *c)
 		return;
 	}
 	c->paused = false;
+	if (c->h2) {
+		h2_call_resume(c);
+	}
 	if (c->state == CALL_BODY) {
 		if (c->idle_timeout_ms > 0) {
 			timer_start(c->client->loop, &c->timer, c->idle_timeout_ms, on_timeout);
 		}
-		stream_resume_read(c->conn->stream);
+		if (!c->h2) {
+			stream_resume_read(c->conn->stream);
+		}
 	}
 }

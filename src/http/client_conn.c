@@ -3,6 +3,7 @@
  *
  *   RESOLVING -> CONNECTING -> TUNNELING -> SECURING -> BUSY <-> IDLE
  *                                (each of the two only where needed)
+ *                                                 SHARED, with HTTP/2
  *   and from each to DEAD, which buries it.
  *
  * Until BUSY it works for the call that opened it, and a failure is that call's.
@@ -12,16 +13,19 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/client_int.h"
+#include "http/h2_call.h"
 #include "tls/stream.h"
 
 #define ADDR_TIMEOUT_MIN_MS 250
 
 static const uint8_t conn_next[CONN_STATES] = {
 	[CONN_RESOLVING] = 1u << CONN_CONNECTING | 1u << CONN_DEAD,
-	[CONN_CONNECTING] =
-		1u << CONN_TUNNELING | 1u << CONN_SECURING | 1u << CONN_BUSY | 1u << CONN_DEAD,
-	[CONN_TUNNELING] = 1u << CONN_SECURING | 1u << CONN_BUSY | 1u << CONN_DEAD,
-	[CONN_SECURING] = 1u << CONN_BUSY | 1u << CONN_DEAD,
+	[CONN_CONNECTING] = 1u << CONN_TUNNELING | 1u << CONN_SECURING | 1u << CONN_BUSY |
+			    1u << CONN_SHARED | 1u << CONN_DEAD,
+	[CONN_TUNNELING] =
+		1u << CONN_SECURING | 1u << CONN_BUSY | 1u << CONN_SHARED | 1u << CONN_DEAD,
+	[CONN_SECURING] = 1u << CONN_BUSY | 1u << CONN_SHARED | 1u << CONN_DEAD,
+	[CONN_SHARED] = 1u << CONN_DEAD,
 	[CONN_BUSY] = 1u << CONN_IDLE | 1u << CONN_DEAD,
 	[CONN_IDLE] = 1u << CONN_BUSY | 1u << CONN_DEAD,
 };
@@ -62,25 +66,38 @@ void client_conn_close(struct client_conn *k)
 	list_remove(&k->node);
 	timer_stop(k->loop, &k->timer);
 	dns_cancel(k->query);
-	if (k->stream) {
+	if (k->stream && k->h2) {
+		stream_close(k->stream); /* a GOAWAY may be on its way */
+	} else if (k->stream) {
 		stream_abort(k->stream);
-		k->stream = NULL;
 	}
+	k->stream = NULL;
 	mem_free(k->addrs);
 	k->addrs = NULL;
 	k->call = NULL;
 	k->origin = NULL;
 	loop_bury(k->loop, &k->grave, on_buried);
 	client_origin_kick(o);
+	h2_client_gone(k);
 }
 
 static void conn_failed(struct client_conn *k, enum err why)
 {
 	struct http_call *c = k->call;
+	struct client_origin *o = k->origin;
+	struct list waiting;
+	struct list_node *n;
 
+	list_init(&waiting);
 	client_conn_close(k);
 	c->conn = NULL;
+	if (o->route.h2 && o->n_conns == 0) {
+		list_splice(&waiting, &o->waiting); /* for this connection */
+	}
 	http_call_fail(c, why);
+	while ((n = list_first(&waiting))) {
+		http_call_fail(container_of(n, struct http_call, wait), why);
+	}
 }
 
 struct stream *client_conn_take_stream(struct client_conn *k)
@@ -111,6 +128,7 @@ static size_t on_data(struct stream *s, char *p, size_t n)
 	case CONN_RESOLVING:
 	case CONN_CONNECTING:
 	case CONN_SECURING:
+	case CONN_SHARED:
 	case CONN_DEAD:
 	case CONN_STATES:
 		break;
@@ -167,9 +185,42 @@ void client_conn_idle(struct client_conn *k, uint32_t ms)
 	timer_start(k->loop, &k->timer, ms, on_idle_too_long);
 }
 
+/* By ALPN with TLS, by prior knowledge without (RFC 9113 3.2, 3.3). */
+static bool speaks_h2(const struct client_conn *k)
+{
+	struct tls_info info;
+
+	return !tls_stream_info(k->stream, &info) || str_eq(info.alpn, STR("h2"));
+}
+
+static void ready_to_share(struct client_conn *k)
+{
+	struct http_call *c = k->call;
+
+	if (!speaks_h2(k)) {
+		log_warn("http", "a server does not speak HTTP/2",
+			 LOG_STR("host", k->origin->route.host));
+		conn_failed(k, ERR_UNAVAILABLE);
+		return;
+	}
+	client_conn_enter(k, CONN_SHARED);
+	k->call = NULL;
+	h2_client_start(k, c->write_timeout_ms);
+	if (!h2_call_send(k, c)) {
+		c->conn = NULL;
+		http_call_fail(c, ERR_UNAVAILABLE);
+		return;
+	}
+	client_origin_kick(k->origin);
+}
+
 static void ready(struct client_conn *k)
 {
 	timer_pause(&k->timer);
+	if (k->origin->route.h2) {
+		ready_to_share(k);
+		return;
+	}
 	client_conn_enter(k, CONN_BUSY);
 	http_call_send(k->call);
 }

@@ -11,6 +11,7 @@
  *   client_conn.c   one connection: resolve, connect, tunnel, TLS, carry calls
  *   client_call.c   one call: start, request, timers, end
  *   client_recv.c   the answer of a call
+ *   h2_client.c     calls that share a connection of HTTP/2
  *
  * Anything a callback of a call may do, it may do at any time: calls, connections
  * and the client are buried, so code that called back only has to ask for the state.
@@ -35,6 +36,9 @@ struct http_proxy_vars {
 };
 
 struct http_proxy_env;
+struct h2;
+struct h2_nvs;
+struct h2_stream;
 
 struct http_proxy_env *http_proxy_env_new(const struct http_proxy_vars *vars);
 /* http_proxy, HTTP_PROXY, ...: the lower-case name comes first, as with curl. */
@@ -57,6 +61,7 @@ struct client_route {
 	struct str host;		/* where to connect: the proxy or the target */
 	uint16_t port;
 	struct str tunnel;	 /* "host:port" for CONNECT */
+	bool h2;		 /* shared connections of HTTP/2 */
 	const struct addr *peer; /* connect to it, whatever the host; NULL = look it up */
 	struct tls_client *tls;	 /* NULL = plain; the origin has a reference */
 	struct str sni;
@@ -85,6 +90,7 @@ enum conn_state {
 	CONN_SECURING,
 	CONN_BUSY,
 	CONN_IDLE,
+	CONN_SHARED, /* HTTP/2: any number of calls, see h2_client.c */
 	CONN_DEAD,
 	CONN_STATES,
 };
@@ -103,10 +109,14 @@ struct client_conn {
 	struct timer timer; /* connecting, or idle */
 	struct grave grave;
 	struct http_client *client;
-	uint32_t keep_ms; /* how long the peer lets it idle; 0 = did not say */
-	uint8_t state;	  /* enum conn_state */
-	bool reused;	  /* carried a call before this one */
-	bool got_bytes;	  /* of the answer to this call */
+	struct h2 *h2;	     /* SHARED */
+	uint64_t seen_bytes; /* SHARED: had come at the last look */
+	enum err why;	     /* SHARED: what ended it */
+	uint32_t keep_ms;    /* how long the peer lets it idle; 0 = did not say */
+	uint8_t state;	     /* enum conn_state */
+	bool reused;	     /* carried a call before this one */
+	bool got_bytes;	     /* of the answer to this call */
+	bool pinged;	     /* SHARED: an answer to a PING is due */
 };
 
 /* ---- calls ---- */
@@ -119,6 +129,7 @@ struct http_call {
 	struct http_client *client;
 	struct client_origin *origin;
 	struct client_conn *conn;
+	struct h2_stream *h2; /* instead of a connection of its own */
 	const struct http_call_handler *handler;
 	void *user;
 	struct arena arena;
@@ -127,6 +138,8 @@ struct http_call {
 	struct grave grave;
 	/* the request */
 	struct buf head;
+	struct h2_nvs *h2_head; /* instead of `head` */
+	struct h2_nvs *h2_trailers;
 	struct buf early; /* streamed body, before there is a connection */
 	struct str body;  /* HTTP_CALL_MEM */
 	uint64_t length;  /* FILE: all; LENGTH: still to be written */
@@ -141,6 +154,7 @@ struct http_call {
 	struct h1_scan scan;
 	struct h1_chunked chunked;
 	struct http_response response;
+	const struct http_headers *trailers;
 	uint64_t left; /* HTTP_BODY_LENGTH */
 	uint8_t informational;
 	uint8_t state;	   /* enum call_state */
@@ -159,6 +173,7 @@ struct http_client {
 	struct http_client_options options;
 	struct http_proxy_env *proxies; /* NULL = never through one */
 	struct tls_client *tls;		/* for calls that bring none; made for the first of them */
+	struct tls_client *tls_h2;	/* likewise, for HTTP/2 */
 	struct map origins;
 	struct list calls;
 	struct list free_calls;
@@ -170,7 +185,7 @@ struct http_client {
 };
 
 /* Of the options, or one that trusts the system's CAs. */
-struct tls_client *http_client_default_tls(struct http_client *c);
+struct tls_client *http_client_default_tls(struct http_client *c, enum http_call_version v);
 void http_client_ref(struct http_client *c);
 void http_client_unref(struct http_client *c);
 
@@ -213,3 +228,11 @@ void http_call_free(struct http_call *c);
 /* client_recv.c */
 /* As stream_handler.on_data. */
 size_t http_call_on_data(struct http_call *c, char *p, size_t n);
+/* Body bytes that came, to the handler. */
+void http_call_give(struct http_call *c, struct str data);
+/* The head in c->response is complete: BODY, timers, the handler. */
+void http_call_hand_over_head(struct http_call *c);
+/* The peer says that it has not looked at the request. */
+void http_call_on_refused(struct http_call *c);
+/* As much of the request as there is was handed on. */
+void http_call_was_given(struct http_call *c);

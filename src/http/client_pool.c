@@ -9,6 +9,7 @@
  */
 #include "base/mem.h"
 #include "http/client_int.h"
+#include "http/h2_call.h"
 
 #include <stdio.h>
 
@@ -38,7 +39,7 @@ static size_t make_key(const struct client_route *r, char out[KEY_MAX])
 	if (r->host.n + r->tunnel.n + r->sni.n + 32 + ADDR_TEXT_MAX > KEY_MAX) {
 		return 0;
 	}
-	*p++ = (char)('0' + r->kind);
+	*p++ = (char)((r->h2 ? 'a' : '0') + r->kind);
 	p = put_folded(p, r->host);
 	memcpy(p, port, (size_t)n);
 	p += n;
@@ -172,11 +173,47 @@ static bool may_use(const struct http_call *c, const struct client_conn *k)
 	return loop_now_ms(k->loop) - k->idle_since_ms <= FRESH_MS || http_call_is_replayable(c);
 }
 
+/* One that takes another stream; NULL with `*out_coming` when one is being opened. */
+static struct client_conn *shared_with_room(const struct client_origin *o, bool *out_coming)
+{
+	*out_coming = false;
+	LIST_EACH (&o->busy, it) {
+		struct client_conn *k = container_of(it, struct client_conn, node);
+
+		if (k->state != CONN_SHARED) {
+			*out_coming = true;
+		} else if (h2_client_has_room(k)) {
+			return k;
+		}
+	}
+	return NULL;
+}
+
+static bool serve_shared(struct http_call *c)
+{
+	struct client_origin *o = c->origin;
+	bool coming;
+	struct client_conn *k = shared_with_room(o, &coming);
+
+	if (k && h2_call_send(k, c)) {
+		o->client->stats.reused_total++;
+		return true;
+	}
+	if (coming || !has_room(o)) {
+		return false;
+	}
+	client_conn_open(o, c);
+	return true;
+}
+
 static bool serve(struct http_call *c)
 {
 	struct client_origin *o = c->origin;
 	struct client_conn *idle = first_idle(o);
 
+	if (o->route.h2) {
+		return serve_shared(c);
+	}
 	if (idle && may_use(c, idle)) {
 		use_idle(idle, c);
 		return true;
@@ -208,11 +245,14 @@ static void on_work(struct later *w)
 {
 	struct client_origin *o = container_of(w, struct client_origin, work);
 
-	while (!list_is_empty(&o->waiting) && (o->n_idle > 0 || has_room(o))) {
+	while (!list_is_empty(&o->waiting) && (o->n_idle > 0 || has_room(o) || o->route.h2)) {
 		struct list_node *n = list_pop(&o->waiting);
 
+		if (!serve(container_of(n, struct http_call, wait))) {
+			list_push_front(&o->waiting, n);
+			return;
+		}
 		o->client->stats.waiting--;
-		(void)serve(container_of(n, struct http_call, wait));
 		if (o->client->closed || list_is_linked(&o->work.node)) {
 			return; /* over, or asked for again: something ended under our hands */
 		}

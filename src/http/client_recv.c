@@ -81,15 +81,20 @@ static bool is_over(const struct http_call *c)
 	       (c->response.framing == HTTP_BODY_LENGTH && c->left == 0);
 }
 
-static void hand_over_head(struct http_call *c)
+void http_call_hand_over_head(struct http_call *c)
 {
 	http_call_enter(c, CALL_BODY);
-	if (!c->conn->reused) {
-		note_keep_alive(c->conn, &c->response);
-	}
 	c->left = c->response.content_length;
 	expect_body(c);
 	c->handler->on_head(c, &c->response);
+}
+
+static void hand_over_head(struct http_call *c)
+{
+	if (!c->conn->reused) {
+		note_keep_alive(c->conn, &c->response);
+	}
+	http_call_hand_over_head(c);
 	if (c->state == CALL_DONE) {
 		return;
 	}
@@ -153,7 +158,7 @@ static size_t recv_head(struct http_call *c, struct str in)
 
 /* ---- body ---- */
 
-static void give(struct http_call *c, struct str data)
+void http_call_give(struct http_call *c, struct str data)
 {
 	if (data.n > 0) {
 		expect_body(c);
@@ -168,7 +173,7 @@ static size_t recv_length(struct http_call *c, struct str in)
 		return 0;
 	}
 	c->left -= in.n;
-	give(c, in);
+	http_call_give(c, in);
 	if (c->state == CALL_BODY && c->left == 0) {
 		http_call_complete(c);
 	}
@@ -185,7 +190,7 @@ static size_t recv_chunked(struct http_call *c, struct str in)
 		http_call_fail(c, e == ERR_LIMIT ? ERR_LIMIT : ERR_PROTO);
 		return 0;
 	}
-	give(c, data);
+	http_call_give(c, data);
 	if (c->state == CALL_BODY && c->chunked.done) {
 		if (used < in.n) {
 			http_call_fail(c, ERR_PROTO);
@@ -205,7 +210,7 @@ static size_t recv_body(struct http_call *c, struct str in)
 	case HTTP_BODY_CHUNKED:
 		return recv_chunked(c, in);
 	case HTTP_BODY_CLOSE:
-		give(c, in);
+		http_call_give(c, in);
 		return in.n;
 	case HTTP_BODY_NONE:
 		break;

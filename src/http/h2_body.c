@@ -8,6 +8,7 @@
  *       the connection); they go from there into the connection's output in one copy.
  */
 #include "base/mem.h"
+#include "http/h2_fields.h"
 #include "http/h2_int.h"
 #include "http/h2_lib.h"
 
@@ -58,6 +59,13 @@ static void drop_output(struct h2_stream *s)
 		s->fd = -1;
 	}
 	s->file_left = 0;
+}
+
+/* For good: the stream is to be reset, or has ended. */
+void h2_stream_drop_output(struct h2_stream *s)
+{
+	s->finished = false;
+	drop_output(s);
 }
 
 /* Bytes that nobody will look at any more: the connection may have their room. */

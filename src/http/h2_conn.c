@@ -14,6 +14,7 @@
  * in bytes, fields and (in nghttp2) CONTINUATION frames.
  */
 #include "base/mem.h"
+#include "http/h2_fields.h"
 #include "http/h2_int.h"
 #include "http/h2_lib.h"
 
@@ -199,6 +200,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 		}
 	} else if (frame->hd.type == NGHTTP2_GOAWAY) {
 		h->goaway_last = frame->goaway.last_stream_id;
+	} else if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK)) {
+		h->got_settings = true;
 	}
 	if (s && end && !s->closed &&
 	    (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)) {
@@ -238,7 +241,7 @@ static int on_frame_not_sent(nghttp2_session *session, const nghttp2_frame *fram
 
 	(void)session;
 	(void)error;
-	if (frame->hd.type == NGHTTP2_HEADERS && s) {
+	if (frame->hd.type == NGHTTP2_HEADERS && s && h->is_server) {
 		h2_reset(s, H2_INTERNAL_ERROR);
 	}
 	return 0;
@@ -526,8 +529,14 @@ void h2_ping(struct h2 *h)
 	h2_send_later(h);
 }
 
+/* Before the peer has said how many it takes: as many as RFC 9113 6.5.2 recommends at least. */
+#define STREAMS_AT_FIRST 100
+
 bool h2_may_open(const struct h2 *h)
 {
+	if (!h->got_settings && h->n_streams >= STREAMS_AT_FIRST) {
+		return false;
+	}
 	return !h->dead && !h->kill && h->goaway_last < 0 &&
 	       nghttp2_session_check_request_allowed(h->session) &&
 	       h->n_streams < nghttp2_session_get_remote_settings(

@@ -4,10 +4,10 @@
  * a HTTP/1 connection (RFC 9113 8.2, 8.3). What is checked here is what it lets pass
  * and what a HTTP/1 server behind us could misread.
  */
+#include "http/h2_fields.h"
 #include "base/mem.h"
 #include "http/chars.h"
 #include "http/h1_int.h"
-#include "http/h2_int.h"
 #include "http/h2_lib.h"
 #include "http/uri.h"
 

@@ -29,6 +29,7 @@ struct h2;
 struct h2_stream;
 struct nghttp2_session;
 struct h2_nvs;
+struct h2_fields;
 
 /* What a peer may send ahead while nobody takes it: on a stream, on all of a connection. */
 #define H2_STREAM_WINDOW (256 << 10)
@@ -45,18 +46,6 @@ enum h2_code {
 	H2_CANCEL = 8,
 	H2_ENHANCE_YOUR_CALM = 11,
 	H2_HTTP_1_1_REQUIRED = 13,
-};
-
-/* A header block. Strings are in the arena of the message. */
-struct h2_fields {
-	struct str method, scheme, authority, path, status, protocol;
-	struct http_headers list; /* without pseudo fields, cookies joined */
-	size_t bytes;		  /* as lines of HTTP/1 */
-	unsigned count;
-	unsigned cookie;   /* index + 1 of the cookie line */
-	char *cookie_text; /* of the line once it was joined */
-	size_t cookie_cap;
-	bool too_big;
 };
 
 /* Called from within nghttp2, except on_drained, on_data and on_end after a pause, and on_over. */
@@ -108,6 +97,7 @@ struct h2 {
 	uint32_t kill;	     /* enum h2_code: end the session with it */
 	int32_t goaway_last; /* the peer will not process streams above; -1 = it did not say */
 	bool dead;
+	bool got_settings;
 	bool draining;
 	bool drain_final; /* server: the last GOAWAY is out */
 };
@@ -148,6 +138,7 @@ struct h2_stream {
 	bool was_high : 1;
 	bool tell_drained : 1;
 	bool closed : 1;
+	bool reused : 1; /* client: not the first on its connection */
 };
 
 /* ---- h2_conn.c ---- */
@@ -205,6 +196,7 @@ void h2_stream_wake(struct h2_stream *s);
 void h2_stream_detach(struct h2_stream *s);
 /* Answered before the request was complete: takes a little more of it, then resets (8.1). */
 void h2_stream_linger(struct h2_stream *s);
+void h2_stream_drop_output(struct h2_stream *s);
 /* Bytes that came from the peer; END_STREAM. Within nghttp2. */
 void h2_stream_input(struct h2_stream *s, struct str data);
 void h2_stream_input_end(struct h2_stream *s);
@@ -220,31 +212,3 @@ void h2_stream_write_file(struct h2_stream *s, int fd, uint64_t n);
 void h2_stream_finish(struct h2_stream *s, struct h2_nvs *trailers);
 /* Not yet given to the connection; at least STREAM_HIGH_WATER while it should wait. */
 size_t h2_stream_pending(const struct h2_stream *s);
-
-/* ---- h2_fields.c ---- */
-
-/* False: beyond all measure, the session must end. */
-bool h2_fields_add(struct h2_fields *f, struct arena *a, const struct h1_limits *limits,
-		   struct str name, struct str value);
-/* ERR_OK, or the status of the refusal. `end`: no body follows. */
-enum err h2_parse_request(struct arena *a, const struct h2_fields *f, bool end,
-			  struct http_request *out, int *out_status) MUST_USE;
-enum err h2_parse_response(const struct h2_fields *f, enum http_method method, bool end,
-			   struct http_response *out) MUST_USE;
-/* Trailers that may be handed on: no names that frame or route. */
-bool h2_are_trailers(const struct h2_fields *f);
-
-/* A list to send, with room for so many fields and bytes of names and values. */
-struct h2_nvs *h2_nvs_new(size_t fields, size_t text_bytes);
-/* Of a list: what h2_nvs_add_all will need. */
-size_t h2_text_bytes(const struct http_header *v, size_t n);
-void h2_nvs_free(struct h2_nvs **nvs);
-/* With room for a Date and a Content-Length. */
-struct h2_nvs *h2_nvs_of_response(int status, const struct http_header *v, size_t n);
-/* NULL when there are none. */
-struct h2_nvs *h2_nvs_of_trailers(const struct http_header *v, size_t n);
-/* Checked like h1_write_header; names become lower-case on the way. */
-void h2_nvs_add(struct h2_nvs *nvs, struct str name, struct str value);
-/* All but those that belong to a HTTP/1 connection (RFC 9113 8.2.2). */
-void h2_nvs_add_all(struct h2_nvs *nvs, const struct http_header *v, size_t n);
-void h2_nvs_add_u64(struct h2_nvs *nvs, struct str name, uint64_t value);

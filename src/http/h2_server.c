@@ -10,6 +10,7 @@
  * END_STREAM, which is what gRPC clients know as "trailers only".
  */
 #include "base/mem.h"
+#include "http/h2_fields.h"
 #include "http/h2_int.h"
 #include "http/server_int.h"
 

@@ -1,0 +1,24 @@
+/*
+ * h2_call - what a call does differently on a shared connection of HTTP/2
+ *
+ * A call of that kind has `h2_head` from its start and `h2`, its stream, from when it is
+ * sent until it ends. Only the files of the client include this.
+ */
+#pragma once
+#include "http/client_int.h"
+
+void h2_call_prepare(struct http_call *c, const struct http_call_spec *s, struct str target);
+/* False when the connection takes no more. */
+bool h2_call_send(struct client_conn *k, struct http_call *c);
+void h2_call_write(struct http_call *c, struct str data);
+void h2_call_finish(struct http_call *c, const struct http_header *trailers, size_t n);
+size_t h2_call_pending(const struct http_call *c);
+void h2_call_pause(struct http_call *c);
+void h2_call_resume(struct http_call *c);
+void h2_call_let_go(struct http_call *c);
+void h2_call_fini(struct http_call *c);
+/* Connected: from now on shared. */
+void h2_client_start(struct client_conn *k, uint32_t write_timeout_ms);
+bool h2_client_has_room(const struct client_conn *k);
+/* The connection is dead: so are its calls. */
+void h2_client_gone(struct client_conn *k);

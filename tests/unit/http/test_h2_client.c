@@ -1,0 +1,702 @@
+/* Calls over HTTP/2: against our own server, then against a peer that writes frames by hand. */
+#include "base/mem.h"
+#include "http/client.h"
+#include "http/http_role.h"
+#include "net/dns.h"
+#include "unit.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+/* ---- calls and their records ---- */
+
+struct fixture {
+	struct loops loops; /* of the server */
+	struct http_server *server;
+	struct loop *loop;
+	struct http_client *client;
+	struct http_call_spec spec;
+	struct timer guard;
+	unsigned running;
+};
+
+struct record {
+	struct fixture *f;
+	struct http_call *call;
+	struct buf text; /* "200 [body] trailer=value end" */
+	uint64_t bytes;
+	bool quiet; /* count the body only */
+	uint64_t to_write;
+	void (*on_head)(struct record *r);
+	void (*on_over)(struct record *r);
+};
+
+static void over(struct record *r)
+{
+	r->call = NULL;
+	if (r->on_over) {
+		r->on_over(r);
+	}
+	if (--r->f->running == 0) {
+		loop_stop(r->f->loop);
+	}
+}
+
+static void on_head(struct http_call *c, const struct http_response *p)
+{
+	struct record *r = http_call_user(c);
+
+	buf_printf(&r->text, "%d ", p->status);
+	if (r->on_head) {
+		r->on_head(r);
+	}
+}
+
+static void on_data(struct http_call *c, struct str data)
+{
+	struct record *r = http_call_user(c);
+
+	r->bytes += data.n;
+	if (!r->quiet) {
+		buf_put(&r->text, data);
+		buf_putc(&r->text, ' ');
+	}
+}
+
+static void on_trailers(struct http_call *c, const struct http_headers *t)
+{
+	struct record *r = http_call_user(c);
+
+	for (size_t i = 0; i < t->n; i++) {
+		buf_printf(&r->text, "%.*s=%.*s ", STR_ARG(t->v[i].name), STR_ARG(t->v[i].value));
+	}
+}
+
+static void on_end(struct http_call *c)
+{
+	struct record *r = http_call_user(c);
+
+	buf_puts(&r->text, "end");
+	over(r);
+}
+
+static void on_fail(struct http_call *c, enum err why)
+{
+	struct record *r = http_call_user(c);
+
+	buf_printf(&r->text, "fail %s%s", err_name(why), http_call_was_sent(c) ? "" : " unsent");
+	over(r);
+}
+
+static void write_more(struct record *r)
+{
+	static char block[20000];
+
+	while (r->to_write > 0 && http_call_pending(r->call) < STREAM_HIGH_WATER) {
+		size_t n = (size_t)MIN(r->to_write, (uint64_t)sizeof(block));
+
+		http_call_write(r->call, str_of(block, n));
+		r->to_write -= n;
+	}
+	if (r->to_write == 0) {
+		http_call_finish(r->call);
+	}
+}
+
+static void on_writable(struct http_call *c)
+{
+	write_more(http_call_user(c));
+}
+
+static const struct http_call_handler events = {
+	.on_head = on_head,
+	.on_data = on_data,
+	.on_trailers = on_trailers,
+	.on_end = on_end,
+	.on_fail = on_fail,
+	.on_writable = on_writable,
+};
+
+static const char *expected = "";
+
+static void on_guard(struct timer *t)
+{
+	(void)t;
+	fail_msg("nothing happened for 10 s; expected \"%s\"", expected);
+}
+
+static void set_up_client(struct fixture *f, uint16_t port)
+{
+	struct http_client_options o = http_client_options_default;
+
+	o.proxy_from_env = false;
+	o.connect_timeout_ms = 2000;
+	f->loop = loop_new(9);
+	f->client = http_client_new(f->loop, &o);
+	timer_start(f->loop, &f->guard, 10000, on_guard);
+	f->spec = (struct http_call_spec){
+		.uri = {.host = STR("127.0.0.1"), .port = port, .path = STR("/")},
+		.method = STR("GET"),
+		.version = HTTP_CALL_H2,
+		.fd = -1};
+}
+
+static void tear_down_client(struct fixture *f)
+{
+	http_client_free(&f->client);
+	timer_stop(f->loop, &f->guard);
+	dns_loop_fini(f->loop);
+	loop_free(&f->loop);
+}
+
+static void set_up(struct fixture *f)
+{
+	struct fault fault = {0};
+
+	*f = (struct fixture){0};
+	assert_ok(loops_start(&f->loops, 1, &fault));
+	f->server = http_server_new(NULL, http_role_dispatch, NULL);
+	assert_ok(http_server_listen_to(
+		f->server, &f->loops,
+		&(struct http_listen){.address = STR("127.0.0.1:0"), .http2 = true}, &fault));
+	set_up_client(f, addr_port(http_server_addr(f->server, 0)));
+}
+
+static void fini_loop(struct loop *l, void *arg)
+{
+	(void)arg;
+	http_server_loop_fini(l);
+}
+
+static void tear_down(struct fixture *f)
+{
+	tear_down_client(f);
+	http_server_free(&f->server);
+	loop_call(f->loops.v[0], fini_loop, NULL);
+	loops_join(&f->loops);
+	loops_free(&f->loops);
+}
+
+static void start(struct fixture *f, struct record *r, struct str path)
+{
+	r->f = f;
+	f->spec.path_query = path;
+	f->running++;
+	r->call = http_call_start(f->client, &f->spec, &events, r);
+}
+
+static void expect(struct record *r, const char *text)
+{
+	buf_putc(&r->text, 0);
+	assert_string_equal(r->text.p, text);
+	buf_free(&r->text);
+}
+
+static uint32_t connects(const struct fixture *f)
+{
+	struct http_client_stats st;
+
+	http_client_stats(f->client, &st);
+	return (uint32_t)st.connects_total;
+}
+
+/* ---- with our own server ---- */
+
+static void test_simple(void **state)
+{
+	struct fixture f;
+	struct record r = {0}, head = {0};
+
+	(void)state;
+	set_up(&f);
+	start(&f, &r, STR("/"));
+	f.spec.method = STR("HEAD");
+	start(&f, &head, STR("/"));
+	loop_run(f.loop);
+	expect(&r, "200 hello end");
+	expect(&head, "200 end");
+	assert_int_equal(connects(&f), 1);
+	tear_down(&f);
+}
+
+static void test_many_share(void **state)
+{
+	enum { N = 300 };
+	static struct record r[N];
+	struct fixture f;
+
+	(void)state;
+	memset(r, 0, sizeof(r));
+	set_up(&f);
+	for (size_t i = 0; i < N; i++) {
+		start(&f, &r[i], STR("/"));
+	}
+	loop_run(f.loop);
+	for (size_t i = 0; i < N; i++) {
+		expect(&r[i], "200 hello end");
+	}
+	/* 100 before the server has said how many it takes, then 128. */
+	assert_in_range(connects(&f), 1, 3);
+	tear_down(&f);
+}
+
+static void test_bodies(void **state)
+{
+	struct fixture f;
+	struct record echoed = {0}, counted = {0}, early = {0}, bulk = {.quiet = true};
+	static char body[300000];
+
+	(void)state;
+	set_up(&f);
+	start(&f, &bulk, STR("/big?3000000"));
+	f.spec.method = STR("POST");
+	f.spec.body_kind = HTTP_CALL_MEM;
+	f.spec.body = STR("some words");
+	start(&f, &echoed, STR("/echo"));
+	f.spec.body_kind = HTTP_CALL_CHUNKED;
+	counted.to_write = 3000000;
+	start(&f, &counted, STR("/count"));
+	write_more(&counted);
+	f.spec.body_kind = HTTP_CALL_MEM;
+	f.spec.body = str_of(body, sizeof(body));
+	start(&f, &early, STR("/early"));
+	loop_run(f.loop);
+	expect(&echoed, "200 some words end");
+	expect(&counted, "200 3000000 end");
+	expect(&early, "403 end");
+	expect(&bulk, "200 end");
+	assert_int_equal(bulk.bytes, 3000000);
+	tear_down(&f);
+}
+
+static void test_trailers(void **state)
+{
+	struct fixture f;
+	struct record down = {0}, only = {0}, up = {0};
+	struct http_header te = {STR("TE"), STR("trailers")}, sum = {STR("Sum"), STR("7")};
+
+	(void)state;
+	set_up(&f);
+	f.spec.headers = &te;
+	f.spec.n_headers = 1;
+	start(&f, &down, STR("/trailers"));
+	start(&f, &only, STR("/only"));
+	f.spec.method = STR("POST");
+	f.spec.body_kind = HTTP_CALL_CHUNKED;
+	start(&f, &up, STR("/stream"));
+	http_call_write(up.call, STR("x"));
+	http_call_finish_trailers(up.call, &sum, 1);
+	loop_run(f.loop);
+	expect(&down, "200 body grpc-status=0 end");
+	expect(&only, "200 end");
+	expect(&up, "200 x sum=7 end");
+	tear_down(&f);
+}
+
+static struct timer pause_timer;
+static struct record *paused;
+
+static void on_hold_over(struct timer *t)
+{
+	(void)t;
+	/* What came meanwhile is held, not handed over; the peer was stopped by its window. */
+	assert_int_equal(paused->bytes, 0);
+	http_call_resume(paused->call);
+}
+
+static void pause_for_a_while(struct record *r)
+{
+	paused = r;
+	http_call_pause(r->call);
+	timer_start(r->f->loop, &pause_timer, 30, on_hold_over);
+}
+
+static void test_pause(void **state)
+{
+	struct fixture f;
+	struct record bulk = {.quiet = true, .on_head = pause_for_a_while}, other = {.quiet = true};
+
+	(void)state;
+	set_up(&f);
+	start(&f, &bulk, STR("/big?2000000"));
+	start(&f, &other, STR("/big?2000000"));
+	loop_run(f.loop);
+	timer_stop(f.loop, &pause_timer);
+	assert_int_equal(bulk.bytes, 2000000);
+	assert_int_equal(other.bytes, 2000000);
+	expect(&bulk, "200 end");
+	expect(&other, "200 end");
+	tear_down(&f);
+}
+
+static void cancel(struct record *r)
+{
+	http_call_cancel(r->call);
+	over(r);
+}
+
+static void test_cancel(void **state)
+{
+	struct fixture f;
+	struct record gone = {.quiet = true, .on_head = cancel}, stays = {.quiet = true},
+		      at_once = {0};
+
+	(void)state;
+	set_up(&f);
+	start(&f, &stays, STR("/big?1000000"));
+	start(&f, &gone, STR("/big?100000000"));
+	start(&f, &at_once, STR("/"));
+	http_call_cancel(at_once.call);
+	over(&at_once);
+	loop_run(f.loop);
+	expect(&stays, "200 end");
+	expect(&gone, "200 ");
+	assert_int_equal(connects(&f), 1);
+	tear_down(&f);
+}
+
+static void free_client(struct record *r)
+{
+	http_client_free(&r->f->client);
+	r->f->running = 1;
+	over(r);
+}
+
+static void test_free_in_callback(void **state)
+{
+	struct fixture f;
+	struct record a = {.on_head = free_client}, b = {.quiet = true};
+
+	(void)state;
+	set_up(&f);
+	start(&f, &a, STR("/"));
+	start(&f, &b, STR("/big?1000000"));
+	loop_run(f.loop);
+	buf_free(&a.text);
+	buf_free(&b.text);
+	tear_down(&f);
+}
+
+static void test_timeout(void **state)
+{
+	struct fixture f;
+	struct record hung = {0}, r = {0};
+
+	(void)state;
+	set_up(&f);
+	start(&f, &r, STR("/"));
+	f.spec.timeout_ms = 50;
+	f.spec.method = STR("POST");
+	f.spec.body_kind = HTTP_CALL_CHUNKED;
+	start(&f, &hung, STR("/hang"));
+	loop_run(f.loop);
+	expect(&r, "200 hello end");
+	expect(&hung, "fail timeout");
+	tear_down(&f);
+}
+
+static void test_cannot_connect(void **state)
+{
+	struct fixture f;
+	struct record a = {0}, b = {0};
+
+	(void)state;
+	set_up(&f);
+	f.spec.uri.port = 1;
+	start(&f, &a, STR("/"));
+	start(&f, &b, STR("/"));
+	loop_run(f.loop);
+	expect(&a, "fail unavailable unsent");
+	expect(&b, "fail unavailable unsent");
+	tear_down(&f);
+}
+
+/* ---- with a peer that says what a test wants ---- */
+
+#define FRAME(len, type, flags, id) "\0\0" len type flags "\0\0\0" id
+#define SETTINGS FRAME("\0", "\4", "\0", "\0")
+/* :status 200 and 204 from the static table. */
+#define OK_HEAD FRAME("\1", "\1", "\4", "\1") "\x88"
+#define OK_ALONE FRAME("\1", "\1", "\5", "\1") "\x88"
+#define CODE(c) "\0\0\0" c
+
+/* A step is taken for each request, on whatever connection. */
+struct step {
+	const char *bytes;
+	size_t n;
+	bool close;
+	const char *record;
+	unsigned connections;
+};
+#define STEP(text) .bytes = (text), .n = sizeof(text) - 1
+
+struct peer {
+	struct loop *loop;
+	struct io io;
+	const struct step *step;
+	size_t piece; /* bytes a turn; 0 = all at once */
+	unsigned connections;
+	struct list conns;
+};
+
+struct peer_conn {
+	struct list_node node;
+	struct peer *peer;
+	struct stream *stream;
+	size_t skip; /* of the preface */
+	struct str left;
+	bool close;
+	struct later more;
+};
+
+static void peer_conn_end(struct peer_conn *c)
+{
+	list_remove(&c->node);
+	later_cancel(&c->more);
+	mem_free(c);
+}
+
+static void peer_more(struct later *w)
+{
+	struct peer_conn *c = container_of(w, struct peer_conn, more);
+	size_t n = c->peer->piece ? MIN(c->peer->piece, c->left.n) : c->left.n;
+
+	stream_write(c->stream, str_slice(c->left, 0, n));
+	c->left = str_skip(c->left, n);
+	if (c->left.n > 0) {
+		loop_next_turn(c->peer->loop, &c->more, peer_more);
+	} else if (c->close) {
+		stream_close(c->stream);
+		peer_conn_end(c);
+	}
+}
+
+/* A frame at a time; HEADERS are requests. */
+static size_t peer_on_data(struct stream *s, char *p, size_t n)
+{
+	struct peer_conn *c = s->user;
+	const uint8_t *b = (const uint8_t *)p;
+	size_t at = MIN(n, c->skip);
+
+	c->skip -= at;
+	while (n - at >= 9) {
+		size_t len = (size_t)b[at] << 16 | (size_t)b[at + 1] << 8 | b[at + 2];
+
+		if (n - at < 9 + len) {
+			break;
+		}
+		if (b[at + 3] == 1 && c->peer->step->bytes) {
+			c->left = str_of(c->peer->step->bytes, c->peer->step->n);
+			c->close = c->peer->step->close;
+			c->peer->step++;
+			loop_next_turn(c->peer->loop, &c->more, peer_more);
+		}
+		at += 9 + len;
+	}
+	return at;
+}
+
+static void peer_on_close(struct stream *s, enum err why)
+{
+	(void)why;
+	peer_conn_end(s->user);
+}
+
+static const struct stream_handler peer_events = {.on_data = peer_on_data,
+						  .on_close = peer_on_close};
+
+static void peer_on_accept(struct io *io, unsigned events_)
+{
+	struct peer *v = container_of(io, struct peer, io);
+	int fd;
+
+	(void)events_;
+	while ((fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		struct peer_conn *c = MEM_NEW(struct peer_conn);
+
+		v->connections++;
+		c->peer = v;
+		c->skip = 24;
+		c->stream = stream_new(v->loop, fd, &peer_events, c);
+		list_push(&v->conns, &c->node);
+	}
+}
+
+static uint16_t peer_open(struct peer *v, struct loop *l, const struct step *steps)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	*v = (struct peer){.loop = l, .step = steps};
+	list_init(&v->conns);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, n), 0);
+	assert_int_equal(listen(fd, 64), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+	assert_ok(io_add(l, &v->io, fd, peer_on_accept));
+	return ntohs(a.sin_port);
+}
+
+static void peer_close(struct peer *v)
+{
+	struct list_node *n;
+	int fd = v->io.fd;
+
+	while ((n = list_first(&v->conns))) {
+		struct peer_conn *c = container_of(n, struct peer_conn, node);
+
+		stream_abort(c->stream);
+		peer_conn_end(c);
+	}
+	io_remove(v->loop, &v->io);
+	(void)close(fd);
+}
+
+static void play(const struct step *steps, struct str method, size_t piece)
+{
+	struct fixture f = {0};
+	struct peer v;
+	struct record r = {0};
+
+	set_up_client(&f, 0);
+	f.spec.uri.port = peer_open(&v, f.loop, steps);
+	f.spec.method = method;
+	v.piece = piece;
+	expected = steps[0].record;
+	start(&f, &r, STR("/"));
+	loop_run(f.loop);
+	expect(&r, steps[0].record);
+	assert_int_equal(v.connections, steps[0].connections);
+	peer_close(&v);
+	tear_down_client(&f);
+}
+
+/* One answer each; the peer keeps the connection open. */
+static const struct step answers[] = {
+	{STEP(SETTINGS OK_ALONE), .record = "200 end", .connections = 1},
+	{STEP(SETTINGS OK_HEAD FRAME("\2", "\0", "\1", "\1") "hi"), .record = "200 hi end",
+	 .connections = 1},
+	{STEP(SETTINGS FRAME("\5", "\1", "\4", "\1") "\x08\x03"
+						     "103" OK_ALONE),
+	 .record = "200 end", .connections = 1},
+	{STEP(SETTINGS OK_HEAD FRAME("\1", "\0", "\0", "\1") "x" FRAME("\6", "\1", "\5",
+								       "\1") "\0\1a\2bc"),
+	 .record = "200 x a=bc end", .connections = 1},
+	/* reset by the peer */
+	{STEP(SETTINGS OK_HEAD FRAME("\4", "\3", "\0", "\1") CODE("\x8")),
+	 .record = "200 fail input/output error", .connections = 1},
+	{STEP(SETTINGS FRAME("\4", "\3", "\0", "\1") CODE("\2")),
+	 .record = "fail input/output error", .connections = 1},
+	{STEP(SETTINGS OK_HEAD FRAME("\4", "\3", "\0", "\1") CODE("\0")),
+	 .record = "200 fail protocol error", .connections = 1},
+	/* malformed: a length that is not kept, framing fields, trailers that frame, no status */
+	{STEP(SETTINGS FRAME("\5", "\1", "\4", "\1") "\x88\x0f\x0d\1"
+						     "3" FRAME("\1", "\0", "\1", "\1") "x"),
+	 .record = "200 x fail protocol error", .connections = 1},
+	{STEP(SETTINGS FRAME("\x11", "\1", "\5", "\1") "\x88\0\x0a"
+						       "connection\3abc"),
+	 .record = "fail protocol error", .connections = 1},
+	{STEP(SETTINGS OK_HEAD FRAME("\4", "\1", "\5", "\1") "\x0f\x0d\1"
+							     "3"),
+	 .record = "200 fail protocol error", .connections = 1},
+	{STEP(SETTINGS FRAME("\6", "\1", "\5", "\1") "\0\1a\2bc"), .record = "fail protocol error",
+	 .connections = 1},
+	{STEP(SETTINGS FRAME("\5", "\1", "\5", "\1") "\x08\x03"
+						     "101"),
+	 .record = "fail protocol error", .connections = 1},
+	/* no HTTP/2 at all, a push, an empty line */
+	{STEP("HTTP/1.1 400 Bad Request\r\n\r\n"), .record = "fail protocol error",
+	 .connections = 1},
+	{STEP(SETTINGS FRAME("\0", "\4", "\1", "\0") FRAME("\5", "\5", "\4", "\1") "\0\0\0\2\x82"),
+	 .record = "fail protocol error", .connections = 1},
+};
+
+static void test_answers(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+		const struct step steps[] = {answers[i], {0}};
+
+		for (size_t piece = 0; piece <= 4; piece++) {
+			play(steps, STR("GET"), piece);
+		}
+	}
+}
+
+static void test_sent_again(void **state)
+{
+	const struct step refused[] = {{STEP(SETTINGS FRAME("\4", "\3", "\0", "\1") CODE("\7")),
+					.record = "200 end", .connections = 1},
+				       {STEP(FRAME("\1", "\1", "\5", "\3") "\x88")},
+				       {0}};
+	const struct step goaway[] = {
+		{STEP(SETTINGS FRAME("\x8", "\7", "\0", "\0") CODE("\0") CODE("\0")),
+		 .record = "200 end", .connections = 2},
+		{STEP(SETTINGS OK_ALONE)},
+		{0}};
+	const struct step twice[] = {{STEP(SETTINGS FRAME("\4", "\3", "\0", "\1") CODE("\7")),
+				      .record = "fail unavailable unsent", .connections = 1},
+				     {STEP(FRAME("\4", "\3", "\0", "\3") CODE("\7"))},
+				     {0}};
+	const struct step cut[] = {
+		{STEP(SETTINGS), .close = true, .record = "fail protocol error", .connections = 1},
+		{0}};
+
+	(void)state;
+	/* Not looked at, says the peer: any method may go again, once. */
+	play(refused, STR("POST"), 0);
+	play(goaway, STR("POST"), 0);
+	play(twice, STR("GET"), 0);
+	play(cut, STR("GET"), 0);
+}
+
+static struct record second;
+
+static void start_second(struct record *r)
+{
+	start(r->f, &second, STR("/"));
+}
+
+/* A GOAWAY that counts our stream in: it is answered, and the next call goes elsewhere. */
+static void test_goaway_after(void **state)
+{
+	const struct step steps[] = {
+		{STEP(SETTINGS FRAME("\x8", "\7", "\0", "\0") CODE("\1") CODE("\0") OK_ALONE)},
+		{STEP(SETTINGS OK_ALONE)},
+		{0}};
+	struct fixture f = {0};
+	struct peer v;
+	struct record a = {.on_over = start_second};
+
+	(void)state;
+	second = (struct record){0};
+	set_up_client(&f, 0);
+	f.spec.uri.port = peer_open(&v, f.loop, steps);
+	start(&f, &a, STR("/"));
+	loop_run(f.loop);
+	expect(&a, "200 end");
+	expect(&second, "200 end");
+	assert_int_equal(v.connections, 2);
+	peer_close(&v);
+	tear_down_client(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_simple),
+		cmocka_unit_test(test_many_share),
+		cmocka_unit_test(test_bodies),
+		cmocka_unit_test(test_trailers),
+		cmocka_unit_test(test_pause),
+		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_free_in_callback),
+		cmocka_unit_test(test_timeout),
+		cmocka_unit_test(test_cannot_connect),
+		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_sent_again),
+		cmocka_unit_test(test_goaway_after),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
