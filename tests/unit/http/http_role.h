@@ -9,8 +9,7 @@
  *   GET  /big?N        N bytes, written with back-pressure
  *   GET  /mem?N        N bytes from memory; /file the same from a file
  *   GET  /trailers     a body and a trailer; /only: a trailer alone, as gRPC does
- *   GET  /early        403 before the body
- *   POST /hang         never
+ *   GET  /early        403 before the body; POST /hang: never
  */
 #pragma once
 #include "http/server.h"
