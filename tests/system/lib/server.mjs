@@ -43,7 +43,7 @@ export class Server {
 		const server = new Server();
 		server.dir = await mkdtemp(join(tmpdir(), 'posthouse-'));
 		server.bodies = join(server.dir, 'bodies');
-		server.database = PG ? await newDatabase() : `sqlite:${join(server.dir, 'posthouse.db')}`;
+		server.database = await newDatabase(server.dir);
 		server.env = options.env ?? {};
 		server.config = join(server.dir, 'posthouse.yaml');
 		server.options = options;
@@ -230,7 +230,11 @@ export function basic(name, secret) {
 	return `Basic ${Buffer.from(pair).toString('base64')}`;
 }
 
-async function newDatabase() {
+/* The URL of an empty one: a file in `dir`, or one more on the PostgreSQL server. */
+export async function newDatabase(dir) {
+	if (!PG) {
+		return `sqlite:${join(dir, 'posthouse.db')}`;
+	}
 	const name = `system_${randomBytes(6).toString('hex')}`;
 	await execute('psql', ['-qX', '-v', 'ON_ERROR_STOP=1', '-c', `CREATE DATABASE ${name}`, PG]);
 	/* A URL with a socket folder has no host, so it is not one for `new URL`. */
