@@ -39,7 +39,7 @@ enum err entity_fail(struct entity_call *c, enum entity_code code, struct str me
 			return codes[i].err;
 		}
 	}
-	ASSERT(!"a code of the table");
+	ASSERT(false); /* not a code of the table */
 	return ERR_INTERNAL;
 }
 
