@@ -114,9 +114,9 @@ const struct plugin_instance *const *plan_for_consumer(struct arena *a, const st
 			continue;
 		}
 		if (!v) {
-			v = arena_alloc(a, p->n * sizeof(*v));
+			v = arena_alloc(a, p->n * sizeof(const struct plugin_instance *));
 			ranks = arena_alloc(a, p->n * sizeof(*ranks));
-			memcpy(v, p->v, p->n * sizeof(*v));
+			memcpy(v, p->v, p->n * sizeof(const struct plugin_instance *));
 			memcpy(ranks, p->ranks, p->n * sizeof(*ranks));
 		}
 		if (c->rank > ranks[c->place]) {

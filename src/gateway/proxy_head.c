@@ -166,7 +166,8 @@ static struct str joined(struct gw_call *c, struct str a, struct str b)
 	}
 	at = arena_alloc(c->arena, a.n + 2 + b.n);
 	memcpy(at, a.p, a.n);
-	memcpy(at + a.n, ", ", 2);
+	at[a.n] = ',';
+	at[a.n + 1] = ' ';
 	memcpy(at + a.n + 2, b.p, b.n);
 	return str_of(at, a.n + 2 + b.n);
 }

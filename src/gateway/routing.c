@@ -57,7 +57,7 @@ static void group_add(struct arena *a, struct group *g, const struct plugin_inst
 			ARENA_NEW_ARRAY(a, const struct plugin_instance *, cap);
 
 		if (g->n > 0) {
-			memcpy(v, g->v, g->n * sizeof(*v));
+			memcpy(v, g->v, g->n * sizeof(const struct plugin_instance *));
 		}
 		g->v = v;
 		g->cap = cap;
