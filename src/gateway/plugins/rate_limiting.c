@@ -43,7 +43,7 @@ struct config {
 #define PERIOD(name_, index_)                                                                      \
 	{                                                                                          \
 		.name = (name_), FIELD(NUMBER, OPT_NUM, limits[index_]), .has_gt = true, .gt = 0,  \
-		.doc = "Requests per " name_ " that are let through."                                \
+		.doc = "Requests per " name_ " that are let through."                              \
 	}
 
 #define ALIAS(name_, type_, of_)                                                                   \
