@@ -2,71 +2,24 @@
 
 #include "app/gateway_declarative.h"
 #include "app/sessions.h"
-#include "base/clock.h"
 #include "base/log.h"
 
-#define POLL_MS 1000
-#define UPKEEP_MS 60000
 #define WORKER_WAIT_MS 10000
-
-/* ---- chores ---- */
-
-typedef enum err chore_fn(struct entities *es, struct db *db);
-
-static enum err run_chore(struct gateway_role *r, struct db *db, chore_fn *fn, struct fault *f)
-{
-	struct arena a;
-	enum err e;
-
-	arena_init(&a, 0);
-	db_begin_task(db, &(struct db_task){.arena = &a, .fault = f});
-	e = fn(r->entities, db);
-	db_end_task(db);
-	arena_fini(&a);
-	return e;
-}
-
-static void on_poll(void *arg, void *worker)
-{
-	struct gateway_role *r = arg;
-	struct fault f = {0};
-	bool failed;
-
-	for (size_t i = 0; i < GATEWAY_ADMINS_MAX && r->admins[i]; i++) {
-		admin_tick(r->admins[i]);
-	}
-	if (r->live) {
-		return;
-	}
-	failed = run_chore(r, worker, entities_poll, &f) != ERR_OK;
-	if (failed && !r->poll_failed) {
-		log_warn("gateway",
-			 "changes of other processes are not seen for now: "
-			 "those in hand stay in use",
-			 LOG_FAULT(&f));
-	}
-	r->poll_failed = failed;
-}
-
-static void on_upkeep(void *arg, void *worker)
-{
-	struct gateway_role *r = arg;
-	struct fault f = {0};
-
-	if (!r->live && run_chore(r, worker, entities_upkeep, &f) != ERR_OK) {
-		log_warn("gateway", "expired entities are not removed for now", LOG_FAULT(&f));
-	}
-}
 
 /* ---- entities ---- */
 
 static enum err load_database(struct gateway_role *r, struct fault *f)
 {
+	struct arena a;
 	struct db *db;
 	enum err e;
 
 	TRY(db_get(r->deps.database, WORKER_WAIT_MS, &db, f));
-	e = run_chore(r, db, entities_load, f);
+	arena_init(&a, 0);
+	db_begin_task(db, &(struct db_task){.arena = &a, .fault = f});
+	e = entities_load(r->entities, db);
+	db_end_task(db);
+	arena_fini(&a);
 	db_put(&db);
 	return e;
 }
@@ -168,6 +121,15 @@ static void start_admins(struct gateway_role *r)
 
 /* ---- life ---- */
 
+static void tick_admins(void *arg)
+{
+	struct gateway_role *r = arg;
+
+	for (size_t i = 0; i < GATEWAY_ADMINS_MAX && r->admins[i]; i++) {
+		admin_tick(r->admins[i]);
+	}
+}
+
 enum err gateway_role_start(struct gateway_role *r, const struct gateway_role_deps *deps,
 			    struct fault *f)
 {
@@ -182,9 +144,13 @@ enum err gateway_role_start(struct gateway_role *r, const struct gateway_role_de
 	TRY(gateway_new(&gd, &r->gateway, f));
 	TRY(start_entities(r, f));
 	start_admins(r);
-	r->poll = periodic_start(deps->loops->v[0], deps->pools[REST_DB], POLL_MS, on_poll, r);
-	r->upkeep =
-		periodic_start(deps->loops->v[0], deps->pools[REST_DB], UPKEEP_MS, on_upkeep, r);
+	r->poller = entity_poller_start(&(struct entity_poller_deps){
+		.loop = deps->loops->v[0],
+		.pool = deps->pools[REST_DB],
+		.entities = r->entities,
+		.tick = tick_admins,
+		.arg = r,
+	});
 	return ERR_OK;
 }
 
@@ -195,8 +161,7 @@ enum err gateway_role_reload(struct gateway_role *r, const struct settings *next
 
 void gateway_role_stop(struct gateway_role *r)
 {
-	periodic_stop(&r->poll);
-	periodic_stop(&r->upkeep);
+	entity_poller_stop(&r->poller);
 	if (r->gateway) {
 		gateway_stop(r->gateway);
 	}

@@ -11,8 +11,8 @@
 #include "app/settings.h"
 #include "gateway/admin.h"
 #include "gateway/declarative_live.h"
+#include "gateway/entity_poller.h"
 #include "gateway/gateway.h"
-#include "loop/periodic.h"
 #include "store/store.h"
 
 struct gateway_role_deps {
@@ -31,8 +31,7 @@ struct gateway_role {
 	struct entities *entities;
 	struct declarative_live *live; /* NULL = entities live in the database */
 	struct admin *admins[GATEWAY_ADMINS_MAX];
-	struct periodic *poll, *upkeep;
-	bool poll_failed;
+	struct entity_poller *poller;
 };
 
 enum err gateway_role_start(struct gateway_role *r, const struct gateway_role_deps *deps,
