@@ -2,54 +2,23 @@
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import tls from 'node:tls';
 import { check, until } from './lib/check.mjs';
-import { freePort } from './lib/ports.mjs';
+import { Echo, Gateway } from './lib/gateway.mjs';
 import { execute } from './lib/process.mjs';
-import { ENGINE, Server } from './lib/server.mjs';
+import { ENGINE } from './lib/server.mjs';
 
-let server;
-let admin;
-let secure;
+let gw;
 
 before(async () => {
-	const [port, tlsPort] = [await freePort(), await freePort()];
-	admin = `http://127.0.0.1:${port}`;
-	secure = tlsPort;
-	server = await Server.start({
-		gateway: {
-			listen: ['127.0.0.1:0', { address: `127.0.0.1:${tlsPort}`, tls: {} }],
-			admin: [{ listen: `127.0.0.1:${port}` }],
-		},
-	});
+	gw = await Gateway.start({ gateway: { listen: ['127.0.0.1:0', { address: '127.0.0.1:0', tls: {} }] } });
 });
 
-after(() => server?.close());
+after(() => gw?.close());
 
-/* A string as body is a form. */
-async function ask(method, path, body, headers = {}) {
-	const type = typeof body === 'string' ? 'application/x-www-form-urlencoded' : 'application/json';
-	const reply = await fetch(admin + path, {
-		method,
-		headers: body === undefined ? headers : { 'Content-Type': type, ...headers },
-		body: body === undefined || typeof body === 'string' ? body : JSON.stringify(body),
-	});
-	const text = await reply.text();
-	let json;
-	try {
-		json = JSON.parse(text);
-	} catch { /* none */ }
-	return { status: reply.status, headers: reply.headers, text, json };
-}
-
-async function want(status, ...args) {
-	const reply = await ask(...args);
-	assert.equal(reply.status, status, `${args[0]} ${args[1]}: ${reply.text}`);
-	return reply;
-}
+const want = (...args) => gw.want(...args);
 
 check(`check 1: the index, on ${ENGINE}`, async () => {
 	const { json, headers } = await want(200, 'GET', '/');
@@ -58,9 +27,9 @@ check(`check 1: the index, on ${ENGINE}`, async () => {
 	assert.equal(json.configuration.database, 'postgres');
 	assert.match(json.node_id, /^[0-9a-f-]{36}$/);
 	assert.ok(json.plugins.available_on_server['key-auth'].priority > 0);
-	assert.equal(headers.get('server'), 'kong/3.10.0');
-	assert.match(headers.get('x-kong-admin-latency'), /^\d+$/);
-	assert.equal(headers.get('access-control-allow-origin'), '*');
+	assert.equal(headers['server'], 'kong/3.10.0');
+	assert.match(headers['x-kong-admin-latency'], /^\d+$/);
+	assert.equal(headers['access-control-allow-origin'], '*');
 });
 
 check('check 2: a service from a form, once', async () => {
@@ -166,25 +135,25 @@ check('check 9: plugins', async () => {
 
 check('check 10: methods and media types', async () => {
 	const options = await want(204, 'OPTIONS', '/services/s');
-	assert.equal(options.headers.get('allow'), 'DELETE, GET, HEAD, OPTIONS, PATCH, PUT');
-	assert.equal(options.headers.get('access-control-allow-methods'), options.headers.get('allow'));
+	assert.equal(options.headers['allow'], 'DELETE, GET, HEAD, OPTIONS, PATCH, PUT');
+	assert.equal(options.headers['access-control-allow-methods'], options.headers['allow']);
 	assert.deepEqual((await want(405, 'DELETE', '/services')).json, { message: 'Method not allowed' });
-	assert.equal((await want(415, 'POST', '/services', '<a/>', { 'Content-Type': 'text/xml' })).text, '');
-	assert.deepEqual((await want(400, 'POST', '/services', '{', { 'Content-Type': 'application/json' })).json,
+	assert.equal((await want(415, 'POST', '/services', '<a/>', { type: 'text/xml' })).text, '');
+	assert.deepEqual((await want(400, 'POST', '/services', '{', { type: 'application/json' })).json,
 		{ message: 'Cannot parse JSON body' });
 	await want(200, 'GET', '/services/');
 	assert.equal((await want(200, 'HEAD', '/services')).text, '');
 });
 
 async function certificate(name) {
-	const [key, cert] = [join(server.dir, `${name}.key`), join(server.dir, `${name}.crt`)];
+	const [key, cert] = [join(gw.dir, `${name}.key`), join(gw.dir, `${name}.crt`)];
 	await execute('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
 		'-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`, '-days', '2', '-keyout', key, '-out', cert]);
 	return { key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8') };
 }
 
 async function subject(name) {
-	const socket = tls.connect({ host: '127.0.0.1', port: secure, servername: name, rejectUnauthorized: false });
+	const socket = tls.connect({ host: '127.0.0.1', port: new URL(gw.proxies[1]).port, servername: name, rejectUnauthorized: false });
 	await once(socket, 'secureConnect');
 	const { CN } = socket.getPeerCertificate().subject;
 	socket.destroy();
@@ -211,9 +180,8 @@ check('check 11: certificates by server name', async () => {
 });
 
 check('check 12: targets, and one that is marked ill', async () => {
-	const origin = createServer((_, reply) => reply.end('here')).listen(0, '127.0.0.1');
-	await once(origin, 'listening');
-	const target = `127.0.0.1:${origin.address().port}`;
+	const origin = await Echo.start();
+	const target = new URL(origin.url).host;
 	try {
 		await want(201, 'POST', '/upstreams', { name: 'up.test' });
 		await want(201, 'POST', '/upstreams/up.test/targets', { target });
@@ -221,15 +189,15 @@ check('check 12: targets, and one that is marked ill', async () => {
 		await want(404, 'PUT', '/upstreams/up.test/targets/10.0.0.1:1', { target: '10.0.0.1:1' });
 		await want(201, 'POST', '/services', { name: 'balanced', host: 'up.test' });
 		await want(201, 'POST', '/services/balanced/routes', { paths: ['/balanced'] });
-		await until(async () => (await fetch(`${server.gateway}/balanced`)).status === 200, 'the target is used');
+		await until(async () => (await fetch(`${gw.proxy}/balanced`)).status === 200, 'the target is used');
 		await want(204, 'PUT', `/upstreams/up.test/targets/${target}/unhealthy`);
-		const reply = await fetch(`${server.gateway}/balanced`);
+		const reply = await fetch(`${gw.proxy}/balanced`);
 		assert.equal(reply.status, 503);
 		assert.match(await reply.text(), /failure to get a peer from the ring-balancer/);
 		await want(204, 'PUT', `/upstreams/up.test/targets/${target}/healthy`);
-		assert.equal((await fetch(`${server.gateway}/balanced`)).status, 200);
+		assert.equal((await fetch(`${gw.proxy}/balanced`)).status, 200);
 	} finally {
-		origin.close();
+		await origin.close();
 	}
 });
 
@@ -248,7 +216,7 @@ check('check 16: schemas', async () => {
 });
 
 check('a restart finds everything again', async () => {
-	await server.restart();
+	await gw.restart();
 	assert.equal((await want(200, 'GET', '/services/s')).json.path, '/base');
-	assert.equal((await fetch(`${server.gateway}/r`)).status, 401, 'key-auth is in force');
+	assert.equal((await fetch(`${gw.proxy}/r`)).status, 401, 'key-auth is in force');
 });

@@ -64,11 +64,29 @@ export class Gateway {
 		await this.launch();
 	}
 
-	/* { status, json, text, headers } of a call of the Admin API; `body` goes as JSON. */
-	async admin(method, path, body) {
-		const headers = body === undefined ? {} : { 'Content-Type': 'application/json' };
-		const text = body === undefined ? undefined : JSON.stringify(body);
-		return await request(this.adminUrl, path, { method, headers, body: text });
+	/* { status, json, text, headers } of a call of the Admin API; `body` goes as JSON, a string as a form. */
+	async admin(method, path, body, { type, headers = {} } = {}) {
+		if (body === undefined) {
+			return await request(this.adminUrl, path, { method, headers });
+		}
+		const isText = typeof body === 'string';
+		return await request(this.adminUrl, path, {
+			method,
+			headers: {
+				'Content-Type': type ?? (isText ? 'application/x-www-form-urlencoded' : 'application/json'),
+				...headers,
+			},
+			body: isText ? body : JSON.stringify(body),
+		});
+	}
+
+	/* The same; any other status fails the test. */
+	async want(status, method, path, ...more) {
+		const reply = await this.admin(method, path, ...more);
+		if (reply.status !== status) {
+			throw new Error(`${method} ${path} answered ${reply.status}, not ${status}: ${reply.text}`);
+		}
+		return reply;
 	}
 
 	/* The entity; anything but 2xx fails the test. */
@@ -112,6 +130,10 @@ export class Gateway {
 	async rss() {
 		const status = await readFile(`/proc/${this.child.pid}/status`, 'utf8');
 		return Number(/VmRSS:\s+(\d+)/.exec(status)[1]) * 1024;
+	}
+
+	kill() {
+		return this.child.kill();
 	}
 
 	async stop() {
