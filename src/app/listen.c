@@ -327,14 +327,14 @@ static const struct listen_entry *find(const struct listen_set *set, struct str 
 }
 
 enum err listen_prepare(const struct listen_set *now, const struct listen_set *next,
-			struct listen_change *out, struct fault *f)
+			const struct listen_pick *pick, struct listen_change *out, struct fault *f)
 {
 	for (size_t i = 0; i < now->n; i++) {
 		bool stays = i < next->n && str_eq(next->v[i].address, now->v[i].address);
 		const struct listen_entry *e = stays ? &next->v[i] : find(next, now->v[i].address);
 
 		if (e && e->tls && now->v[i].tls) {
-			TRY(listen_tls(e, NULL, NULL, &out->tls[i], f));
+			TRY(listen_tls(e, pick->fn, pick->arg, &out->tls[i], f));
 		}
 	}
 	return ERR_OK;

@@ -63,6 +63,7 @@ struct listen_change {
 	struct tls_server *tls[LISTEN_MAX];
 };
 enum err listen_prepare(const struct listen_set *now, const struct listen_set *next,
-			struct listen_change *out, struct fault *f) MUST_USE;
+			const struct listen_pick *pick, struct listen_change *out,
+			struct fault *f) MUST_USE;
 /* NULL: drops the change. */
 void listen_commit(struct listen_change *c, struct http_server *server);

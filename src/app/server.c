@@ -136,16 +136,20 @@ static const struct listen_set *addresses(const struct settings *s, int which)
 				      : &s->gateway_more.admins[which - LISTENER_ADMIN].listen;
 }
 
+/* Who is asked for certificates; all-zero = they are configured. */
+static struct listen_pick pick_of(struct server *s, int which)
+{
+	return which == ROLE_GATEWAY
+		       ? (struct listen_pick){gateway_pick_certificate, s->roles.gateway.gateway}
+		       : (struct listen_pick){0};
+}
+
 static enum err listen_all(struct server *s, int which, const char *name, dispatch_fn *fn,
 			   void *role, struct fault *f)
 {
 	const struct listen_set *set = addresses(s->settings, which);
-	struct listen_pick pick = {0};
+	struct listen_pick pick = pick_of(s, which);
 	struct http_limits lim = http_limits_default;
-
-	if (which == ROLE_GATEWAY) {
-		pick = (struct listen_pick){gateway_pick_certificate, s->roles.gateway.gateway};
-	}
 
 	s->http[which] = http_server_new(&lim, fn, role);
 	/* Before the first connection: /metrics reads the list on a loop. */
@@ -231,8 +235,10 @@ enum err server_reload(struct server *s, struct settings *next, struct fault *f)
 	enum err e = ERR_OK;
 
 	for (int i = 0; i < LISTENERS && e == ERR_OK; i++) {
+		struct listen_pick pick = pick_of(s, i);
+
 		if (s->http[i]) {
-			e = listen_prepare(addresses(s->started, i), addresses(next, i),
+			e = listen_prepare(addresses(s->started, i), addresses(next, i), &pick,
 					   &changes[i], f);
 		}
 	}

@@ -154,6 +154,16 @@ static enum err read_keys(struct arena *a, struct rest_settings *r, struct fault
 
 /* ---- loading ---- */
 
+/* Where the gateway listens unless it is told; the certificates are those of its entities. */
+static void default_gateway_listen(struct listen_set *set)
+{
+	static const struct conf_node no_keys = {.kind = CONF_NODE_MAP};
+
+	set->v[set->n++] = (struct listen_entry){.address = STR(":8000"), .section = "gateway"};
+	set->v[set->n++] = (struct listen_entry){
+		.address = STR(":8443"), .http2 = true, .tls = &no_keys, .section = "gateway"};
+}
+
 static enum err read_listens(struct settings *s, struct fault *f)
 {
 	const struct conf_node *const nodes[] = {s->relay.listen,      s->identity.listen,
@@ -165,6 +175,9 @@ static enum err read_listens(struct settings *s, struct fault *f)
 		const char *name = i < ROLES ? role_names[i] : "status";
 
 		TRY(listen_read(&s->arena, name, nodes[i], &s->listen[i], f));
+	}
+	if (conf_is_null(s->gateway.listen)) {
+		default_gateway_listen(&s->listen[ROLE_GATEWAY]);
 	}
 	return ERR_OK;
 }

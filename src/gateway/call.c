@@ -106,14 +106,20 @@ const struct gw_credential *call_credential(const struct gw_call *c)
 	return c->credential;
 }
 
-/* In every spelling: '_' and '-' are the same to CGI-like servers. */
-static bool is_identity(struct str name)
-{
-	static const char *const names[] = {"x-consumer-id", "x-consumer-custom-id",
-					    "x-consumer-username", "x-credential-identifier",
-					    "x-anonymous-consumer"};
+/* What call_authenticate says, and behind it what plugins say of who was authenticated. */
+static const char *const identity_names[] = {
+	"x-consumer-id",	   "x-consumer-custom-id",  "x-consumer-username",
+	"x-credential-identifier", "x-anonymous-consumer",  "x-consumer-groups",
+	"x-authenticated-userid",  "x-authenticated-scope", "x-authenticated-groups",
+};
+#define OWN_NAMES 5
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+/* In every spelling: '_' and '-' are the same to CGI-like servers. */
+static bool is_identity(struct str name, size_t n_names)
+{
+	const char *const *names = identity_names;
+
+	for (size_t i = 0; i < n_names; i++) {
 		size_t k = 0;
 
 		if (strlen(names[i]) != name.n) {
@@ -130,14 +136,14 @@ static bool is_identity(struct str name)
 	return false;
 }
 
-static void strip_identity(struct http_headers *h)
+static void strip_identity(struct http_headers *h, size_t n_names)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < h->n; i++) {
 		bool maybe = h->v[i].name.n >= 13 && ascii_lower(h->v[i].name.p[0]) == 'x';
 
-		if (!maybe || !is_identity(h->v[i].name)) {
+		if (!maybe || !is_identity(h->v[i].name, n_names)) {
 			h->v[kept++] = h->v[i];
 		}
 	}
@@ -149,7 +155,7 @@ void call_authenticate(struct gw_call *c, const struct gw_consumer *consumer,
 {
 	struct http_headers *h = call_headers(c);
 
-	strip_identity(h);
+	strip_identity(h, OWN_NAMES);
 	c->consumer = consumer;
 	c->credential = credential;
 	http_header_add(c->arena, h, STR("X-Consumer-ID"), str_of(consumer->id_text, GUID_D_LEN));
@@ -185,6 +191,10 @@ struct http_headers *call_headers(struct gw_call *c)
 			memcpy(h->v, from->v, from->n * sizeof(*h->v));
 		}
 		http_strip_hop_by_hop(h);
+		/* Also where no plugin authenticates: another route to the service may. */
+		if (!call_is_trusted(c)) {
+			strip_identity(h, ARRAY_LEN(identity_names));
+		}
 	}
 	return h;
 }

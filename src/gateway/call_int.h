@@ -92,9 +92,10 @@ struct gw_call {
 	struct http_headers headers;
 	struct str upstream_path, upstream_query;
 	struct str method;
-	struct str body;   /* collected, or set by a plugin */
-	uint64_t body_max; /* of call_limit_body */
-	bool has_body;	   /* `body` is what is sent */
+	struct str body;		     /* collected, or set by a plugin */
+	uint64_t body_max;		     /* of call_limit_body */
+	const struct http_headers *trailers; /* of a streamed body; NULL = none */
+	bool has_body;			     /* `body` is what is sent */
 	bool streams_body;
 	bool answered;	 /* by us */
 	bool body_asked; /* exchange_stream was called */
@@ -130,6 +131,7 @@ struct gw_call {
 	int status;
 	struct http_headers answer;
 	struct http_headers extra; /* added by plugins before there was an answer */
+	const struct http_headers *answer_trailers; /* known just before the end */
 	struct buf answer_body;
 	bool answer_body_set;
 	/* for logs */

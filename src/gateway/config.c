@@ -6,7 +6,7 @@ static const char *const error_types[] = {"text/plain", "application/json", "app
 					  "text/html", NULL};
 
 static const struct conf_key keys[] = {
-	{"listen", CONF_NODE, OFF(listen), ":8000", 0, 0, NULL, CONF_RELOAD,
+	{"listen", CONF_NODE, OFF(listen), NULL, 0, 0, NULL, CONF_RELOAD,
 	 "Addresses of the proxy, as of `relay`. TLS without `cert` takes the certificates of the "
 	 "entities. Default: :8000 and, with TLS and HTTP/2, :8443."},
 	{"admin", CONF_NODE, OFF(admin), NULL, 0, 0, NULL, 0,

@@ -238,8 +238,34 @@ static void on_drained(struct exchange *x)
 	}
 }
 
+static void on_answer_trailers(struct http_call *hc, const struct http_headers *trailers)
+{
+	struct gw_call *c = http_call_user(hc);
+
+	c->answer_trailers = trailers;
+}
+
+/* Trailers of an answer to a HTTP/1 client go only if it asked for them; the server sees to it. */
+static void finish_answer(struct exchange *x, const struct http_headers *trailers)
+{
+	exchange_finish_trailers(x, trailers ? trailers->v : NULL, trailers ? trailers->n : 0);
+}
+
+static void send_whole(struct exchange *x, const struct exchange_answer *a,
+		       const struct http_headers *trailers)
+{
+	if (!trailers) {
+		exchange_reply(x, a);
+		return;
+	}
+	exchange_start(x, a->status, a->headers, a->n_headers, -1);
+	exchange_write(x, a->body);
+	finish_answer(x, trailers);
+}
+
 static void reply_whole(struct gw_call *c)
 {
+	const struct http_headers *trailers = c->answer_trailers;
 	struct exchange_answer answer;
 	struct exchange *x = c->x;
 	struct hold *hold;
@@ -259,13 +285,14 @@ static void reply_whole(struct gw_call *c)
 	call_enter(c, CALL_DONE);
 	call_log(c);
 	hold = call_leave(c);
-	exchange_reply(x, &answer);
+	send_whole(x, &answer, trailers);
 	hold_put(hold);
 }
 
 static void on_end(struct http_call *hc)
 {
 	struct gw_call *c = http_call_user(hc);
+	const struct http_headers *trailers = c->answer_trailers;
 	struct exchange *x = c->x;
 
 	c->call = NULL;
@@ -277,7 +304,7 @@ static void on_end(struct http_call *hc)
 	call_enter(c, CALL_DONE);
 	call_log(c);
 	hold_put(call_leave(c));
-	exchange_finish(x);
+	finish_answer(x, trailers);
 }
 
 /* ---- tries ---- */
@@ -377,6 +404,7 @@ static void on_upgrade(struct http_call *hc, const struct http_response *r, stru
 static const struct http_call_handler upstream_events = {
 	.on_head = on_head,
 	.on_data = on_data,
+	.on_trailers = on_answer_trailers,
 	.on_end = on_end,
 	.on_fail = on_fail,
 	.on_sent = on_sent,
@@ -501,13 +529,23 @@ static void on_body_end(struct exchange *x)
 	struct gw_call *c = exchange_user(x);
 
 	if (c->call && c->streams_body) {
-		http_call_finish(c->call);
+		http_call_finish_trailers(c->call, c->trailers ? c->trailers->v : NULL,
+					  c->trailers ? c->trailers->n : 0);
 	}
+}
+
+/* Of a streamed body; one that is collected goes without them. */
+static void on_body_trailers(struct exchange *x, const struct http_headers *trailers)
+{
+	struct gw_call *c = exchange_user(x);
+
+	c->trailers = trailers;
 }
 
 /* Also while there is no body: tells when the client goes. */
 static const struct exchange_handler streaming = {
 	.on_data = on_body_data,
+	.on_trailers = on_body_trailers,
 	.on_end = on_body_end,
 	.on_drained = on_drained,
 	.on_abort = on_abort,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #define VIA "1.1 kong/3.10.0"
+#define VIA_HTTP2 "2 kong/3.10.0"
 
 /* ---- who the client is ---- */
 
@@ -254,7 +255,11 @@ void call_prepare_headers(struct gw_call *c)
 	add(c, STR("Host"), STR_NULL);
 	add(c, STR("X-Real-IP"), str_of(c->client_ip, c->client_ip_n));
 	add_forwarded(c, told);
-	add(c, STR("Via"), joined(c, told[TOLD_VIA], STR(VIA)));
+	add(c, STR("Via"), joined(c, told[TOLD_VIA], r->major == 2 ? STR(VIA_HTTP2) : STR(VIA)));
+	/* gRPC services ask for it. HTTP/1 services are not told: their trailers are dropped. */
+	if (r->te_trailers && c->entry->service->http2) {
+		add(c, STR("TE"), STR("trailers"));
+	}
 	if (c->gl->gateway->config->headers_upstream) {
 		add(c, STR("X-Kong-Request-Id"), str_of(c->request_id, sizeof(c->request_id)));
 	}

@@ -132,6 +132,25 @@ static void config_show_and_reference_know_it(void **state)
 	buf_free(&out);
 }
 
+static void the_gateway_listens_plain_and_with_tls(void **state)
+{
+	const struct listen_entry *v;
+	struct settings *s = NULL;
+
+	(void)state;
+	assert_ok(load("gateway:\n", &s, NULL));
+	v = s->listen[ROLE_GATEWAY].v;
+	assert_int_equal(s->listen[ROLE_GATEWAY].n, 2);
+	assert_str(v[0].address, STR(":8000"));
+	assert_true(!v[0].tls && !v[0].http2);
+	assert_str(v[1].address, STR(":8443"));
+	assert_true(v[1].tls && v[1].http2);
+	settings_unref(&s);
+	assert_ok(load("gateway: {listen: \":80\"}\n", &s, NULL));
+	assert_int_equal(s->listen[ROLE_GATEWAY].n, 1);
+	settings_unref(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +159,7 @@ int main(void)
 		cmocka_unit_test(the_connector_is_checked),
 		cmocka_unit_test(a_variable_of_the_connector_hinders_nobody),
 		cmocka_unit_test(config_show_and_reference_know_it),
+		cmocka_unit_test(the_gateway_listens_plain_and_with_tls),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

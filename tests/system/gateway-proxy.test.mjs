@@ -1,0 +1,498 @@
+/* What passes between a client and a service: headers, failures, streams of every kind. */
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import http2 from 'node:http2';
+import net from 'node:net';
+import { after, before } from 'node:test';
+import { once } from 'node:events';
+import grpc from '@grpc/grpc-js';
+import WebSocket from 'ws';
+import { check, deferred, event, until, within } from './lib/check.mjs';
+import { Echo, Gateway } from './lib/gateway.mjs';
+import { freePort } from './lib/ports.mjs';
+import { execute } from './lib/process.mjs';
+import { RawConnection } from './lib/raw.mjs';
+import { values } from './lib/target.mjs';
+
+const MIB = 1 << 20;
+/* TLS without a certificate: the gateway makes one of its own. */
+const LISTEN = [
+	{ address: '127.0.0.1:0', http2: true },
+	{ address: '127.0.0.1:0', http2: true, tls: {} },
+];
+
+let gw;
+let trusting;
+let echo;
+
+before(async () => {
+	gw = await Gateway.start({ gateway: { listen: LISTEN } });
+	trusting = await Gateway.start({
+		gateway: { trusted_ips: '127.0.0.1', real_ip_header: 'X-Forwarded-For', real_ip_recursive: true },
+	});
+	echo = await Echo.start();
+	for (const g of [gw, trusting]) {
+		await g.route({ name: 'echo', url: echo.url }, { name: 'echo', paths: ['/echo'] });
+	}
+});
+
+after(async () => {
+	await echo?.close();
+	await trusting?.close();
+	await gw?.close();
+});
+
+/* ---- 26: headers ---- */
+
+const FORWARDED = {
+	'X-Forwarded-For': '203.0.113.7, 127.0.0.1', 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'api.test',
+	'X-Forwarded-Port': '8443', 'X-Forwarded-Path': '/told', 'X-Forwarded-Prefix': '/prefix', 'X-Real-IP': '203.0.113.9',
+	Via: '1.0 front',
+};
+
+check('an untrusted peer is not believed', async () => {
+	const { json, headers } = await gw.get('/echo/a%20b?q=1', FORWARDED);
+	const h = json.headers;
+	const { port } = new URL(gw.proxy);
+
+	assert.equal(h['x-forwarded-for'], '203.0.113.7, 127.0.0.1, 127.0.0.1');
+	assert.equal(h['x-real-ip'], '127.0.0.1');
+	assert.equal(h['x-forwarded-proto'], 'http');
+	assert.equal(h['x-forwarded-host'], '127.0.0.1');
+	assert.equal(h['x-forwarded-port'], port);
+	assert.equal(h['x-forwarded-path'], '/echo/a%20b');
+	assert.equal(h['x-forwarded-prefix'], '/echo');
+	assert.equal(h.via, '1.0 front, 1.1 kong/3.10.0');
+	assert.equal(h.host, `127.0.0.1:${echo.port}`);
+	assert.match(h['x-kong-request-id'], /^[0-9a-f]{32}$/);
+	assert.equal(headers['x-kong-request-id'], h['x-kong-request-id']);
+	assert.equal(headers.via, '1.1 kong/3.10.0');
+	assert.match(headers['x-kong-upstream-latency'], /^\d+$/);
+	assert.match(headers['x-kong-proxy-latency'], /^\d+$/);
+	for (const name of ['x-forwarded-for', 'x-real-ip', 'host', 'via']) {
+		assert.equal(values(json.raw, name).length, 1, name);
+	}
+});
+
+check('a trusted peer is', async () => {
+	const h = (await trusting.get('/echo/x', FORWARDED)).json.headers;
+
+	assert.equal(h['x-forwarded-for'], '203.0.113.7, 127.0.0.1, 127.0.0.1');
+	assert.equal(h['x-real-ip'], '203.0.113.7', 'the last that is not trusted');
+	assert.equal(h['x-forwarded-proto'], 'https');
+	assert.equal(h['x-forwarded-host'], 'api.test');
+	assert.equal(h['x-forwarded-port'], '8443');
+	assert.equal(h['x-forwarded-path'], '/told');
+	assert.equal(h['x-forwarded-prefix'], '/prefix');
+});
+
+check('what Connection lists and what is of one hop goes no further', async () => {
+	const { json } = await gw.get('/echo/', {
+		Connection: 'keep-alive, X-Secret', 'X-Secret': '1', 'Keep-Alive': 'timeout=5', Proxy: 'http://evil', TE: 'trailers, deflate',
+		'Proxy-Connection': 'keep-alive', 'X-Kept': '1',
+	});
+
+	assert.equal(json.headers['x-kept'], '1');
+	for (const name of ['x-secret', 'keep-alive', 'proxy', 'proxy-connection', 'te', 'upgrade']) {
+		assert.deepEqual(values(json.raw, name), [], name);
+	}
+	assert.notEqual(json.headers.connection, 'close');
+});
+
+check('the answer loses what its service lists in Connection', async () => {
+	const hop = await Echo.start({
+		answer: (req, res) => {
+			res.writeHead(200, { Connection: 'X-Hop', 'X-Hop': '1', 'Keep-Alive': 'timeout=3', 'X-Kept': '1', Server: 'hop' });
+			res.end('ok');
+		},
+	});
+	try {
+		await gw.route({ name: 'hop', url: hop.url }, { paths: ['/hop'] });
+		const { headers } = await gw.get('/hop');
+		assert.equal(headers['x-kept'], '1');
+		assert.equal(headers.server, 'hop');
+		assert.equal(headers['x-hop'], undefined);
+		assert.notEqual(headers['keep-alive'], 'timeout=3');
+	} finally {
+		await hop.close();
+	}
+});
+
+check('preserve_host sends the client\'s Host', async () => {
+	await gw.route({ name: 'kept', url: echo.url }, { paths: ['/kept'], preserve_host: true, strip_path: false });
+	const { json } = await gw.get('/kept/x', { Host: 'client.test:81' });
+	assert.equal(json.headers.host, 'client.test:81');
+	assert.equal(json.headers['x-forwarded-host'], 'client.test');
+	assert.equal(json.headers['x-forwarded-port'], '81');
+	assert.equal(json.headers['x-forwarded-prefix'], undefined);
+	assert.equal(json.url, '/kept/x');
+});
+
+/* ---- 27: failures ---- */
+
+/* Takes connections, reads a request and closes: what comes back is an error, and `tries` counts. */
+async function closing() {
+	const server = net.createServer((socket) => {
+		server.tries += 1;
+		socket.on('error', () => {});
+		socket.once('data', () => socket.destroy());
+	});
+	server.tries = 0;
+	server.listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	server.url = `http://127.0.0.1:${server.address().port}`;
+	return server;
+}
+
+check('a dead service is 502', async () => {
+	await gw.route({ name: 'dead', url: `http://127.0.0.1:${await freePort()}`, retries: 2 }, { paths: ['/dead'] });
+	const reply = await gw.get('/dead', { Accept: 'application/json' });
+	assert.equal(reply.status, 502);
+	assert.equal(reply.json.message, 'An invalid response was received from the upstream server');
+	assert.equal(reply.headers.server, 'kong/3.10.0');
+	assert.match(reply.headers['x-kong-response-latency'], /^\d+$/);
+	assert.match((await gw.get('/dead')).headers['content-type'], /^application\/json|^text\/plain/);
+});
+
+check('a service that closes is tried retries + 1 times, a POST once', async () => {
+	const service = await closing();
+	try {
+		await gw.route({ name: 'closing', url: service.url, retries: 3 }, { paths: ['/closing'] });
+		assert.equal((await gw.get('/closing')).status, 502);
+		assert.equal(service.tries, 4);
+		service.tries = 0;
+		assert.equal((await gw.post('/closing', 'once')).status, 502);
+		assert.equal(service.tries, 1);
+	} finally {
+		service.close();
+	}
+});
+
+check('a slow service is 504, a name that does not resolve 503', async () => {
+	const slow = await Echo.start({ answer: () => {} });
+	try {
+		await gw.route({ name: 'slow', url: slow.url, read_timeout: 200, retries: 0 }, { paths: ['/slow'] });
+		const late = await gw.get('/slow', { Accept: 'application/json' });
+		assert.equal(late.status, 504);
+		assert.equal(late.json.message, 'The upstream server is timing out');
+
+		await gw.route({ name: 'noname', url: 'http://no-such-host.invalid', retries: 0 }, { paths: ['/noname'] });
+		const nobody = await gw.get('/noname', { Accept: 'application/json' });
+		assert.equal(nobody.status, 503);
+		assert.equal(nobody.json.message, 'name resolution failed');
+	} finally {
+		await slow.close();
+	}
+});
+
+/* ---- 28: streams ---- */
+
+check('a WebSocket passes both ways', async () => {
+	const server = new WebSocket.Server({ port: 0, host: '127.0.0.1' });
+	await once(server, 'listening');
+	server.on('connection', (socket, req) => {
+		socket.send(JSON.stringify({ url: req.url, headers: req.headers }));
+		socket.on('message', (data) => socket.send(data.toString() === 'bye' ? 'bye' : data));
+	});
+	try {
+		await gw.route({ name: 'ws', url: `http://127.0.0.1:${server.address().port}` }, { paths: ['/ws'] });
+		const client = new WebSocket(`${gw.proxy.replace('http', 'ws')}/ws/room?x=1`, ['chat'], { perMessageDeflate: false });
+		const messages = [];
+		client.on('message', (data) => messages.push(data));
+		await event(client, 'open', 'the WebSocket opens');
+		const big = Buffer.alloc(3 * MIB, 'x');
+		client.send(big);
+		await until(() => messages.length === 2, 'the echo of 3 MiB');
+		const { url, headers } = JSON.parse(messages[0]);
+		assert.equal(url, '/room?x=1');
+		assert.equal(headers.upgrade, 'websocket');
+		assert.equal(headers['x-forwarded-prefix'], '/ws');
+		assert.ok(Buffer.compare(Buffer.from(messages[1]), big) === 0);
+		const closed = once(client, 'close');
+		client.close(4001, 'enough');
+		assert.equal((await within(closed, 'the WebSocket closes'))[0], 4001);
+	} finally {
+		server.close();
+	}
+});
+
+check('events are passed on as they come', async () => {
+	let events;
+	const service = await Echo.start({
+		answer: (req, res) => {
+			res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+			events = res;
+			res.write('data: 0\n\n');
+		},
+	});
+	try {
+		await gw.route({ name: 'sse', url: service.url }, { paths: ['/sse'] });
+		for (const send of [h1Events, h2Events]) {
+			let text = '';
+			const close = await send((data) => {
+				text += data;
+			});
+			for (let i = 0; i < 5; i++) {
+				await until(() => text.endsWith(`data: ${i}\n\n`), `event ${i}`);
+				events.write(`data: ${i + 1}\n\n`);
+			}
+			const gone = once(events, 'close');
+			close();
+			await within(gone, 'the service sees that the client has gone');
+		}
+	} finally {
+		await service.close();
+	}
+});
+
+async function h1Events(take) {
+	const req = http.get(`${gw.proxy}/sse`);
+	req.on('error', () => {});
+	const [res] = await event(req, 'response');
+	res.on('error', () => {});
+	res.on('data', take);
+	return () => req.destroy();
+}
+
+async function h2Events(take) {
+	const session = http2.connect(gw.proxies[1], { rejectUnauthorized: false });
+	const stream = session.request({ ':path': '/sse' });
+	stream.on('error', () => {});
+	stream.on('data', take);
+	await event(stream, 'response');
+	return () => session.destroy();
+}
+
+/* Counts, at its own pace. */
+async function sink() {
+	return await new Promise((resolve) => {
+		const server = http.createServer((req, res) => {
+			let n = 0;
+			req.on('data', (data) => {
+				n += data.length;
+			});
+			req.on('end', () => res.end(String(n)));
+		}).listen(0, '127.0.0.1', () => resolve(server));
+	});
+}
+
+check('256 MiB pass in constant memory', { timeout: 120_000 }, async () => {
+	const server = await sink();
+	const size = 256 * MIB;
+	const chunk = Buffer.alloc(MIB);
+	try {
+		await gw.route({ name: 'sink', url: `http://127.0.0.1:${server.address().port}` },
+			{ paths: ['/sink'], request_buffering: false });
+		const before = await gw.rss();
+		let most = 0;
+		const req = http.request(`${gw.proxy}/sink`, { method: 'POST', headers: { 'Content-Length': size } });
+		const answered = once(req, 'response');
+		for (let sent = 0; sent < size; sent += chunk.length) {
+			if (!req.write(chunk)) {
+				await within(once(req, 'drain'), 'the gateway takes more');
+			}
+			if (sent % (16 * MIB) === 0) {
+				most = Math.max(most, await gw.rss());
+			}
+		}
+		req.end();
+		const [res] = await within(answered, 'the upload is answered');
+		let text = '';
+		for await (const data of res) {
+			text += data;
+		}
+		assert.equal(Number(text), size);
+		assert.ok(most - before < 24 * MIB, `memory grew by ${(most - before) / MIB} MiB`);
+	} finally {
+		server.close();
+	}
+});
+
+/* ---- 28: HTTP/2 and gRPC ---- */
+
+check('curl speaks HTTP/2, with and without TLS', async () => {
+	const ask = async (url, ...args) => JSON.parse((await execute('curl', [
+		'-sSk', ...args, '-w', '\n{"version":"%{http_version}"}', `${url}/echo/x`])).stdout.split('\n')[0]);
+
+	for (const [url, flag] of [[gw.proxies[0], '--http2-prior-knowledge'], [gw.proxies[1], '--http2']]) {
+		const { stdout } = await execute('curl', ['-sSk', flag, '-d', 'body', '-w', '\n%{http_version}', `${url}/echo/x`]);
+		const [text, version] = stdout.split('\n');
+		const seen = JSON.parse(text);
+		assert.equal(version, '2');
+		assert.equal(seen.body, 'body');
+		assert.equal(seen.headers.via, '2 kong/3.10.0');
+		assert.equal(seen.headers['x-forwarded-proto'], url.split(':')[0]);
+	}
+	assert.equal((await ask(gw.proxies[1], '--http1.1')).headers.via, '1.1 kong/3.10.0');
+});
+
+check('a reload leaves TLS of the gateway as it is', async () => {
+	process.kill(gw.child.pid, 'SIGHUP');
+	await gw.child.line(/reload/i);
+	assert.ok(!gw.child.lines.some((l) => /cert and key are required|not reloaded|cannot reload/i.test(l)), gw.child.story());
+	const { stdout } = await execute('curl', ['-sSk', '--http2', '-o', '/dev/null', '-w', '%{http_code}', `${gw.proxies[1]}/echo/x`]);
+	assert.equal(stdout, '200');
+});
+
+const bytes = (b) => b;
+const method = (path, requestStream, responseStream) => ({
+	path, requestStream, responseStream, requestSerialize: bytes, requestDeserialize: bytes,
+	responseSerialize: bytes, responseDeserialize: bytes,
+});
+const SERVICE = {
+	Unary: method('/test.Echo/Unary', false, false),
+	Fail: method('/test.Echo/Fail', false, false),
+	Chat: method('/test.Echo/Chat', true, true),
+	Count: method('/test.Echo/Count', false, true),
+};
+
+function trailer(value) {
+	const m = new grpc.Metadata();
+	m.set('x-trailer', value);
+	return m;
+}
+
+const HANDLERS = {
+	Unary(call, answer) {
+		const head = new grpc.Metadata();
+		head.set('x-te', String(call.metadata.get('x-client')));
+		call.sendMetadata(head);
+		answer(null, call.request, trailer('unary'));
+	},
+	Fail(call, answer) {
+		answer({ code: grpc.status.FAILED_PRECONDITION, details: 'no: 100%', metadata: trailer('fail') });
+	},
+	Chat(call) {
+		call.on('data', (data) => call.write(data));
+		call.on('end', () => call.end(trailer('chat')));
+	},
+	Count(call) {
+		for (let i = 0; i < 500; i++) {
+			call.write(Buffer.alloc(1000, i));
+		}
+		call.end(trailer('count'));
+	},
+};
+
+async function grpcServer() {
+	const server = new grpc.Server();
+	server.addService(SERVICE, HANDLERS);
+	const port = await new Promise((yes, no) => server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(),
+		(error, n) => (error ? no(error) : yes(n))));
+	return { server, port };
+}
+
+/* grpc-js wants to know the certificate: it is that which the gateway shows. */
+async function secure() {
+	const { hostname, port } = new URL(gw.proxies[1]);
+	const { stdout } = await execute('sh', ['-c',
+		`openssl s_client -connect ${hostname}:${port} -servername localhost </dev/null 2>/dev/null | openssl x509`]);
+	return grpc.credentials.createSsl(Buffer.from(stdout), null, null, { checkServerIdentity: () => undefined });
+}
+
+const Client = grpc.makeGenericClientConstructor(SERVICE, 'Echo');
+
+function unary(client, name, data) {
+	const done = deferred();
+	let call;
+	const metadata = new grpc.Metadata();
+	metadata.set('x-client', 'c');
+	const seen = {};
+	call = client[name](data, metadata, (error, value) => {
+		seen.error = error;
+		seen.value = value;
+	});
+	call.on('metadata', (m) => {
+		seen.head = m;
+	});
+	call.on('status', (s) => done.resolve({ ...seen, status: s }));
+	return within(done.promise, `gRPC ${name}`);
+}
+
+/* What was received until the status, sending `data` first where the client streams. */
+function stream(call, data) {
+	const done = deferred();
+	const seen = [];
+	call.on('data', (d) => {
+		seen.push(d);
+		data.length > 0 ? call.write(data.shift()) : call.end?.();
+	});
+	call.on('error', () => {});
+	call.on('status', (status) => done.resolve({ seen, status }));
+	if (data.length > 0) {
+		call.write(data.shift());
+	}
+	return within(done.promise, 'a gRPC stream');
+}
+
+for (const [name, which] of [['h2c', 0], ['TLS', 1]]) {
+	check(`gRPC over ${name}: unary, streams, failures, with trailers`, async () => {
+		const { server, port } = await grpcServer();
+		let client;
+		try {
+			await gw.make(`/services/grpc-${which}`, { url: `grpc://127.0.0.1:${port}` }, 'PUT');
+			await gw.make(`/services/grpc-${which}/routes/grpc-${which}`,
+				{ paths: ['/test.Echo'], strip_path: false, protocols: ['grpc', 'grpcs'] }, 'PUT');
+			client = new Client(new URL(gw.proxies[which]).host, which ? await secure() : grpc.credentials.createInsecure(),
+				{ 'grpc.ssl_target_name_override': 'localhost' });
+
+			const one = await unary(client, 'Unary', Buffer.from('hello'));
+			assert.equal(one.error, null, one.error?.message);
+			assert.equal(String(one.value), 'hello');
+			assert.deepEqual(one.head.get('x-te'), ['c']);
+			assert.deepEqual(one.head.get('via'), ['1.1 kong/3.10.0']);
+			assert.equal(one.status.code, 0);
+			assert.deepEqual(one.status.metadata.get('x-trailer'), ['unary']);
+
+			const failed = await unary(client, 'Fail', Buffer.from('x'));
+			assert.equal(failed.status.code, grpc.status.FAILED_PRECONDITION);
+			assert.equal(failed.status.details, 'no: 100%');
+			assert.deepEqual(failed.status.metadata.get('x-trailer'), ['fail']);
+
+			/* Each message is sent when the echo of the one before has come. */
+			const chat = await stream(client.Chat(), ['a', 'b', 'c'].map((t) => Buffer.from(t)));
+			assert.equal(String(Buffer.concat(chat.seen)), 'abc');
+			assert.deepEqual(chat.status.metadata.get('x-trailer'), ['chat']);
+
+			const count = await stream(client.Count(Buffer.alloc(0)), []);
+			assert.equal(count.seen.length, 500);
+			assert.equal(count.status.code, 0);
+			assert.deepEqual(count.status.metadata.get('x-trailer'), ['count']);
+		} finally {
+			client?.close();
+			server.forceShutdown();
+			await gw.make(`/routes/grpc-${which}`, undefined, 'DELETE');
+		}
+	});
+}
+
+check('a gRPC client gets errors of the gateway as a gRPC status', async () => {
+	await gw.route({ name: 'gone', url: `grpc://127.0.0.1:${await freePort()}`, retries: 0 },
+		{ name: 'gone', paths: ['/test.Echo'], strip_path: false, protocols: ['grpc'] });
+	const client = new Client(new URL(gw.proxies[0]).host, grpc.credentials.createInsecure());
+	const { status } = await unary(client, 'Unary', Buffer.from('x'));
+	client.close();
+	assert.equal(status.code, grpc.status.INTERNAL, status.details);
+
+	const h1 = await gw.post('/test.Echo/Unary', '', { 'Content-Type': 'application/grpc' });
+	assert.equal(h1.status, 426);
+	assert.equal(h1.headers.upgrade, 'HTTP/2');
+	await gw.make('/routes/gone', undefined, 'DELETE');
+});
+
+check('bytes of a service that is no HTTP are 502', async () => {
+	const server = net.createServer((socket) => {
+		socket.on('error', () => {});
+		socket.once('data', () => socket.end('SSH-2.0-OpenSSH\r\n'));
+	}).listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	try {
+		await gw.route({ name: 'ssh', url: `http://127.0.0.1:${server.address().port}`, retries: 0 }, { paths: ['/ssh'] });
+		const raw = await RawConnection.open(gw.proxy);
+		raw.send('GET /ssh HTTP/1.1\r\nHost: x\r\n\r\n');
+		assert.equal((await raw.response()).status, 502);
+		raw.close();
+	} finally {
+		server.close();
+	}
+});
