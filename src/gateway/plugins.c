@@ -8,6 +8,7 @@ extern const struct plugin plugin_basic_auth;
 extern const struct plugin plugin_correlation_id;
 extern const struct plugin plugin_cors;
 extern const struct plugin plugin_file_log;
+extern const struct plugin plugin_http_log;
 extern const struct plugin plugin_ip_restriction;
 extern const struct plugin plugin_key_auth;
 extern const struct plugin plugin_prometheus;
@@ -32,6 +33,7 @@ const struct plugin *const plugins[] = {
 	&plugin_response_transformer,
 	&plugin_redirect,
 	&plugin_prometheus,
+	&plugin_http_log,
 	&plugin_file_log,
 	&plugin_request_termination,
 };

@@ -58,6 +58,15 @@ static const struct a_case cases[] = {
 	{"prometheus", "{}", NULL},
 	{"file-log", "{\"path\":\"/nowhere\",\"custom_fields_by_lua\":{\"a\":\"return 1\"}}", NULL},
 	{"file-log", "{\"path\":\"/tmp/a*b\"}", "schema violation (path: not a valid filename)"},
+	{"http-log",
+	 "{\"http_endpoint\":\"http://a.b/c\",\"headers\":{\"x\":\"y\"},"
+	 "\"queue\":{\"max_bytes\":5}}",
+	 NULL},
+	{"http-log",
+	 "{\"http_endpoint\":\"http://a.b/c\",\"headers\":{\"host\":\"y\"},"
+	 "\"queue\":{\"concurrency_limit\":-1}}",
+	 "2 schema violations (headers.host: cannot contain 'Host' header; "
+	 "queue.concurrency_limit: -1 is not built; use 1)"},
 	{"request-termination", "{}", NULL},
 	{"request-termination", "{\"message\":\"a\",\"body\":\"b\"}",
 	 "schema violation (only one or none of these fields must be set: 'message', 'body')"},

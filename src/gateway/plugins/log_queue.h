@@ -1,0 +1,62 @@
+/*
+ * log_queue - records from all loops to an HTTP server, in batches, with patience
+ *
+ * Each loop has a lane of its own, without a lock: records wait there, go out as one call at a
+ * time through the loop's HTTP client, and are sent again with growing delays until
+ * `max_retry_time_ms` after the first attempt. An answer below 400 is success.
+ *
+ *	idle -> collecting (max_coalescing_delay_ms) -> sending -> idle
+ *	                          waiting (back-off) <-> sending
+ *
+ * Limits  `max_entries` and `max_bytes` of each lane count what waits and what is under way.
+ *         The oldest that waits makes room; what is dropped is counted, and named in the log
+ *         at most once in ten seconds.
+ * Life    A queue is found by the id of its plugin and kept for the life of the process, so
+ *         that changes of the configuration lose nothing; the newest settings hold for all
+ *         that it has. Calls end with the loop's client; what is left then is lost, and the log
+ *         says how much.
+ * Threads open, settings: any. put: a loop. free: after the loops have ended.
+ */
+#pragma once
+#include "base/buf.h"
+#include "base/guid.h"
+#include "http/message.h"
+#include "http/uri.h"
+
+struct log_queues;
+struct log_queue;
+struct log_queue_settings;
+struct loop;
+
+/* Of a plugin's configuration; what it points to is copied. */
+struct log_queue_options {
+	struct str url, method, content_type;
+	const struct http_header *headers;
+	size_t n_headers;
+	uint32_t timeout_ms;
+	bool keep_alive;
+	size_t max_batch_size; /* above 1 the body is an array */
+	uint64_t max_coalescing_delay_ms;
+	size_t max_entries;
+	size_t max_bytes; /* 0 = no limit */
+	uint64_t max_retry_time_ms;
+	uint64_t initial_retry_delay_ms, max_retry_delay_ms;
+};
+
+struct log_queues *log_queues_new(unsigned n_loops);
+void log_queues_free(struct log_queues **s);
+
+/* ERR_INVALID: not a URL. */
+enum err log_queue_settings_new(const struct log_queue_options *o, struct log_queue_settings **out,
+				struct fault *f) MUST_USE;
+void log_queue_settings_unref(struct log_queue_settings **s);
+
+struct log_queue *log_queue_open(struct log_queues *s, const struct guid *id);
+/* Takes a reference to `settings` when they are new to the lane. */
+void log_queue_put(struct log_queue *q, struct loop *l, struct log_queue_settings *settings,
+		   struct str record);
+
+struct log_queues_stats {
+	uint64_t sent, dropped, failures; /* records, records, calls */
+};
+void log_queues_stats(struct log_queues *s, struct log_queues_stats *out);

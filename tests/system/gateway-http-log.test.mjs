@@ -1,0 +1,147 @@
+/* http-log: records arrive, in batches, through an outage and a change of configuration, within bounds. */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach } from 'node:test';
+import { check, until } from './lib/check.mjs';
+import { request } from './lib/client.mjs';
+import { Echo, Gateway } from './lib/gateway.mjs';
+import { freePort } from './lib/ports.mjs';
+
+let gw;
+let echo;
+let sink;
+let status;
+
+/* Takes records, or answers with `status`. */
+const answer = (req, res) => {
+	res.statusCode = status;
+	res.end();
+};
+
+before(async () => {
+	gw = await Gateway.start({ loops: 1 });
+	echo = await Echo.start();
+});
+
+beforeEach(async () => {
+	status = 200;
+	sink = await Echo.start({ answer });
+	await gw.route({ name: 's', url: echo.url }, { name: 'r', paths: ['/s'] });
+});
+
+afterEach(async () => {
+	await gw.clear();
+	await sink.close();
+});
+
+after(async () => {
+	await gw?.close();
+	await echo?.close();
+});
+
+const plug = (config) => gw.make('/plugins', { name: 'http-log', config });
+
+/* Records that arrived at `at`, in order. */
+const records = (at = sink) => at.requests.flatMap((r) => JSON.parse(r.body));
+const urls = (list) => list.map((r) => new URL(r.request.url).pathname);
+
+async function metric(name) {
+	const { text } = await request(gw.status, '/metrics', { method: 'GET' });
+	return Number(new RegExp(`^posthouse_http_log_${name}_total (\\d+)`, 'm').exec(text)?.[1] ?? 0);
+}
+
+check('a record arrives for each request', async () => {
+	await plug({
+		http_endpoint: `${sink.url}/in?k=v`.replace('://', '://jane:secret@'),
+		method: 'PUT',
+		content_type: 'application/json; charset=utf-8',
+		headers: { 'X-Token': 't' },
+		custom_fields_by_lua: { env: "return 'test'" },
+	});
+	await gw.get('/s/one', { Authorization: 'Bearer hush' });
+	const seen = await sink.hits.take();
+	assert.equal(seen.method, 'PUT');
+	assert.equal(seen.url, '/in?k=v');
+	assert.equal(seen.headers['content-type'], 'application/json; charset=utf-8');
+	assert.equal(seen.headers['x-token'], 't');
+	assert.equal(seen.headers.authorization, `Basic ${btoa('jane:secret')}`);
+	const record = JSON.parse(seen.body);
+	assert.equal(record.response.status, 200);
+	assert.equal(record.request.headers.authorization, 'REDACTED');
+	assert.equal(record.service.name, 's');
+	assert.equal(record.route.name, 'r');
+	assert.equal(record.env, 'test');
+	await gw.get('/s/two');
+	assert.deepEqual(urls([JSON.parse((await sink.hits.take()).body)]), ['/s/two']);
+});
+
+check('several records come in one array', async () => {
+	await plug({ http_endpoint: sink.url, queue: { max_batch_size: 3, max_coalescing_delay: 0.2 } });
+	for (const name of 'abcd') {
+		await gw.get(`/s/${name}`);
+	}
+	await until(() => records().length === 4, 'all records');
+	for (const { body } of sink.requests) {
+		assert.ok(Array.isArray(JSON.parse(body)));
+		assert.ok(JSON.parse(body).length <= 3);
+	}
+	assert.ok(sink.requests.length < 4);
+	assert.deepEqual(urls(records()), ['/s/a', '/s/b', '/s/c', '/s/d']);
+});
+
+check('after an outage the records are sent again', async () => {
+	const port = await freePort();
+	const failures = await metric('failures');
+	await plug({ http_endpoint: `http://127.0.0.1:${port}/`, queue: { max_retry_delay: 0.05 } });
+	await gw.get('/s/a');
+	await gw.get('/s/b');
+	await until(async () => (await metric('failures')) > failures, 'a failed attempt');
+	const late = await Echo.start({ answer, port });
+	try {
+		status = 500;
+		await late.hits.take();
+		await late.hits.take();
+		status = 200;
+		await until(async () => urls(records(late)).includes('/s/b'), 'the second record');
+		const seen = urls(records(late));
+		assert.deepEqual(seen.slice(0, 2), ['/s/a', '/s/a']);
+		assert.equal(seen.at(-1), '/s/b');
+	} finally {
+		await late.close();
+	}
+});
+
+check('what waits survives a change of the configuration, and goes to the new place', async () => {
+	const port = await freePort();
+	const { id } = await plug({ http_endpoint: `http://127.0.0.1:${port}/`, queue: { max_retry_delay: 0.05 } });
+	await gw.get('/s/a');
+	await gw.make(`/plugins/${id}`, { config: { http_endpoint: sink.url } }, 'PATCH');
+	await gw.get('/s/b');
+	await until(() => records().length === 2, 'both records');
+	assert.deepEqual(urls(records()), ['/s/a', '/s/b']);
+});
+
+check('a queue is bounded, and what is dropped is counted', async () => {
+	const dropped = await metric('dropped');
+	status = 503;
+	await plug({ http_endpoint: sink.url, queue: { max_entries: 3, max_retry_delay: 0.05 } });
+	await gw.get('/s/0');
+	await sink.hits.take();
+	for (let i = 1; i < 6; i++) {
+		assert.equal((await gw.get(`/s/${i}`)).status, 200);
+	}
+	await until(async () => (await metric('dropped')) === dropped + 3, 'three drops');
+	const before = sink.requests.length;
+	status = 200;
+	await until(() => urls(records()).includes('/s/5'), 'the newest record');
+	const kept = new Set(urls(records().slice(before - 1)));
+	assert.deepEqual([...kept], ['/s/0', '/s/4', '/s/5']);
+});
+
+check('a batch is given up after max_retry_time', async () => {
+	const dropped = await metric('dropped');
+	status = 500;
+	await plug({ http_endpoint: sink.url, queue: { max_retry_time: 0 } });
+	await gw.get('/s/a');
+	await until(async () => (await metric('dropped')) === dropped + 1, 'a drop');
+	assert.equal(sink.requests.length, 1);
+});
