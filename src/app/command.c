@@ -29,7 +29,7 @@ int command_usage_error(const struct command *c, const char *fmt, ...)
 static void print_overview(FILE *out)
 {
 	(void)fprintf(out,
-		      "posthouse %s - reach HTTP services behind firewalls\n\n"
+		      "posthouse %s - reach and guard HTTP services\n\n"
 		      "Usage: posthouse COMMAND [OPTION …] [ARGUMENT …]\n\nCommands:\n",
 		      POSTHOUSE_VERSION);
 	for (size_t i = 0; i < n_commands; i++) {

@@ -10,8 +10,8 @@ struct route {
 	const char *role, *method, *path, *access, *doc;
 };
 
-/* What the relay dispatches itself. */
-static const struct route relay_routes[] = {
+/* What has no rest_table: data planes, and the Admin API, which is made of the entities. */
+static const struct route other_routes[] = {
 	{"relay", "*", "/relay/{tenant}/{target}/{url}", "-", "Relays a request and its answer."},
 	{"relay", "*", "/queue/{tenant}/{target}/{url}", "-", "Relays a request, answers 202."},
 	{"relay", "*", "/trace/{tenant}/{target}/{url}", "-", "Relays, with tracing headers."},
@@ -23,6 +23,10 @@ static const struct route relay_routes[] = {
 	{"relay", "GET", "/connector", "token", "Opens a hub connection, or polls."},
 	{"relay", "POST", "/connector", "token", "Sends on a hub connection."},
 	{"relay", "DELETE", "/connector", "token", "Ends a polling hub connection."},
+	{"gateway", "*", "/", "-", "Whatever the routes of the gateway match."},
+	{"admin", "*", "/", "key", "Admin API of the gateway, if api_keys are set with one."},
+	{"admin", "GET", "/endpoints", "key", "All endpoints of the Admin API."},
+	{"admin", "GET", "/config", "key", "The kong.yml in use; POST puts another in its place."},
 	{"status", "GET", "/health/live", "-", "200 while the process works."},
 	{"status", "GET", "/health/ready", "-", "200 while it can do its job."},
 	{"status", "GET", "/metrics", "-", "Prometheus metrics."},
@@ -52,8 +56,8 @@ static void each_route(route_fn *fn, void *arg)
 	const struct rest_table *const tables[] = {&issuer_table, &management_table,
 						   &statistics_table};
 
-	for (size_t i = 0; i < ARRAY_LEN(relay_routes); i++) {
-		fn(&relay_routes[i], arg);
+	for (size_t i = 0; i < ARRAY_LEN(other_routes); i++) {
+		fn(&other_routes[i], arg);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
 		for (size_t k = 0; k < tables[i]->n; k++) {

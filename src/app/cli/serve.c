@@ -132,7 +132,7 @@ const struct command serve_command = {
 	.name = "serve",
 	.usage = "[ROLE …]",
 	.doc = "Run the server: all roles, those of the configuration, or those named.",
-	.more = "Roles: relay, identity, management, statistics.\n"
+	.more = "Roles: relay, identity, management, statistics, gateway.\n"
 		"Prints one line \"ready\" with the address of each role when all of them listen.\n"
 		"SIGTERM ends running requests in peace, then stops; SIGHUP reads the "
 		"configuration\n"
