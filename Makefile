@@ -53,9 +53,10 @@ fuzz: deps build-fuzz/build.ninja ## every fuzz target for FUZZ_SECONDS (60)
 	$(NINJA) -C build-fuzz
 	FUZZ_SECONDS=$(FUZZ_SECONDS) tools/fuzz build-fuzz
 
-bench: build ## the relay beside nginx and OpenSSH; see docs/benchmarks.md
+bench: build ## the gateway beside nginx, HAProxy, h2o and Caddy, the relay beside nginx and OpenSSH; see docs/benchmarks.md
 	@tools/deps tools/bench-packages.txt
 	POSTHOUSE_BIN=$(BUILD)/posthouse bench/relay
+	POSTHOUSE_BIN=$(BUILD)/posthouse bench/gateway
 
 clean: ## remove all builds
 	rm -rf build build-asan build-tsan build-fuzz build-lint

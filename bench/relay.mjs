@@ -10,13 +10,13 @@
  *	make bench                 all of it, about five minutes
  *	bench/relay --seconds 3 --rounds 1 --idle 1000
  */
-import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir, cpus, totalmem } from 'node:os';
-import { join, dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import {
+	BIN, cleanUp, dir, freePort, inTurn, machine, measure, memory, nginx, print, reachable, start, startTarget, wrk,
+} from './lib.mjs';
 
 const { values: options } = parseArgs({
 	options: {
@@ -30,154 +30,26 @@ const { values: options } = parseArgs({
 });
 const SECONDS = Number(options.seconds);
 const ROUNDS = Number(options.rounds);
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const BIN = process.env.POSTHOUSE_BIN ?? join(root, 'build/posthouse');
-const dir = mkdtempSync(join(tmpdir(), 'posthouse-bench-'));
-const children = [];
-
-/* ---- processes ---- */
-
-function start(command, args, { ready, env = {} } = {}) {
-	const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } });
-	children.push(child);
-	child.text = '';
-	const seen = new Promise((yes, no) => {
-		const look = (data) => {
-			child.text = (child.text + data).slice(-4096);
-			if (ready?.test(child.text)) {
-				yes(child);
-			}
-		};
-		child.stdout.on('data', look);
-		child.stderr.on('data', look);
-		child.on('exit', (code) => no(new Error(`${command} ended with ${code}: ${child.text}`)));
-		child.on('error', no);
-	});
-	seen.catch(() => {});
-	return ready ? seen : Promise.resolve(child);
-}
-
-function family(pid) {
-	const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-	const parent = new Map();
-	for (const p of all) {
-		try {
-			parent.set(p, /^\d+ \(.*\) \S (\d+)/s.exec(readFileSync(`/proc/${p}/stat`, 'utf8'))[1]);
-		} catch {
-			/* It has just ended. */
-		}
-	}
-	const found = new Set([String(pid)]);
-	for (let grew = true; grew;) {
-		grew = false;
-		for (const [p, pp] of parent) {
-			if (found.has(pp) && !found.has(p)) {
-				found.add(p);
-				grew = true;
-			}
-		}
-	}
-	return [...found];
-}
-
-/* Microseconds of CPU of these processes and all their children. */
-function cpuMicros(pids) {
-	let ns = 0;
-	for (const pid of new Set(pids.flatMap(family))) {
-		try {
-			for (const task of readdirSync(`/proc/${pid}/task`)) {
-				ns += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]);
-			}
-		} catch {
-			/* It has just ended. */
-		}
-	}
-	return ns / 1000;
-}
-
-function memory(pids, field) {
-	let kib = 0;
-	for (const pid of new Set(pids.flatMap(family))) {
-		try {
-			kib += Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
-		} catch {
-			/* It has just ended. */
-		}
-	}
-	return kib / 1024;
-}
-
-async function freePort() {
-	return await new Promise((yes) => {
-		const server = createServer().listen(0, '127.0.0.1', () => {
-			const { port } = server.address();
-			server.close(() => yes(port));
-		});
-	});
-}
-
-async function reachable(url) {
-	for (let i = 0; i < 200; i++) {
-		try {
-			const reply = await fetch(url);
-			await reply.arrayBuffer();
-			if (reply.ok) {
-				return;
-			}
-		} catch {
-			/* Not yet. */
-		}
-		await new Promise((yes) => setTimeout(yes, 50));
-	}
-	throw new Error(`${url} does not answer`);
-}
 
 /* ---- contestants ---- */
 
-async function nginx(name, port, locations) {
-	const conf = join(dir, `${name}.conf`);
-	writeFileSync(conf, `
-daemon off; master_process off; pid ${dir}/${name}.pid; error_log stderr crit;
-worker_rlimit_nofile 30000;
-events { worker_connections 20000; }
-http {
-	access_log off; client_body_temp_path ${dir}/${name}-body; proxy_temp_path ${dir}/${name}-proxy;
-	fastcgi_temp_path ${dir}/f; uwsgi_temp_path ${dir}/u; scgi_temp_path ${dir}/s;
-	sendfile on; tcp_nodelay on; keepalive_requests 100000000; client_max_body_size 0;
-	client_body_buffer_size 128k; open_file_cache max=100; default_type application/octet-stream;
-	${locations(port)}
-}`);
-	const child = await start('nginx', ['-c', conf, '-p', dir]);
-	await reachable(`http://127.0.0.1:${port}/1k`);
-	return child.pid;
-}
-
-async function startTarget() {
-	const files = join(dir, 'files');
-	mkdirSync(files);
-	/* Workers of nginx and their temporary folders: whoever they run as must get in. */
-	chmodSync(dir, 0o755);
-	writeFileSync(join(files, '1k'), Buffer.alloc(1024, 'x'));
-	writeFileSync(join(files, '100m'), Buffer.alloc(100 << 20, 'y'));
-	const port = await freePort();
-	const pid = await nginx('target', port, (p) => `server {
-		listen 127.0.0.1:${p}; root ${files};
-		location = /post { proxy_pass http://127.0.0.1:${p}/sink; proxy_http_version 1.1; }
-		location = /sink { return 200 "ok"; }
-		location / { }
-	}`);
-	return { port, pid };
+async function startFiles() {
+	return await startTarget({ '1k': 1024, '100m': 100 << 20 }, (port) => `
+		location = /post { proxy_pass http://127.0.0.1:${port}/sink; proxy_http_version 1.1; }
+		location = /sink { return 200 "ok"; }`);
 }
 
 async function startProxy(target) {
 	const port = await freePort();
-	const pid = await nginx('proxy', port, (p) => `
+	const base = `http://127.0.0.1:${port}`;
+	const child = await nginx('proxy', `
 	upstream target { server 127.0.0.1:${target.port}; keepalive 256; keepalive_requests 100000000; }
 	server {
-		listen 127.0.0.1:${p};
+		listen 127.0.0.1:${port};
 		location / { proxy_pass http://target; proxy_http_version 1.1; proxy_set_header Connection ""; }
 	}`);
-	return { base: `http://127.0.0.1:${port}`, pids: [pid] };
+	await reachable(`${base}/1k`, { child });
+	return { base, pids: [child.pid] };
 }
 
 async function startSsh(target) {
@@ -228,63 +100,9 @@ async function startPosthouse(target, loops) {
 
 /* ---- loads ---- */
 
-function wrk(url, connections, script) {
-	return new Promise((yes, no) => {
-		const args = ['-t1', `-c${connections}`, `-d${SECONDS}s`, '--latency', ...(script ? ['-s', script] : []), url];
-		const child = spawn('wrk', args, { stdio: ['ignore', 'pipe', 'inherit'] });
-		let text = '';
-		child.stdout.on('data', (d) => { text += d; });
-		child.on('error', no);
-		child.on('exit', () => yes(text));
-	});
-}
-
-const unit = { us: 1e-3, ms: 1, s: 1e3, m: 6e4 };
-function latency(text, percent) {
-	const [, v, u] = new RegExp(`\\s${percent}%\\s+([\\d.]+)(us|ms|s|m)`).exec(text);
-	return Number(v) * unit[u];
-}
-
-async function measure(contestant, path, connections, script) {
-	const before = cpuMicros(contestant.pids);
-	const text = await wrk(contestant.base + path, connections, script);
-	const cpu = cpuMicros(contestant.pids) - before;
-	const requests = Number(/(\d+) requests in/.exec(text)[1]);
-	const bad = Number(/Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? 0);
-	const seconds = Number(/requests in ([\d.]+)s/.exec(text)[1]);
-	if (requests === 0 || bad > 0) {
-		throw new Error(`${contestant.name} ${path}: ${bad} of ${requests} requests failed\n${text}`);
-	}
-	return {
-		rate: requests / seconds, p50: latency(text, 50), p99: latency(text, 99), cpu: cpu / requests,
-		peak: memory(contestant.pids, 'VmHWM'),
-	};
-}
-
-const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
-const medians = (rows) => Object.fromEntries(Object.keys(rows[0]).map((k) => [k, median(rows.map((r) => r[k]))]));
-
-function print(title, rows, columns) {
-	const lines = [columns.map((c) => c[0]), ...rows.map((r) => columns.map((c) => String(c[1](r))))];
-	const width = columns.map((_, i) => Math.max(...lines.map((l) => l[i].length)));
-	console.log(`\n${title}\n`);
-	lines.forEach((l, n) => {
-		console.log(`| ${l.map((cell, i) => (i ? cell.padStart(width[i]) : cell.padEnd(width[i]))).join(' | ')} |`);
-		if (n === 0) {
-			console.log(`|${width.map((w) => '-'.repeat(w + 2)).join('|')}|`);
-		}
-	});
-}
-
 async function compare(title, contestants, path, connections, script) {
-	const results = new Map(contestants.map((c) => [c, []]));
-	for (let round = 0; round < ROUNDS; round++) {
-		for (const c of contestants) {
-			process.stderr.write(`  ${title}: round ${round + 1} of ${ROUNDS}, ${c.name}\n`);
-			results.get(c).push(await measure(c, path, connections, script));
-		}
-	}
-	const rows = contestants.map((c) => ({ name: c.name, ...medians(results.get(c)) }));
+	const load = (c) => wrk(c.base + path, { connections, seconds: SECONDS, script });
+	const rows = await inTurn(title, contestants, ROUNDS, (c) => measure(c, load));
 	const proxy = rows.find((r) => r.name === 'nginx proxy');
 	print(title, rows, [
 		['', (r) => r.name],
@@ -329,16 +147,14 @@ async function idleConnectors(posthouse, n) {
 /* ---- */
 
 async function main() {
-	console.log(`Posthouse relay benchmark: ${cpus().length} cores (${cpus()[0].model}), ` +
-		`${Math.round(totalmem() / 2 ** 30)} GiB, ${ROUNDS} rounds of ${SECONDS} s, medians; ` +
+	console.log(`Posthouse relay benchmark: ${machine()}, ${ROUNDS} rounds of ${SECONDS} s, medians; ` +
 		`client, proxies and target share the cores.`);
-	const target = await startTarget();
+	const target = await startFiles();
 	const direct = { name: 'nginx alone', base: `http://127.0.0.1:${target.port}`, pids: [target.pid] };
 	const proxy = { name: 'nginx proxy', ...(await startProxy(target)) };
 	const ssh = { name: 'OpenSSH -R', ...(await startSsh(target)) };
 	const posthouse = { name: 'Posthouse', ...(await startPosthouse(target, Number(options.loops))) };
-	const post = join(dir, 'post.lua');
-	writeFileSync(post, 'wrk.method = "POST"\nwrk.body = string.rep("z", 65536)\n');
+	const post = 'wrk.method = "POST"\nwrk.body = string.rep("z", 65536)\n';
 	const all = [direct, proxy, ssh, posthouse];
 	const wanted = (name) => !options.only || options.only.split(',').includes(name);
 
@@ -365,9 +181,5 @@ async function main() {
 try {
 	await main();
 } finally {
-	for (const child of children.reverse()) {
-		child.removeAllListeners('exit');
-		child.kill('SIGKILL');
-	}
-	rmSync(dir, { recursive: true, force: true });
+	await cleanUp();
 }
