@@ -39,10 +39,15 @@ static const struct rest_table table = {"status", routes, ARRAY_LEN(routes)};
 
 /* ---- metrics ---- */
 
-static void gauge(struct buf *b, const char *name, const char *type, uint64_t v)
+static void family(struct buf *b, const char *name, const char *type, const char *help)
 {
-	buf_printf(b, "# TYPE posthouse_%s %s\nposthouse_%s %llu\n", name, type, name,
-		   (unsigned long long)v);
+	buf_printf(b, "# HELP posthouse_%s %s\n# TYPE posthouse_%s %s\n", name, help, name, type);
+}
+
+static void single(struct buf *b, const char *name, const char *type, const char *help, uint64_t v)
+{
+	family(b, name, type, help);
+	buf_printf(b, "posthouse_%s %llu\n", name, (unsigned long long)v);
 }
 
 static uint64_t open_files(void)
@@ -73,52 +78,93 @@ static uint64_t resident_bytes(void)
 	return resident * 4096;
 }
 
-static void put_server(struct buf *b, const struct status_server *s)
+/* The samples of one name stand together (the text format demands it). */
+static void put_servers(struct buf *b, const struct status *s)
 {
-	struct http_server_stats st;
+	static const struct {
+		const char *name, *type, *help;
+		size_t at;
+	} rows[] = {
+		{"http_connections", "gauge", "Connections open now.",
+		 offsetof(struct http_server_stats, connections)},
+		{"http_connections_total", "counter", "Connections accepted.",
+		 offsetof(struct http_server_stats, connections_total)},
+		{"http_requests_total", "counter", "Requests received.",
+		 offsetof(struct http_server_stats, requests_total)},
+		{"http_bad_requests_total", "counter", "Requests that were not HTTP.",
+		 offsetof(struct http_server_stats, bad_requests_total)},
+	};
 
-	http_server_stats(s->server, &st);
-	buf_printf(b, "posthouse_http_connections{role=\"%s\"} %llu\n", s->name,
-		   (unsigned long long)st.connections);
-	buf_printf(b, "posthouse_http_connections_total{role=\"%s\"} %llu\n", s->name,
-		   (unsigned long long)st.connections_total);
-	buf_printf(b, "posthouse_http_requests_total{role=\"%s\"} %llu\n", s->name,
-		   (unsigned long long)st.requests_total);
-	buf_printf(b, "posthouse_http_bad_requests_total{role=\"%s\"} %llu\n", s->name,
-		   (unsigned long long)st.bad_requests_total);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		family(b, rows[i].name, rows[i].type, rows[i].help);
+		for (size_t k = 0; k < s->n_servers; k++) {
+			struct http_server_stats st;
+			uint64_t v;
+
+			http_server_stats(s->servers[k].server, &st);
+			memcpy(&v, (const char *)&st + rows[i].at, sizeof(v));
+			buf_printf(b, "posthouse_%s{role=\"%s\"} %llu\n", rows[i].name,
+				   s->servers[k].name, (unsigned long long)v);
+		}
+	}
 }
 
-static void put_pool(struct buf *b, const char *name, struct pool *p)
+enum { POOL_ROWS = 4 };
+
+static void pool_values(struct pool *p, uint64_t out[POOL_ROWS])
 {
 	struct pool_stats st;
 
-	if (!p) {
-		return;
-	}
 	pool_stats(p, &st);
-	buf_printf(b, "posthouse_pool_busy{pool=\"%s\"} %u\n", name, st.busy);
-	buf_printf(b, "posthouse_pool_queued{pool=\"%s\"} %u\n", name, st.queued);
-	buf_printf(b, "posthouse_pool_jobs_total{pool=\"%s\"} %llu\n", name,
-		   (unsigned long long)st.done);
-	buf_printf(b, "posthouse_pool_refused_total{pool=\"%s\"} %llu\n", name,
-		   (unsigned long long)st.refused);
+	out[0] = st.busy;
+	out[1] = st.queued;
+	out[2] = st.done;
+	out[3] = st.refused;
+}
+
+static void put_pools(struct buf *b, const struct status *s)
+{
+	static const struct {
+		const char *name, *type, *help;
+	} rows[POOL_ROWS] = {
+		{"pool_busy", "gauge", "Threads that work."},
+		{"pool_queued", "gauge", "Jobs that wait."},
+		{"pool_jobs_total", "counter", "Jobs done."},
+		{"pool_refused_total", "counter", "Jobs refused: the queue was full."},
+	};
+	const struct {
+		const char *name;
+		struct pool *pool;
+	} pools[] = {{"database", s->pools[REST_DB]}, {"slow", s->pools[REST_SLOW]}};
+
+	for (size_t i = 0; i < POOL_ROWS; i++) {
+		family(b, rows[i].name, rows[i].type, rows[i].help);
+		for (size_t k = 0; k < ARRAY_LEN(pools); k++) {
+			uint64_t v[POOL_ROWS];
+
+			if (pools[k].pool) {
+				pool_values(pools[k].pool, v);
+				buf_printf(b, "posthouse_%s{pool=\"%s\"} %llu\n", rows[i].name,
+					   pools[k].name, (unsigned long long)v[i]);
+			}
+		}
+	}
 }
 
 static void metrics(struct exchange *x, struct status *s)
 {
 	struct buf b = {0};
 
-	buf_printf(&b, "# TYPE posthouse_info gauge\nposthouse_info{version=\"%s\"} 1\n",
-		   POSTHOUSE_VERSION);
-	gauge(&b, "uptime_seconds", "counter", (clock_mono_ms() - s->started_ms) / 1000);
-	gauge(&b, "process_open_files", "gauge", open_files());
-	gauge(&b, "process_resident_bytes", "gauge", resident_bytes());
-	gauge(&b, "log_lines_dropped_total", "counter", log_dropped());
-	for (size_t i = 0; i < s->n_servers; i++) {
-		put_server(&b, &s->servers[i]);
-	}
-	put_pool(&b, "database", s->pools[REST_DB]);
-	put_pool(&b, "slow", s->pools[REST_SLOW]);
+	family(&b, "info", "gauge", "What runs.");
+	buf_printf(&b, "posthouse_info{version=\"%s\"} 1\n", POSTHOUSE_VERSION);
+	single(&b, "uptime_seconds", "counter", "Since the start.",
+	       (clock_mono_ms() - s->started_ms) / 1000);
+	single(&b, "process_open_files", "gauge", "Descriptors.", open_files());
+	single(&b, "process_resident_bytes", "gauge", "Memory in use.", resident_bytes());
+	single(&b, "log_lines_dropped_total", "counter", "Lines of the log that were lost.",
+	       log_dropped());
+	put_servers(&b, s);
+	put_pools(&b, s);
 	if (s->relay) {
 		relay_metrics(s->relay, &b);
 	}
