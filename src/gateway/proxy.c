@@ -89,18 +89,44 @@ void hold_put(struct hold *h)
 	let_go(h);
 }
 
+/* As in HTTP/1.1, whatever it came as. */
+static uint64_t head_bytes(size_t first_line, const struct http_headers *h)
+{
+	uint64_t n = first_line + 2;
+
+	for (size_t i = 0; i < h->n; i++) {
+		n += h->v[i].name.n + h->v[i].value.n + 4;
+	}
+	return n;
+}
+
+static void complete_facts(struct gw_call *c)
+{
+	const struct http_request *r = exchange_request(c->x);
+
+	c->facts.status = c->status;
+	c->facts.total_ms = (uint32_t)(loop_now_ms(c->gl->loop) - c->start_ms);
+	c->facts.request_bytes += head_bytes(
+		r->method_text.n + r->target.n + sizeof("  HTTP/1.1\r\n") - 1, &r->headers);
+	c->facts.answer_bytes += head_bytes(sizeof("HTTP/1.1 200 OK\r\n") - 1, &c->answer);
+}
+
 void call_log(struct gw_call *c)
 {
+	bool is_first = true;
+
 	if (c->logged) {
 		return;
 	}
 	c->logged = true;
-	c->facts.status = c->status;
-	c->facts.total_ms = (uint32_t)(loop_now_ms(c->gl->loop) - c->start_ms);
 	for (size_t i = 0; i < c->n_plugins; i++) {
 		const struct plugin_instance *p = c->plugins[i];
 
 		if (p && p->plugin->log && p->protocols & c->protocol) {
+			if (is_first) {
+				is_first = false;
+				complete_facts(c);
+			}
 			p->plugin->log(c, p);
 		}
 	}
@@ -151,8 +177,13 @@ static bool run_access(struct gw_call *c)
 	return true;
 }
 
+/* What plugins said earlier is part of the head that those of lower priority edit. */
 void call_run_response_head(struct gw_call *c)
 {
+	for (size_t i = 0; i < c->extra.n; i++) {
+		http_header_add(c->arena, &c->answer, c->extra.v[i].name, c->extra.v[i].value);
+	}
+	c->extra.n = 0;
 	for (size_t i = 0; i < c->n_plugins; i++) {
 		const struct plugin_instance *p = c->plugins[i];
 
@@ -491,6 +522,7 @@ static void try_service(struct gw_call *c)
 		.peer = c->peer.has_addr ? &c->peer.addr : NULL,
 		.direct = true,
 	};
+	c->facts.upstream_uri = spec.path_query;
 	choose_body(c, &spec);
 	c->call = http_call_start(c->gl->client, &spec, &upstream_events, c);
 }

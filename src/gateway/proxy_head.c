@@ -362,9 +362,6 @@ void call_finish_answer_head(struct gw_call *c)
 	uint64_t upstream = c->facts.upstream_ms > 0 ? (uint64_t)c->facts.upstream_ms : 0;
 
 	c->facts.gateway_ms = (uint32_t)(total > upstream ? total - upstream : 0);
-	for (size_t i = 0; i < c->extra.n; i++) {
-		http_header_add(c->arena, h, c->extra.v[i].name, c->extra.v[i].value);
-	}
 	if (g->tell & GW_TELL_SERVER) {
 		http_header_add(c->arena, h, c->from_service ? STR("Via") : STR("Server"),
 				c->from_service ? STR(VIA) : STR("kong/3.10.0"));
