@@ -59,8 +59,44 @@ static enum err check_header_rename(struct arena *a, const struct schema_field *
 	return ERR_OK;
 }
 
+static enum err check_value(struct arena *a, const struct json *v, struct fault *f)
+{
+	const struct template *compiled;
+	struct str name, value;
+
+	(void)split(json_str(v), &name, &value);
+	return template_compile(a, value, &compiled, f);
+}
+
+static enum err check_template_pair(struct arena *a, const struct schema_field *field,
+				    const struct json *v, struct fault *f)
+{
+	TRY(check_pair(a, field, v, f));
+	return check_value(a, v, f);
+}
+
+static enum err check_header_template(struct arena *a, const struct schema_field *field,
+				      const struct json *v, struct fault *f)
+{
+	TRY(check_header_pair(a, field, v, f));
+	return check_value(a, v, f);
+}
+
+enum err edits_check_template(struct arena *a, const struct schema_field *field,
+			      const struct json *v, struct fault *f)
+{
+	const struct template *compiled;
+
+	(void)field;
+	return template_compile(a, json_str(v), &compiled, f);
+}
+
 const struct schema_field edits_pair = {.type = SCHEMA_STRING, .check = check_pair};
 const struct schema_field edits_header_pair = {.type = SCHEMA_STRING, .check = check_header_pair};
+const struct schema_field edits_template_pair = {.type = SCHEMA_STRING,
+						 .check = check_template_pair};
+const struct schema_field edits_header_template = {.type = SCHEMA_STRING,
+						   .check = check_header_template};
 const struct schema_field edits_header_rename = {.type = SCHEMA_STRING,
 						 .check = check_header_rename};
 

@@ -27,6 +27,12 @@ extern const struct schema_field edits_pair;
 /* The same, and the name (of a rename both) is one of a header. */
 extern const struct schema_field edits_header_pair, edits_header_rename;
 
+/* The same, and values are templates. */
+extern const struct schema_field edits_template_pair, edits_header_template;
+/* `check` of a field that is a template. */
+enum err edits_check_template(struct arena *a, const struct schema_field *field,
+			      const struct json *v, struct fault *f);
+
 /* `what` is for the fault: "add.headers". */
 enum err edits_compile(struct arena *a, struct schema_strs in, enum edits_kind kind,
 		       const char *what, struct edits *out, struct fault *f) MUST_USE;

@@ -364,17 +364,22 @@ static struct json *clone(struct arena *a, const struct json *v)
 	return m;
 }
 
+void media_json_add(struct arena *a, struct json *obj, struct str name, const struct json *v)
+{
+	struct json *m = clone(a, v);
+
+	m->key = name;
+	add_child(obj, m);
+}
+
 void media_json_append(struct arena *a, struct json *obj, struct str name, const struct json *v)
 {
 	struct json *m = member_of(obj, name), *first;
 
 	if (!m) {
-		m = clone(a, v);
-		m->key = name;
-		add_child(obj, m);
-		return;
-	}
-	if (m->type != JSON_ARRAY) {
+		media_json_add(a, obj, name, &(struct json){.type = JSON_ARRAY});
+		m = member_of(obj, name);
+	} else if (m->type != JSON_ARRAY) {
 		first = clone(a, m);
 		assign(m, &(struct json){.type = JSON_ARRAY});
 		add_child(m, first);
@@ -564,5 +569,16 @@ void media_append(struct arena *a, struct media *m, struct str name, struct str 
 		break;
 	case MEDIA_OTHER:
 		break;
+	}
+}
+
+void media_add(struct arena *a, struct media *m, struct str name, struct str value)
+{
+	const struct json text = {.type = JSON_STRING, .text = value};
+
+	if (m->kind == MEDIA_JSON) {
+		media_json_add(a, m->json, name, &text);
+	} else {
+		media_append(a, m, name, value);
 	}
 }

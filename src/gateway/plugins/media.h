@@ -55,7 +55,9 @@ size_t media_remove(struct media *m, struct str name);
 bool media_rename(struct arena *a, struct media *m, struct str name, struct str new_name);
 /* False when there is none of that name. */
 bool media_replace(struct arena *a, struct media *m, struct str name, struct str value);
-/* Whether or not there is one already: JSON makes an array of both. */
+/* When there is none of that name. */
+void media_add(struct arena *a, struct media *m, struct str name, struct str value);
+/* Whether or not there is one already: in JSON an array, of that one and the new value. */
 void media_append(struct arena *a, struct media *m, struct str name, struct str value);
 
 /* The same on JSON objects with values of any type. `v` is not copied. */
@@ -63,4 +65,5 @@ bool media_json_has(const struct json *obj, struct str name);
 size_t media_json_remove(struct json *obj, struct str name);
 bool media_json_rename(struct json *obj, struct str name, struct str new_name);
 bool media_json_replace(struct json *obj, struct str name, const struct json *v);
+void media_json_add(struct arena *a, struct json *obj, struct str name, const struct json *v);
 void media_json_append(struct arena *a, struct json *obj, struct str name, const struct json *v);

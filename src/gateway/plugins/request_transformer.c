@@ -52,26 +52,31 @@ static const struct schema_field rename_fields[] = {
 static const struct schema rename_schema = {SCHEMA_OF("rename", rename_fields)};
 
 static const struct schema_field replace_fields[] = {
-	LIST("body", BODY, &edits_pair, "`name:value` for what is in the body."),
-	LIST("headers", HEADERS, &edits_header_pair, "`name:value` for headers that are there."),
-	LIST("querystring", QUERY, &edits_pair, "`name:value` for parameters that are there."),
+	LIST("body", BODY, &edits_template_pair, "`name:value` for what is in the body."),
+	LIST("headers", HEADERS, &edits_header_template,
+	     "`name:value` for headers that are there."),
+	LIST("querystring", QUERY, &edits_template_pair,
+	     "`name:value` for parameters that are there."),
 	{.name = "uri",
 	 FIELD_OF(struct lists, STRING, STR, uri),
+	 .check = edits_check_template,
 	 .doc = "Path of the request to the service."},
 };
 static const struct schema replace_schema = {SCHEMA_OF("replace", replace_fields)};
 
 static const struct schema_field add_fields[] = {
-	LIST("body", BODY, &edits_pair, "`name:value` unless it is in the body."),
-	LIST("headers", HEADERS, &edits_header_pair, "`name:value` unless the header is there."),
-	LIST("querystring", QUERY, &edits_pair, "`name:value` unless the parameter is there."),
+	LIST("body", BODY, &edits_template_pair, "`name:value` unless it is in the body."),
+	LIST("headers", HEADERS, &edits_header_template,
+	     "`name:value` unless the header is there."),
+	LIST("querystring", QUERY, &edits_template_pair,
+	     "`name:value` unless the parameter is there."),
 };
 static const struct schema add_schema = {SCHEMA_OF("add", add_fields)};
 
 static const struct schema_field append_fields[] = {
-	LIST("body", BODY, &edits_pair, "`name:value`, as one more."),
-	LIST("headers", HEADERS, &edits_header_pair, "`name:value`, as one more line."),
-	LIST("querystring", QUERY, &edits_pair, "`name:value`, as one more."),
+	LIST("body", BODY, &edits_template_pair, "`name:value`, as one more."),
+	LIST("headers", HEADERS, &edits_header_template, "`name:value`, as one more line."),
+	LIST("querystring", QUERY, &edits_template_pair, "`name:value`, as one more."),
 };
 static const struct schema append_schema = {SCHEMA_OF("append", append_fields)};
 
@@ -252,7 +257,7 @@ static void edit_member(struct gw_call *c, struct media *m, const struct edit *e
 		break;
 	case ADD:
 		if (!media_has(m, e->name)) {
-			media_append(a, m, e->name, template_render(e->value, c));
+			media_add(a, m, e->name, template_render(e->value, c));
 		}
 		break;
 	case APPEND:

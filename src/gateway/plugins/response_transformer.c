@@ -83,9 +83,7 @@ static const struct schema_field fields[] = {
 	VERB("append", APPEND, &append_schema, "What to put in in any case."),
 };
 
-static const struct schema schema = {SCHEMA_OF("response-transformer", fields)};
-
-/* ---- compiling ---- */
+/* ---- typed values ---- */
 
 static enum err value_of(struct arena *a, struct str text, struct str type, const struct json **out)
 {
@@ -105,6 +103,42 @@ static enum err value_of(struct arena *a, struct str text, struct str type, cons
 	*out = v;
 	return ERR_OK;
 }
+
+static void check_pairs(struct arena *a, const char *path, const struct json *lists,
+			struct schema_errors *errors)
+{
+	const struct json *pairs = json_get(lists, STR("json"));
+	const struct json *types = json_get(lists, STR("json_types"));
+	const struct json *pair = pairs ? pairs->child : NULL;
+	const struct json *type = types ? types->child : NULL;
+
+	for (; pair && type; pair = pair->next, type = type->next) {
+		struct str text = json_str(pair);
+		const struct json *out;
+
+		text = str_skip(text, (size_t)(str_index(text, ':') + 1));
+		if (value_of(a, text, json_str(type), &out) != ERR_OK) {
+			schema_error_at(errors, path, "'%.*s' is no %.*s", STR_ARG(text),
+					STR_ARG(json_str(type)));
+			return;
+		}
+	}
+}
+
+/* What compile would refuse is refused before it is stored. */
+static void check_types(struct arena *a, const struct schema_rule *rule, const struct json *v,
+			struct schema_errors *errors)
+{
+	(void)rule;
+	check_pairs(a, "replace.json", json_get(v, STR("replace")), errors);
+	check_pairs(a, "add.json", json_get(v, STR("add")), errors);
+	check_pairs(a, "append.json", json_get(v, STR("append")), errors);
+}
+
+static const struct schema_rule rules[] = {{.kind = SCHEMA_CUSTOM, .check = check_types}};
+static const struct schema schema = {SCHEMA_OF("response-transformer", fields), RULES_OF(rules)};
+
+/* ---- compiling ---- */
 
 static enum err compile_values(struct arena *a, struct config *k, enum verb verb, struct fault *f)
 {
@@ -237,7 +271,7 @@ static void edit_member(struct arena *a, struct json *obj, const struct edit *e,
 		break;
 	case ADD:
 		if (!media_json_has(obj, e->name)) {
-			media_json_append(a, obj, e->name, value);
+			media_json_add(a, obj, e->name, value);
 		}
 		break;
 	case APPEND:

@@ -102,7 +102,7 @@ static void test_edit_json(void **state)
 	(void)state;
 	assert_str(edit(STR("application/json"),
 			STR("{\"key\":\"k\",\"old\":{\"x\":[1,2]},\"a\":1,\"t\":null}")),
-		   STR("{\"new\":{\"x\":[1,2]},\"a\":[\"2\",\"3\"],\"t\":null,\"b\":\"4\"}"));
+		   STR("{\"new\":{\"x\":[1,2]},\"a\":[\"2\",\"3\"],\"t\":null,\"b\":[\"4\"]}"));
 }
 
 static void test_edit_form(void **state)
@@ -170,7 +170,7 @@ static void test_what_cannot_be_edited(void **state)
 	assert_err(media_parse(&arena, STR("text/plain"), STR("a"), &m), ERR_INVALID);
 	assert_err(media_parse(&arena, STR("multipart/form-data"), STR("--X--"), &m), ERR_INVALID);
 	assert_ok(media_parse(&arena, json, STR(" "), &m));
-	media_append(&arena, &m, STR("a"), STR("1"));
+	media_add(&arena, &m, STR("a"), STR("1"));
 	assert_str(media_write(&arena, &m), STR("{\"a\":\"1\"}"));
 }
 

@@ -53,6 +53,14 @@ static const struct a_case cases[] = {
 	 "2 schema violations (add.headers.1: invalid value: x; http_method: invalid value: get)"},
 	{"response-transformer", "{\"add\":{\"json\":[\"a:1\"],\"json_types\":[\"number\"]}}",
 	 NULL},
+	{"response-transformer", "{\"add\":{\"json\":[\"a:x\"],\"json_types\":[\"number\"]}}",
+	 "schema violation (add.json: 'x' is no number)"},
+	{"request-transformer", "{\"append\":{\"querystring\":[\"x:$(os.exit)\"]}}",
+	 "schema violation (append.querystring.1: value '$(os.exit)' is not understood: only "
+	 "headers, query_params, uri_captures and shared, with 'or')"},
+	{"request-transformer", "{\"replace\":{\"uri\":\"/$(\"}}",
+	 "schema violation (replace.uri: value '$(' is not understood: only "
+	 "headers, query_params, uri_captures and shared, with 'or')"},
 	{"redirect", "{\"location\":\"https://a.b/c\"}", NULL},
 	{"redirect", "{}", "schema violation (location: required field missing)"},
 	{"prometheus", "{}", NULL},
