@@ -1,0 +1,190 @@
+/* request-transformer and response-transformer: what changes, in which order, and what clients cannot do with it. */
+import assert from 'node:assert/strict';
+import { after, before } from 'node:test';
+import { check } from './lib/check.mjs';
+import { Plugged } from './lib/plugged.mjs';
+
+let plugged;
+let answer; /* of the service: { status, headers, body } */
+const serve = (...args) => plugged.serve(...args);
+const ask = (...args) => plugged.ask(...args);
+const passed = (asking) => plugged.passed(asking);
+
+before(async () => {
+	plugged = await Plugged.start({ loops: 2 }, {
+		answer: (req, res, seen) => {
+			const { status, headers, body } = answer ?? {};
+			res.writeHead(status ?? 200, headers ?? { 'Content-Type': 'application/json' });
+			res.end(body ?? JSON.stringify(seen));
+		},
+	});
+});
+
+after(() => plugged?.close());
+
+/* What the client gets for that answer of the service. */
+async function through(path, given, options) {
+	answer = given;
+	try {
+		return await ask(path, options?.headers, options);
+	} finally {
+		answer = undefined;
+	}
+}
+
+check('request-transformer: remove, rename, replace, add, append, in this order', async () => {
+	await serve('order', { 'request-transformer': {
+		remove: { headers: ['X-Gone', 'x-both'], querystring: ['gone', 'both'] },
+		rename: { headers: ['X-Old:X-New', 'X-Missing:X-Nothing'], querystring: ['old:new', 'missing:nothing'] },
+		replace: { headers: ['X-New:replaced', 'X-Absent:no'], querystring: ['new:replaced', 'absent:no'] },
+		add: { headers: ['X-New:added', 'X-Both:added'], querystring: ['new:added', 'both:added'] },
+		append: { headers: ['X-New:appended', 'X-Last:appended'], querystring: ['new:appended', 'last:appended'] },
+	} });
+	const seen = await passed(ask('/order/x?gone=1&old=2&both=3&keep=%20&gone=4',
+		{ 'X-Gone': '1', 'X-Old': '2', 'X-Both': '3', 'X-Keep': ' 4' }));
+	const at = (name) => seen.raw.filter(([k]) => k.toLowerCase() === name).map(([, v]) => v);
+
+	assert.deepEqual(at('x-gone'), []);
+	assert.deepEqual(at('x-old'), []);
+	assert.deepEqual(at('x-new'), ['replaced', 'appended']);
+	assert.deepEqual(at('x-both'), ['added']);
+	assert.deepEqual(at('x-last'), ['appended']);
+	assert.deepEqual(at('x-keep'), ['4']);
+	assert.deepEqual([...at('x-nothing'), ...at('x-absent')], []);
+	const query = new URL(seen.url, 'http://h').searchParams;
+	assert.deepEqual(query.getAll('new'), ['replaced', 'appended']);
+	assert.deepEqual([query.getAll('both'), query.getAll('last'), query.getAll('keep')],
+		[['added'], ['appended'], [' ']]);
+	assert.deepEqual([...new Set(query.keys())].sort(), ['both', 'keep', 'last', 'new']);
+});
+
+check('request-transformer: bodies of JSON and forms, and those it cannot read', async () => {
+	await serve('body', { 'request-transformer': {
+		remove: { body: ['gone'] }, rename: { body: ['old:new'] }, replace: { body: ['new:replaced', 'absent:no'] },
+		add: { body: ['new:no', 'more:added'] }, append: { body: ['list:b'] },
+	} });
+	const post = async (type, body) => {
+		const seen = await passed(ask('/body', { 'Content-Type': type }, { method: 'POST', body }));
+		assert.equal(seen.headers['content-length'], String(Buffer.byteLength(seen.body)));
+		return seen.body;
+	};
+
+	assert.deepEqual(JSON.parse(await post('application/json; charset=utf-8',
+		'{"gone":{"a":[1]},"old":1,"list":["a"],"n":1.50,"t":true}')),
+	{ new: 'replaced', list: ['a', 'b'], n: 1.5, t: true, more: 'added' });
+	const form = new URLSearchParams(await post('application/x-www-form-urlencoded', 'gone=1&old=2&list=a&k=%26'));
+	assert.deepEqual([...form].sort(),
+		[['k', '&'], ['list', 'a'], ['list', 'b'], ['more', 'added'], ['new', 'replaced']]);
+	for (const [type, body] of [['text/plain', 'gone=1'], ['application/json', '{"gone":1'],
+		['application/json', '[1]']]) {
+		assert.equal(await post(type, body), body);
+	}
+	/* Chunked: the length is known afterwards. */
+	const seen = await passed(ask('/body', { 'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked' },
+		{ method: 'POST', body: '{"gone":1}' }));
+	assert.equal(seen.headers['transfer-encoding'], undefined);
+	assert.deepEqual(JSON.parse(seen.body), { new: 'no', more: 'added', list: ['b'] });
+});
+
+check('request-transformer: templates, the path and the method', async () => {
+	await serve('tpl', { 'request-transformer': {
+		http_method: 'PUT',
+		replace: { uri: '/v2/$(uri_captures.id)/$(uri_captures[2])' },
+		add: {
+			headers: ['X-A:$(headers.x_tenant or query_params.tenant or "none")', 'X-B:<$(headers["X-Tenant"])>',
+				'X-C:$(headers.host)', 'X-D:$(uri_captures[0])'],
+			querystring: ['q:$(headers.x_tenant)'],
+		},
+	} }, { paths: ['~/users/(?<id>[^/]+)/([^/?]+)$'], strip_path: false });
+
+	let seen = await passed(ask('/users/7/mail?a=b', { 'X-Tenant': 'acme' }));
+	assert.equal(seen.method, 'PUT');
+	assert.equal(seen.url, '/v2/7/mail?a=b&q=acme');
+	assert.equal(seen.headers['x-a'], 'acme');
+	assert.equal(seen.headers['x-b'], '<acme>');
+	assert.equal(seen.headers['x-c'], new URL(plugged.gw.proxy).host);
+	assert.equal(seen.headers['x-d'], '/users/7/mail');
+	seen = await passed(ask('/users/7/mail?tenant=b%20c'));
+	assert.equal(seen.headers['x-a'], 'b c');
+	seen = await passed(ask('/users/7/mail'));
+	assert.equal(seen.headers['x-a'], 'none');
+
+	/* What a client puts into a template stays in its place. */
+	seen = await passed(ask('/users/a%3Fb%23c/m%20n?tenant=x%0d%0aX-Evil:%201', { 'X-Tenant': 'a&b=c#d' }));
+	assert.match(seen.url, /^\/v2\/a%3Fb%23c\/m%20n\?/);
+	assert.equal(new URL(seen.url, 'http://h').searchParams.get('q'), 'a&b=c#d');
+	seen = await passed(ask('/users/7/mail?tenant=x%0d%0aX-Evil:%201'));
+	assert.equal(seen.headers['x-evil'], undefined);
+	assert.equal(seen.headers['x-a'], undefined, 'no header of two lines');
+
+	await plugged.want(400, 'POST', '/plugins', {
+		name: 'request-transformer', config: { add: { headers: ['X-A:$(os.execute("id"))'] } },
+	});
+});
+
+check('response-transformer: headers of the service and of plugins before it', async () => {
+	await serve('heads', {
+		'rate-limiting': { year: 1000 },
+		'response-transformer': {
+			remove: { headers: ['X-Powered-By', 'Set-Cookie:debug=1', 'X-RateLimit-Limit-Year'] },
+			rename: { headers: ['X-Old:X-New'] },
+			replace: { headers: ['X-New:replaced', 'X-Absent:no'] },
+			add: { headers: ['X-New:no', 'X-Added:yes'] },
+			append: { headers: ['X-New:appended'] },
+		},
+	});
+	const reply = await through('/heads', {
+		status: 201, body: 'as it is',
+		headers: [['X-Powered-By', 'x'], ['X-Old', '1'], ['Set-Cookie', 'debug=1'], ['Set-Cookie', 'a=b'],
+			['Content-Type', 'text/plain']].flat(),
+	});
+	const at = (name) => reply.raw.filter(([k]) => k.toLowerCase() === name).map(([, v]) => v);
+	assert.equal(reply.status, 201);
+	assert.equal(reply.text, 'as it is');
+	assert.deepEqual(at('x-powered-by'), []);
+	assert.deepEqual(at('set-cookie'), ['a=b']);
+	assert.deepEqual(at('x-old'), []);
+	assert.deepEqual(at('x-new'), ['replaced', 'appended']);
+	assert.deepEqual(at('x-added'), ['yes']);
+	assert.deepEqual(at('x-absent'), []);
+	assert.deepEqual(at('x-ratelimit-limit-year'), [], 'rate-limiting is before it');
+	assert.deepEqual(at('x-ratelimit-remaining-year'), ['999']);
+});
+
+check('response-transformer: JSON, with types; what is no JSON stays', async () => {
+	await serve('json', { 'response-transformer': {
+		remove: { json: ['secret'] },
+		rename: { json: ['old:new'] },
+		replace: { json: ['new:2', 'absent:1'], json_types: ['number', 'number'] },
+		add: { json: ['version:3', 'ok:true', 'text:7'], json_types: ['number', 'boolean', 'string'] },
+		append: { json: ['list:c', 'single:d'] },
+	} });
+	const json = { 'Content-Type': 'application/json; charset=utf-8' };
+	const reply = await through('/json', {
+		headers: json, body: '{"secret":{"a":1},"old":1,"list":["a"],"deep":{"secret":1}}',
+	});
+	assert.deepEqual(reply.json,
+		{ new: 2, list: ['a', 'c'], single: ['d'], deep: { secret: 1 }, version: 3, ok: true, text: '7' });
+	assert.equal(reply.headers['content-length'], String(reply.body.length));
+
+	for (const given of [
+		{ headers: { 'Content-Type': 'text/plain' }, body: '{"secret":1}' },
+		{ headers: json, body: '{"secret":1' },
+		{ headers: json, body: '[1]' },
+		{ headers: { ...json, 'Content-Encoding': 'gzip' }, body: '{"secret":1}' },
+		{ status: 204, headers: {} , body: '' },
+	]) {
+		const same = await through('/json', given);
+		assert.equal(same.text, given.body);
+		assert.equal(same.status, given.status ?? 200);
+	}
+	const head = await through('/json', { headers: json, body: '' }, { method: 'HEAD' });
+	assert.equal(head.status, 200);
+});
+
+check('response-transformer: a body too large to be edited is not passed on in part', async () => {
+	const body = `{"a":"${'x'.repeat(9 << 20)}"}`;
+	const reply = await through('/json', { headers: { 'Content-Type': 'application/json' }, body });
+	assert.equal(reply.status, 502);
+	assert.match(reply.text, /^An invalid response was received from the upstream server\nrequest_id: /);
+});
