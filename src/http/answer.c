@@ -27,9 +27,9 @@ void answer_write_head(struct buf *out, struct exchange *x, int status,
 	bool has_date = false;
 
 	h1_write_status_line(out, status);
-	for (size_t i = 0; i < n; i++) {
-		h1_write_header(out, headers[i].name, headers[i].value);
-		has_date = has_date || str_eq_nocase(headers[i].name, STR("Date"));
+	h1_write_headers(out, headers, n);
+	for (size_t i = 0; i < n && !has_date; i++) {
+		has_date = headers[i].name.n == 4 && str_eq_nocase(headers[i].name, STR("Date"));
 	}
 	if (!has_date) {
 		h1_write_header(out, STR("Date"), http_loop_date(http_loop_of(x->loop)));

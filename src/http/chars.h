@@ -70,6 +70,29 @@ static inline size_t str_find_control(struct str s, size_t i)
 	return i;
 }
 
+/* How many controls but HTAB there are. */
+static inline size_t str_count_controls(struct str s)
+{
+	size_t n = 0, i = 0;
+#ifdef __SSE2__
+	const __m128i max_control = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f),
+		      tab = _mm_set1_epi8('\t');
+
+	for (; i + 16 <= s.n; i += 16) {
+		__m128i x = _mm_loadu_si128((const __m128i *)(const void *)(s.p + i));
+		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(x, max_control), x),
+					   _mm_cmpeq_epi8(x, del));
+		__m128i hard = _mm_andnot_si128(_mm_cmpeq_epi8(x, tab), hit);
+
+		n += (size_t)__builtin_popcount((unsigned)_mm_movemask_epi8(hard));
+	}
+#endif
+	for (; i < s.n; i++) {
+		n += ((uint8_t)s.p[i] < 0x20 && s.p[i] != '\t') || s.p[i] == 0x7f;
+	}
+	return n;
+}
+
 /* Index of the first `c` from `i` on; s.n when none. */
 static inline size_t str_find_char(struct str s, size_t i, char c)
 {

@@ -128,16 +128,15 @@ static void put_headers(struct buf *b, const struct http_call_spec *s)
 	bool has_host = false;
 
 	for (size_t i = 0; i < s->n_headers && !has_host; i++) {
-		has_host = str_eq_nocase(s->headers[i].name, STR("host"));
+		has_host =
+			s->headers[i].name.n == 4 && str_eq_nocase(s->headers[i].name, STR("host"));
 	}
 	if (!has_host) {
 		buf_puts(b, "Host: ");
 		put_authority(b, &s->uri);
 		buf_puts(b, "\r\n");
 	}
-	for (size_t i = 0; i < s->n_headers; i++) {
-		h1_write_header(b, s->headers[i].name, s->headers[i].value);
-	}
+	h1_write_headers(b, s->headers, s->n_headers);
 }
 
 static void put_framing(struct buf *b, const struct http_call_spec *s, enum http_method method)

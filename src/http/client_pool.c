@@ -11,8 +11,6 @@
 #include "http/client_int.h"
 #include "http/h2_call.h"
 
-#include <stdio.h>
-
 #define KEY_MAX 900
 #define FRESH_MS 1000 /* no server is known that gives up sooner */
 
@@ -26,32 +24,45 @@ static char *put_folded(char *p, struct str s)
 	return p;
 }
 
+static char *put_bytes(char *p, const void *from, size_t n)
+{
+	memcpy(p, from, n);
+	return p + n;
+}
+
 /*
  * Host names fold case, so one target has one pool; a connection secured by one context is
- * none for another. Returns 0 when too long.
+ * none for another. Bytes rather than text, since each call makes one; lengths go first, so
+ * that no two routes have the same. Returns 0 when too long.
  */
 static size_t make_key(const struct client_route *r, char out[KEY_MAX])
 {
+	struct {
+		uint16_t kind, port, host_n, tunnel_n, sni_n, peer_n;
+	} head = {
+		.kind = (uint16_t)(r->kind << 1 | (r->h2 ? 1 : 0)),
+		.port = r->port,
+		.host_n = (uint16_t)r->host.n,
+		.tunnel_n = (uint16_t)r->tunnel.n,
+		.sni_n = (uint16_t)(r->tls ? r->sni.n : 0),
+		.peer_n = (uint16_t)(r->peer ? r->peer->len : 0),
+	};
 	char *p = out;
-	char port[8];
-	int n = snprintf(port, sizeof(port), ":%u", r->port);
 
-	if (r->host.n + r->tunnel.n + r->sni.n + 32 + ADDR_TEXT_MAX > KEY_MAX) {
+	if (sizeof(head) + r->host.n + r->tunnel.n + r->sni.n + sizeof(r->tls) +
+		    sizeof(struct sockaddr_storage) >
+	    KEY_MAX) {
 		return 0;
 	}
-	*p++ = (char)((r->h2 ? 'a' : '0') + r->kind);
+	p = put_bytes(p, &head, sizeof(head));
 	p = put_folded(p, r->host);
-	memcpy(p, port, (size_t)n);
-	p += n;
 	p = put_folded(p, r->tunnel);
 	if (r->tls) {
-		*p++ = '!';
-		memcpy(p, &r->tls, sizeof(r->tls)); /* the origin keeps it alive */
-		p = put_folded(p + sizeof(r->tls), r->sni);
+		p = put_bytes(p, &r->tls, sizeof(r->tls)); /* the origin keeps it alive */
+		p = put_folded(p, r->sni);
 	}
 	if (r->peer) {
-		*p++ = '@';
-		p += addr_format(r->peer, p);
+		p = put_bytes(p, &r->peer->sa, r->peer->len);
 	}
 	return (size_t)(p - out);
 }

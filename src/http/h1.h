@@ -85,6 +85,11 @@ enum err h1_chunked_next(struct h1_chunked *d, struct str in, size_t *out_used,
 void h1_write_request_line(struct buf *out, struct str method, struct str target);
 void h1_write_status_line(struct buf *out, int status);
 void h1_write_header(struct buf *out, struct str name, struct str value);
+/*
+ * Many at once, for heads made of what a peer sent and a role changed: room is taken and
+ * controls are looked for once. A line with a control in it is left out.
+ */
+void h1_write_headers(struct buf *out, const struct http_header *v, size_t n);
 void h1_write_header_u64(struct buf *out, struct str name, uint64_t value);
 /* The empty line. */
 void h1_write_end(struct buf *out);

@@ -66,6 +66,50 @@ void h1_write_header(struct buf *out, struct str name, struct str value)
 	buf_commit(out, n);
 }
 
+static char *put_line(char *at, const struct http_header *h)
+{
+	at = put(at, h->name);
+	*at++ = ':';
+	*at++ = ' ';
+	at = put(at, h->value);
+	*at++ = '\r';
+	*at++ = '\n';
+	return at;
+}
+
+/* One by one, without those that would end a line of their own. */
+static size_t put_clean_lines(char *start, const struct http_header *v, size_t n)
+{
+	char *at = start;
+
+	for (size_t i = 0; i < n; i++) {
+		if (http_is_token(v[i].name) && http_is_field_value(v[i].value)) {
+			at = put_line(at, &v[i]);
+		}
+	}
+	return (size_t)(at - start);
+}
+
+void h1_write_headers(struct buf *out, const struct http_header *v, size_t n)
+{
+	size_t total = 0;
+	char *start, *at;
+
+	for (size_t i = 0; i < n; i++) {
+		ASSERT(v[i].name.n > 0);
+		total += v[i].name.n + v[i].value.n + 4;
+	}
+	start = at = buf_reserve(out, total);
+	for (size_t i = 0; i < n; i++) {
+		at = put_line(at, &v[i]);
+	}
+	/* Two a line are ours. */
+	if (UNLIKELY(str_count_controls(str_of(start, total)) != 2 * n)) {
+		total = put_clean_lines(start, v, n);
+	}
+	buf_commit(out, total);
+}
+
 void h1_write_header_u64(struct buf *out, struct str name, uint64_t value)
 {
 	char text[20], *start = digits_before(text + sizeof(text), value);

@@ -79,9 +79,37 @@ static void splitting_is_a_bug(void **state)
 	assert_dies(write_bad_target());
 }
 
+static void test_many(void **state)
+{
+	const struct http_header clean[] = {
+		{STR("A"), STR("1")},
+		{STR("Long-Name-Of-A-Header"),
+		 STR("a value that is longer than sixteen bytes\tand on")},
+		{STR("Empty"), STR_NULL},
+	};
+	const struct http_header dirty[] = {
+		{STR("A"), STR("1")},	       {STR("B"), STR("x\r\nInjected: yes")},
+		{STR("C"), str_of("a\0b", 3)}, {STR("D\n"), STR("v")},
+		{STR("E"), STR("2\x7f")},      {STR("F"), STR("3")},
+	};
+	struct buf b = {0};
+
+	(void)state;
+	h1_write_headers(&b, clean, 0);
+	assert_int_equal(b.n, 0);
+	h1_write_headers(&b, clean, ARRAY_LEN(clean));
+	assert_str(buf_str(&b), STR("A: 1\r\nLong-Name-Of-A-Header: a value that is longer than "
+				    "sixteen bytes\tand on\r\nEmpty: \r\n"));
+	buf_clear(&b);
+	h1_write_headers(&b, dirty, ARRAY_LEN(dirty));
+	assert_str(buf_str(&b), STR("A: 1\r\nF: 3\r\n"));
+	buf_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_many),
 		cmocka_unit_test(a_request_is_written),
 		cmocka_unit_test(a_response_is_written),
 		cmocka_unit_test(chunk_heads_read_back),
