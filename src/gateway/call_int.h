@@ -71,10 +71,20 @@ enum call_state {
 /* Where this try goes. */
 struct gw_peer {
 	struct uri uri;
-	bool has_addr;
-	struct addr addr;
-	struct str authority; /* of the balancer's target; empty = the service's */
+	const struct addr *addr; /* NULL = to be looked up */
+	struct str authority;	 /* of the balancer's target; empty = the service's */
 	struct str sni;
+};
+
+/* What the tries of a call need when they are balanced. */
+struct gw_balance {
+	struct gw_call *call;
+	struct balancer *balancer; /* of the try under way; NULL = none */
+	struct balancer_try tries;
+	struct balancer_waiter waiter;
+	struct balancer_key key;
+	struct addr addr;
+	uint64_t dns_until_ms;
 };
 
 struct gw_call {
@@ -117,12 +127,7 @@ struct gw_call {
 	/* towards the service */
 	struct http_call *call;
 	unsigned tries_left;
-	struct balancer *balancer; /* of the try under way; NULL = none */
-	struct balancer_try balancer_try;
-	struct balancer_waiter waiter;
-	struct balancer_key hash_key;
-	bool hash_made;
-	uint64_t dns_until_ms;
+	struct gw_balance *balance; /* NULL = the service needs none */
 	struct gw_peer peer;
 	size_t host_at;	     /* of the Host line in `headers` */
 	struct str host_set; /* by a plugin; empty = ours */

@@ -71,8 +71,10 @@ void gw_loop_drop_epoch(struct gw_loop *gl)
 
 struct hold *call_leave(struct gw_call *c)
 {
-	balancer_wait_cancel(&c->waiter);
-	call_tell_balancer(c, BALANCER_ABORTED, 0);
+	if (c->balance) {
+		balancer_wait_cancel(&c->balance->waiter);
+		call_tell_balancer(c, BALANCER_ABORTED, 0);
+	}
 	if (c->call) {
 		http_call_cancel(c->call);
 		c->call = NULL;
@@ -456,8 +458,8 @@ static void note_try(struct gw_call *c)
 	}
 	t = &c->tries[c->facts.n_tries++];
 	*t = (struct call_try){.port = c->peer.uri.port, .start_wall_ms = clock_wall_ms()};
-	if (c->peer.has_addr) {
-		(void)addr_format_ip(&c->peer.addr, t->ip);
+	if (c->peer.addr) {
+		(void)addr_format_ip(c->peer.addr, t->ip);
 	}
 }
 
@@ -519,7 +521,7 @@ static void try_service(struct gw_call *c)
 		.tls = c->entry->tls,
 		.sni = c->peer.sni,
 		.version = s->http2 ? HTTP_CALL_H2 : HTTP_CALL_AUTO,
-		.peer = c->peer.has_addr ? &c->peer.addr : NULL,
+		.peer = c->peer.addr,
 		.direct = true,
 	};
 	c->facts.upstream_uri = spec.path_query;

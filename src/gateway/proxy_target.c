@@ -46,20 +46,17 @@ static bool value_of(void *arg, const struct balancer_hash *h, size_t nth, struc
 
 static void make_hash_key(struct gw_call *c, const struct balancer *b)
 {
-	if (c->hash_made) {
-		return;
-	}
-	c->hash_made = true;
-	balancer_key_make(b, value_of, c, &c->hash_key);
-	if (c->hash_key.set_cookie) {
-		call_add_answer_header(c, STR("Set-Cookie"),
-				       balancer_key_cookie(b, &c->hash_key, c->arena));
+	struct balancer_key *key = &c->balance->key;
+
+	balancer_key_make(b, value_of, c, key);
+	if (key->set_cookie) {
+		call_add_answer_header(c, STR("Set-Cookie"), balancer_key_cookie(b, key, c->arena));
 	}
 }
 
 static void on_names_known(struct balancer_waiter *w)
 {
-	call_retry_target(container_of(w, struct gw_call, waiter));
+	call_retry_target(container_of(w, struct gw_balance, waiter)->call);
 }
 
 static struct str authority_of(struct gw_call *c, const struct balancer_peer *p)
@@ -79,25 +76,30 @@ static enum err pick_balanced(struct gw_call *c, struct balancer *b)
 {
 	const struct service *s = c->entry->service;
 	uint64_t now = loop_now_ms(c->gl->loop);
+	struct gw_balance *bal = c->balance;
 	struct balancer_peer p;
 	enum err e;
 
-	make_hash_key(c, b);
-	e = balancer_pick(b, c->gl->loop, &c->hash_key, &c->balancer_try, &p);
+	if (!bal) {
+		bal = c->balance = ARENA_NEW(c->arena, struct gw_balance);
+		bal->call = c;
+		make_hash_key(c, b);
+	}
+	e = balancer_pick(b, c->gl->loop, &bal->key, &bal->tries, &p);
 	if (e == ERR_AGAIN) {
 		/* Names get as long as a connection does. */
-		c->dns_until_ms = c->dns_until_ms ? c->dns_until_ms : now + s->connect_ms;
-		if (now >= c->dns_until_ms) {
+		bal->dns_until_ms = bal->dns_until_ms ? bal->dns_until_ms : now + s->connect_ms;
+		if (now >= bal->dns_until_ms) {
 			return ERR_NOT_FOUND;
 		}
-		balancer_wait(b, c->gl->loop, &c->waiter, on_names_known);
+		balancer_wait(b, c->gl->loop, &bal->waiter, on_names_known);
 		return e;
 	}
 	TRY(e);
-	c->balancer = b;
+	bal->balancer = b;
+	bal->addr = p.addr;
 	set_peer(c, p.host, p.port);
-	c->peer.has_addr = true;
-	c->peer.addr = p.addr;
+	c->peer.addr = &bal->addr;
 	/* A plain host keeps the service's own spelling. */
 	c->peer.authority = b == s->plain ? STR_NULL : authority_of(c, &p);
 	return ERR_OK;
@@ -105,12 +107,13 @@ static enum err pick_balanced(struct gw_call *c, struct balancer *b)
 
 void call_tell_balancer(struct gw_call *c, enum balancer_outcome outcome, int status)
 {
-	struct balancer *b = c->balancer;
+	struct gw_balance *bal = c->balance;
+	struct balancer *b = bal ? bal->balancer : NULL;
 	if (!b) {
 		return;
 	}
-	c->balancer = NULL;
-	balancer_done(b, c->gl->loop, &c->balancer_try, outcome, status,
+	bal->balancer = NULL;
+	balancer_done(b, c->gl->loop, &bal->tries, outcome, status,
 		      c->facts.upstream_ms > 0 ? (uint64_t)c->facts.upstream_ms * 1000 : 0);
 }
 
@@ -122,8 +125,7 @@ static enum err pick_web(struct gw_call *c)
 		return pick_balanced(c, c->entry->balancer);
 	}
 	set_peer(c, s->host, s->port);
-	c->peer.has_addr = true;
-	c->peer.addr = s->addr;
+	c->peer.addr = &s->addr;
 	return ERR_OK;
 }
 
@@ -131,11 +133,13 @@ static enum err pick_role(struct gw_call *c, struct str role)
 {
 	const struct gateway_ops *ops = &c->gl->gateway->deps.ops;
 
-	if (!ops->role_address || !ops->role_address(ops->arg, role, &c->peer.addr)) {
+	struct addr *addr = arena_alloc(c->arena, sizeof(*addr));
+
+	if (!ops->role_address || !ops->role_address(ops->arg, role, addr)) {
 		return ERR_UNAVAILABLE;
 	}
-	c->peer.has_addr = true;
-	set_peer(c, role, addr_port(&c->peer.addr));
+	c->peer.addr = addr;
+	set_peer(c, role, addr_port(addr));
 	return ERR_OK;
 }
 
@@ -150,7 +154,7 @@ static enum err pick_relay(struct gw_call *c)
 		return ERR_UNAVAILABLE;
 	}
 	c->peer.uri = g->relay_url;
-	c->peer.has_addr = false;
+	c->peer.addr = NULL;
 	return ERR_OK;
 }
 

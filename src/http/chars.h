@@ -76,15 +76,24 @@ static inline size_t str_count_controls(struct str s)
 	size_t n = 0, i = 0;
 #ifdef __SSE2__
 	const __m128i max_control = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f),
-		      tab = _mm_set1_epi8('\t');
+		      tab = _mm_set1_epi8('\t'), zero = _mm_setzero_si128();
 
-	for (; i + 16 <= s.n; i += 16) {
-		__m128i x = _mm_loadu_si128((const __m128i *)(const void *)(s.p + i));
-		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(x, max_control), x),
-					   _mm_cmpeq_epi8(x, del));
-		__m128i hard = _mm_andnot_si128(_mm_cmpeq_epi8(x, tab), hit);
+	while (i + 16 <= s.n) {
+		/* Byte-wide counters hold 255 steps. */
+		size_t end = MIN(s.n - 15, i + 255 * 16);
+		__m128i counts = zero, sums;
 
-		n += (size_t)__builtin_popcount((unsigned)_mm_movemask_epi8(hard));
+		for (; i < end; i += 16) {
+			__m128i x = _mm_loadu_si128((const __m128i *)(const void *)(s.p + i));
+			__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(x, max_control), x),
+						   _mm_cmpeq_epi8(x, del));
+
+			counts =
+				_mm_sub_epi8(counts, _mm_andnot_si128(_mm_cmpeq_epi8(x, tab), hit));
+		}
+		sums = _mm_sad_epu8(counts, zero);
+		n += (size_t)_mm_cvtsi128_si64(sums) +
+		     (size_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(sums, sums));
 	}
 #endif
 	for (; i < s.n; i++) {
