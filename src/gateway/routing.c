@@ -212,7 +212,7 @@ struct routing *routing_build(struct builder *b, struct fault *f)
 {
 	struct routing *r = MEM_NEW(struct routing);
 	size_t n_routes = b->items[ENTITY_ROUTE].n;
-	const struct router_rule **rules = MEM_NEW_ARRAY(const struct router_rule *, n_routes + 1);
+	const struct router_rule **rules;
 	struct arena scratch;
 	struct groups g = {.a = &scratch};
 	enum err e;
@@ -220,6 +220,8 @@ struct routing *routing_build(struct builder *b, struct fault *f)
 	atomic_init(&r->refs, 1);
 	arena_init(&r->arena, 0);
 	arena_init(&scratch, 0);
+	/* The router reads them as long as it lives. */
+	rules = ARENA_NEW_ARRAY(&r->arena, const struct router_rule *, n_routes + 1);
 	r->view = balancer_view_ref(b->view);
 	r->entries = ARENA_NEW_ARRAY(&r->arena, struct entry, n_routes + 1);
 	r->items =
@@ -230,7 +232,6 @@ struct routing *routing_build(struct builder *b, struct fault *f)
 	map_free(&g.by_route);
 	map_free(&g.by_service);
 	arena_fini(&scratch);
-	mem_free(rules);
 	if (e != ERR_OK) {
 		routing_unref(&r);
 	}
