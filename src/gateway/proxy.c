@@ -710,6 +710,7 @@ static bool protocol_fits(struct gw_call *c)
 		redirect_to_https(c);
 		return false;
 	}
+	call_add_answer_header(c, STR("Connection"), STR("Upgrade"));
 	call_add_answer_header(c, STR("Upgrade"), STR("TLS/1.2, HTTP/1.1"));
 	call_error(c, 426, STR("Please use HTTPS protocol"));
 	return false;
@@ -722,6 +723,7 @@ static void find_route(struct gw_call *c)
 		.method = r->method_text,
 		.host = r->authority,
 		.path = c->path,
+		.port = addr_port(exchange_local(c->x)),
 		.tls = exchange_is_tls(c->x),
 		.headers = &r->headers,
 	};

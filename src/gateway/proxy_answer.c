@@ -151,6 +151,7 @@ bool call_grpc_fits(struct gw_call *c)
 	unsigned allowed = c->entry->route->protocols;
 
 	if (exchange_request(c->x)->major < 2) {
+		call_add_answer_header(c, STR("Connection"), STR("Upgrade"));
 		call_add_answer_header(c, STR("Upgrade"), STR("HTTP/2"));
 		call_error(c, 426, STR("Please use HTTP2 protocol"));
 		return false;
