@@ -227,11 +227,14 @@ static bool has_overlong(struct str s)
 	return false;
 }
 
-/* As a server sees it that takes '\' for '/' and drops what follows ';' in a segment. */
+/*
+ * As a server sees it that takes '\' for '/', and drops what follows ';' in a segment or, as
+ * Windows does, the blanks at its end.
+ */
 static bool has_dot_segment(struct str s)
 {
 	for (size_t i = 0, len; i <= s.n; i += len + 1) {
-		size_t dots = 0;
+		size_t dots = 0, end;
 
 		for (len = 0; i + len < s.n && s.p[i + len] != '/' && s.p[i + len] != '\\';) {
 			len++;
@@ -239,7 +242,11 @@ static bool has_dot_segment(struct str s)
 		while (dots < len && s.p[i + dots] == '.') {
 			dots++;
 		}
-		if ((dots == 1 || dots == 2) && (dots == len || s.p[i + dots] == ';')) {
+		end = dots;
+		while (end < len && s.p[i + end] == ' ') {
+			end++;
+		}
+		if ((dots == 1 || dots == 2) && (end == len || s.p[i + end] == ';')) {
 			return true;
 		}
 	}
@@ -389,6 +396,13 @@ static struct str without_leading_dots(struct str s)
 		}
 		s = str_skip(s, end + separator_at(s, end));
 	}
+}
+
+bool path_may_strip(struct arena *a, struct str path, size_t matched)
+{
+	struct str rest = without_leading_dots(str_skip(path, matched));
+
+	return rest.n == 0 || rest.p[0] == '/' || !hides_dots(a, rest);
 }
 
 static bool ends_in_slash(struct str s)

@@ -12,7 +12,7 @@
  * Refused (false, for a 400), because some server behind might read them differently:
  * NUL and other controls, raw or escaped; broken escapes; a raw blank, '?' or '#'; overlong
  * UTF-8; and dot segments that only a more generous decoder sees, that is "..;", "..\",
- * "..%2F" and the same escaped again ("%252e%252e").
+ * "..%2F", "..%20" and the same escaped again ("%252e%252e").
  *
  * Threads  pure functions.
  */
@@ -37,6 +37,11 @@ bool path_normalize(struct arena *a, struct str raw, struct str *out) MUST_USE;
  * canonical path it always begins an escape.
  */
 struct str path_escape(struct arena *a, struct str path);
+/*
+ * Whether the first `matched` bytes may be cut off: not when what hides dots begins there in
+ * the middle of a segment, as in "/a%252e%252e". False = refuse, as of path_normalize.
+ */
+bool path_may_strip(struct arena *a, struct str path, size_t matched) MUST_USE;
 /*
  * The path to ask of the upstream, before path_escape: `base` (service.path, "/" when it
  * has none) joined with `path`, or, with `strip`, with what is left after its first

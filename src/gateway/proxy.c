@@ -756,6 +756,10 @@ static void start_route(struct gw_call *c)
 	if (!rewrite(c) || !protocol_fits(c)) {
 		return;
 	}
+	if (route->strip_path && !path_may_strip(c->arena, c->path, c->match.matched)) {
+		call_error(c, 400, STR("Bad request"));
+		return;
+	}
 	c->upstream_path = path_escape(
 		c->arena, path_upstream(c->arena, s ? s->path : STR("/"), c->path, c->match.matched,
 					route->strip_path, route->path_handling));

@@ -305,6 +305,36 @@ static void upstream_paths_of_v1(void **state)
 }
 
 /* From what the client sent to what the upstream is asked. */
+static void cutting_a_prefix_off_uncovers_no_dots(void **state)
+{
+	static const struct {
+		const char *path;
+		size_t matched;
+		bool may;
+	} cases[] = {
+		{"/a", 2, true},
+		{"/a/b", 2, true},
+		{"/ab", 2, true},
+		{"/a../b", 2, true},
+		{"/a..", 2, true},
+		{"/a%252e%252e", 2, false},
+		{"/a%252e%252e/b", 2, false},
+		{"/a%252e/b", 2, false},
+		{"/a%2Eb", 2, true},
+		{"/a/%252e%252e", 3, false},
+		{"/a..b%252e", 2, true},
+	};
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_int_equal(path_may_strip(&a, str_c(cases[i].path), cases[i].matched),
+				 cases[i].may);
+	}
+	arena_fini(&a);
+}
+
 static void the_whole_way(void **state)
 {
 	struct arena a;
@@ -333,6 +363,7 @@ int main(void)
 		cmocka_unit_test(no_escape_is_forgotten),
 		cmocka_unit_test(upstream_paths),
 		cmocka_unit_test(upstream_paths_of_v1),
+		cmocka_unit_test(cutting_a_prefix_off_uncovers_no_dots),
 		cmocka_unit_test(the_whole_way),
 	};
 
