@@ -116,6 +116,13 @@ export async function cleanUp() {
 	rmSync(dir, { recursive: true, force: true });
 }
 
+/* Wherever the program ends: without a wait, and only what is left. */
+process.on('exit', () => {
+	for (const child of children) {
+		child.kill('SIGKILL');
+	}
+	rmSync(dir, { recursive: true, force: true });
+});
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 	process.once(signal, () => cleanUp().finally(() => process.exit(1)));
 }
