@@ -13,7 +13,12 @@ static const char *const check_types[] = {"tcp", "http", "https", "grpc", "grpcs
 /* -- healthchecks ----------------------------------------------------------- */
 
 #define COUNTER(field) ENTITY_INT(field, 0, "0", 0, 255)
-#define INTERVAL ENTITY_INT("interval", 0, "0", 0, 65535)
+#define SECONDS(field, value)                                                                      \
+	{                                                                                          \
+		.name = field, .type = SCHEMA_NUMBER, .dflt = value, .has_range = true, .min = 0,  \
+		.max = 65535                                                                       \
+	}
+#define INTERVAL SECONDS("interval", "0")
 #define STATUSES(value)                                                                            \
 	{                                                                                          \
 		.name = "http_statuses", .type = SCHEMA_ARRAY, .dflt = value, .elements = &status  \
@@ -55,12 +60,7 @@ TABLE(active_unhealthy, active_unhealthy_fields);
 
 static const struct schema_field active_fields[] = {
 	TYPE,
-	{.name = "timeout",
-	 .type = SCHEMA_NUMBER,
-	 .dflt = "1",
-	 .has_range = true,
-	 .min = 0,
-	 .max = 65535},
+	SECONDS("timeout", "1"),
 	{.name = "concurrency",
 	 .type = SCHEMA_INTEGER,
 	 .dflt = "10",
