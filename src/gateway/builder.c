@@ -73,10 +73,28 @@ static unsigned part_of(enum entity_kind kind)
 	case ENTITY_CA_CERTIFICATE:
 		return DIRTY_ROUTING;
 	case ENTITY_VAULT:
+		return DIRTY_NAMES;
 	case ENTITY_KINDS:
 		break;
 	}
 	return 0;
+}
+
+/* vault_find_fn */
+static const struct json *find_vault(void *arg, struct str prefix)
+{
+	const struct builder *b = arg;
+	struct map_entry e;
+	size_t pos = 0;
+
+	while (map_next(&b->items[ENTITY_VAULT], &pos, &e)) {
+		const struct entity_item *i = e.value;
+
+		if (str_eq(json_str(json_get(i->json, STR("prefix"))), prefix)) {
+			return i->json;
+		}
+	}
+	return NULL;
 }
 
 static void drop(struct entity_item *i)
@@ -97,7 +115,7 @@ static void compile(struct builder *b, struct entity_item *i)
 	} else if (i->kind == ENTITY_ROUTE) {
 		e = route_compile(i, &f);
 	} else if (i->kind == ENTITY_PLUGIN) {
-		e = plugin_compile(&b->host, i, &f);
+		e = plugin_compile(&b->host, &b->vaults, i, &f);
 	}
 	if (e != ERR_OK) {
 		char id[GUID_D_LEN];
@@ -152,8 +170,8 @@ static void rebuild(struct builder *b)
 	}
 	if (b->dirty & DIRTY_NAMES || !b->names) {
 		tls_sni_map_unref(&b->names);
-		b->names = certificates_names(&b->items[ENTITY_CERTIFICATE], &b->items[ENTITY_SNI],
-					      b->dflt);
+		b->names = certificates_names(&b->vaults, &b->items[ENTITY_CERTIFICATE],
+					      &b->items[ENTITY_SNI], b->dflt);
 	}
 	if (b->dirty & DIRTY_ROUTING || !b->routing) {
 		struct fault f = {0};
@@ -180,8 +198,13 @@ struct epoch *builder_apply(struct builder *b, const struct entity_change *v, si
 	if (all) {
 		forget_all(b);
 	}
-	for (size_t i = 0; i < n; i++) {
-		take(b, &v[i]);
+	/* Vaults first: the others may refer to them. */
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < n; i++) {
+			if ((v[i].kind == ENTITY_VAULT) == (pass == 0)) {
+				take(b, &v[i]);
+			}
+		}
 	}
 	rebuild(b);
 	atomic_init(&e->refs, 1);
@@ -198,6 +221,7 @@ struct builder *builder_new(const struct plugin_host *host, struct tls_cert *dfl
 	struct builder *b = MEM_NEW(struct builder);
 
 	b->host = *host;
+	b->vaults = (struct vaults){.find = find_vault, .arg = b};
 	b->balancers = balancer_set_new(host->loops);
 	b->service_tls = service_tls_new();
 	b->dflt = tls_cert_ref(dflt);

@@ -25,26 +25,47 @@ static void complain(const char *what, const struct guid *id, const struct fault
 
 /* ---- towards clients ---- */
 
-static struct tls_cert *cert_of(const struct entity_item *item, struct fault *f)
+/* A field, or what it refers to. */
+static enum err pem_of(struct arena *a, const struct vaults *vaults, const struct entity_item *item,
+		       const char *name, struct str *out, struct fault *f)
 {
-	const struct json *v = item->json;
-	struct tls_pem pairs[2] = {{text_of(v, "cert"), text_of(v, "key")},
-				   {text_of(v, "cert_alt"), text_of(v, "key_alt")}};
-	struct tls_cert *cert = NULL;
-
-	if (tls_cert_new(pairs, pairs[1].cert.n > 0 ? 2 : 1, &cert, f) != ERR_OK) {
-		return NULL;
-	}
-	return cert;
+	*out = text_of(item->json, name);
+	return vault_is_reference(*out) ? vault_resolve(a, vaults, *out, out, f) : ERR_OK;
 }
 
-static void add_name(struct tls_sni_map *m, const struct map *certificates,
-		     const struct entity_item *sni)
+static enum err read_cert(struct arena *a, const struct vaults *vaults,
+			  const struct entity_item *item, struct tls_cert **out, struct fault *f)
+{
+	struct tls_pem pairs[2];
+
+	TRY(pem_of(a, vaults, item, "cert", &pairs[0].cert, f));
+	TRY(pem_of(a, vaults, item, "key", &pairs[0].key, f));
+	TRY(pem_of(a, vaults, item, "cert_alt", &pairs[1].cert, f));
+	TRY(pem_of(a, vaults, item, "key_alt", &pairs[1].key, f));
+	return tls_cert_new(pairs, pairs[1].cert.n > 0 ? 2 : 1, out, f);
+}
+
+/* NULL with a fault. */
+static struct tls_cert *cert_of(const struct vaults *vaults, const struct entity_item *item,
+				struct fault *f)
+{
+	struct tls_cert *cert = NULL;
+	struct arena a;
+	enum err e;
+
+	arena_init(&a, 0);
+	e = read_cert(&a, vaults, item, &cert, f);
+	arena_fini(&a);
+	return e == ERR_OK ? cert : NULL;
+}
+
+static void add_name(struct tls_sni_map *m, const struct vaults *vaults,
+		     const struct map *certificates, const struct entity_item *sni)
 {
 	struct guid owner = compile_foreign(sni->json, "certificate");
 	const struct entity_item *item = map_get(certificates, key_of(&owner));
 	struct fault f = {0};
-	struct tls_cert *cert = item ? cert_of(item, &f) : NULL;
+	struct tls_cert *cert = item ? cert_of(vaults, item, &f) : NULL;
 
 	if (!cert) {
 		complain("a certificate cannot be used", &owner, &f);
@@ -56,15 +77,15 @@ static void add_name(struct tls_sni_map *m, const struct map *certificates,
 	tls_cert_unref(&cert);
 }
 
-struct tls_sni_map *certificates_names(const struct map *certificates, const struct map *snis,
-				       struct tls_cert *dflt)
+struct tls_sni_map *certificates_names(const struct vaults *vaults, const struct map *certificates,
+				       const struct map *snis, struct tls_cert *dflt)
 {
 	struct tls_sni_map *m = tls_sni_map_new(dflt);
 	struct map_entry e;
 	size_t pos = 0;
 
 	while (map_next(snis, &pos, &e)) {
-		add_name(m, certificates, e.value);
+		add_name(m, vaults, certificates, e.value);
 	}
 	return m;
 }
@@ -152,9 +173,9 @@ static struct str trusted(struct arena *a, const struct json *v, const struct ma
 	return out;
 }
 
-static enum err make(const struct service *s, const struct entity_item *item,
-		     const struct entity_item *certificate, const struct map *ca_certificates,
-		     struct tls_client **out, struct fault *f)
+static enum err make(const struct vaults *vaults, const struct service *s,
+		     const struct entity_item *item, const struct entity_item *certificate,
+		     const struct map *ca_certificates, struct tls_client **out, struct fault *f)
 {
 	struct tls_client_options o = {
 		.alpn = s->http2 ? TLS_ALPN_H2 : TLS_ALPN_HTTP1,
@@ -166,7 +187,7 @@ static enum err make(const struct service *s, const struct entity_item *item,
 	enum err e;
 
 	if (certificate) {
-		cert = cert_of(certificate, f);
+		cert = cert_of(vaults, certificate, f);
 		if (!cert) {
 			return ERR_INVALID;
 		}
@@ -183,8 +204,9 @@ static enum err make(const struct service *s, const struct entity_item *item,
 	return e;
 }
 
-struct tls_client *service_tls_get(struct service_tls *t, const struct service *s,
-				   const struct entity_item *item, const struct map *certificates,
+struct tls_client *service_tls_get(struct service_tls *t, const struct vaults *vaults,
+				   const struct service *s, const struct entity_item *item,
+				   const struct map *certificates,
 				   const struct map *ca_certificates)
 {
 	struct entity_item *certificate = map_get(certificates, key_of(&s->client_certificate));
@@ -199,7 +221,7 @@ struct tls_client *service_tls_get(struct service_tls *t, const struct service *
 		cached_free(c);
 	}
 	c = MEM_NEW(struct cached);
-	if (make(s, item, certificate, ca_certificates, &c->tls, &f) != ERR_OK) {
+	if (make(vaults, s, item, certificate, ca_certificates, &c->tls, &f) != ERR_OK) {
 		complain("TLS to a service is not possible", &s->pub.id, &f);
 		mem_free(c);
 		return NULL;

@@ -9,12 +9,13 @@
 #pragma once
 #include "base/map.h"
 #include "gateway/compile.h"
+#include "gateway/vault.h"
 #include "tls/context.h"
 #include "tls/sni.h"
 
 /* Of all sni entities, with `dflt` for other names. Faulty ones are left out, with a log line. */
-struct tls_sni_map *certificates_names(const struct map *certificates, const struct map *snis,
-				       struct tls_cert *dflt);
+struct tls_sni_map *certificates_names(const struct vaults *vaults, const struct map *certificates,
+				       const struct map *snis, struct tls_cert *dflt);
 /* Self-signed, RSA and ECDSA, for "localhost". */
 enum err certificates_default(struct tls_cert **out, struct fault *f) MUST_USE;
 
@@ -25,6 +26,7 @@ void service_tls_free(struct service_tls **t);
  * The context towards a service; counted: the caller owns one reference. NULL: it cannot be
  * made, as the log says.
  */
-struct tls_client *service_tls_get(struct service_tls *t, const struct service *s,
-				   const struct entity_item *item, const struct map *certificates,
+struct tls_client *service_tls_get(struct service_tls *t, const struct vaults *vaults,
+				   const struct service *s, const struct entity_item *item,
+				   const struct map *certificates,
 				   const struct map *ca_certificates);

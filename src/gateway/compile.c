@@ -1,7 +1,6 @@
 #include "gateway/compile.h"
 
 #include "gateway/log_record.h"
-#include "gateway/vault.h"
 
 #include <string.h>
 
@@ -222,7 +221,8 @@ static void release_plugin(void *compiled)
 	}
 }
 
-enum err plugin_compile(struct plugin_host *host, struct entity_item *item, struct fault *f)
+enum err plugin_compile(struct plugin_host *host, const struct vaults *vaults,
+			struct entity_item *item, struct fault *f)
 {
 	struct arena *a = &item->arena;
 	const struct json *v = item->json;
@@ -250,7 +250,8 @@ enum err plugin_compile(struct plugin_host *host, struct entity_item *item, stru
 	p->state = plugin_host_state(host, p->plugin);
 	p->config = arena_zalloc(a, MAX(p->plugin->config_size, 1));
 	/* What is stored stays the reference; the secret is in the compiled configuration only. */
-	TRY(vault_resolve_all(a, NULL, p->plugin->config, json_get(v, STR("config")), &config, f));
+	TRY(vault_resolve_all(a, vaults, p->plugin->config, json_get(v, STR("config")), &config,
+			      f));
 	schema_decode(a, p->plugin->config, config, p->config);
 	if (p->plugin->compile) {
 		TRY(p->plugin->compile(host, p, f));

@@ -13,6 +13,7 @@
 #include "gateway/entity.h"
 #include "gateway/path.h"
 #include "gateway/plugin.h"
+#include "gateway/vault.h"
 
 /* Bits of route and plugin protocols, and of a call. */
 enum gw_protocol {
@@ -64,8 +65,8 @@ struct route {
 
 enum err service_compile(struct entity_item *item, struct fault *f) MUST_USE;
 enum err route_compile(struct entity_item *item, struct fault *f) MUST_USE;
-enum err plugin_compile(struct plugin_host *host, struct entity_item *item,
-			struct fault *f) MUST_USE;
+enum err plugin_compile(struct plugin_host *host, const struct vaults *vaults,
+			struct entity_item *item, struct fault *f) MUST_USE;
 
 /* Id of a foreign key, all zero when it is null. */
 struct guid compile_foreign(const struct json *v, const char *name);

@@ -8,6 +8,7 @@
 struct builder {
 	struct plugin_host host;
 	struct map items[ENTITY_KINDS]; /* by the 16 bytes of the id */
+	struct vaults vaults;
 	unsigned dirty;
 	struct balancer_set *balancers;
 	struct balancer_view *view;

@@ -163,7 +163,8 @@ static void join_service(struct builder *b, struct routing *r, struct entry *e,
 		e->balancer = e->balancer ? e->balancer : s->plain;
 	}
 	if (s->tls) {
-		e->tls = service_tls_get(b->service_tls, s, item, &b->items[ENTITY_CERTIFICATE],
+		e->tls = service_tls_get(b->service_tls, &b->vaults, s, item,
+					 &b->items[ENTITY_CERTIFICATE],
 					 &b->items[ENTITY_CA_CERTIFICATE]);
 	}
 }

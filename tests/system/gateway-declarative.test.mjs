@@ -1,10 +1,13 @@
 /* kong.yml: load, dump, diff and validate on the configured database; the declarative mode and /config. */
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
-import { stat, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
 import { join } from 'node:path';
-import { check } from './lib/check.mjs';
-import { Child, run } from './lib/process.mjs';
+import tls from 'node:tls';
+import { check, until } from './lib/check.mjs';
+import { Echo, Gateway } from './lib/gateway.mjs';
+import { Child, execute, run } from './lib/process.mjs';
 import { ENGINE, Server } from './lib/server.mjs';
 
 let server;
@@ -202,4 +205,130 @@ check(`${LARGE} entities, and a load that is killed: all or nothing`, async () =
 	await gateway(['load', two]);
 	assert.equal((await counts(two, '--dry-run')).unchanged, LARGE);
 	await gateway(['load', '-'], { input: '_format_version: "3.0"\n' });
+});
+
+/* ---- the declarative mode ---- */
+
+const routeTo = (echo, path) =>
+	`_format_version: "3.0"\nservices:\n- {name: s, url: "${echo.url}", routes: [{name: r, paths: [${path}]}]}\n`;
+
+/* A gateway that lives from the text, and an upstream for it: `fn({ gw, echo, file })`. */
+async function declared(textOf, fn, sections = {}) {
+	const echo = await Echo.start();
+	const file = await write('live.yml', textOf(echo));
+	const gw = await Gateway.start({ ...sections, gateway: { declarative: file, ...sections.gateway } });
+	try {
+		await fn({ gw, echo, file });
+	} finally {
+		await gw.close();
+		await echo.close();
+	}
+}
+
+const YAML = { type: 'application/yaml' };
+
+check('check 15: kong.yml is in force, and nothing else can be written', () => declared((echo) => routeTo(echo, '/one'), async ({ gw }) => {
+	assert.equal((await gw.get('/one')).status, 200);
+	assert.equal((await gw.want(200, 'GET', '/')).json.configuration.database, 'off');
+	assert.equal((await gw.want(200, 'GET', '/services/s')).json.name, 's');
+	const refused = (await gw.want(405, 'POST', '/services', { host: 'h' })).json;
+	assert.equal(refused.code, 12);
+	assert.equal(refused.message, "cannot create 'services' entities when not using a database");
+	for (const [method, path, body] of [['PATCH', '/services/s', { host: 'h' }], ['PUT', '/services/n', { host: 'h' }],
+		['DELETE', '/routes/r'], ['POST', '/services/s/routes', { paths: ['/x'] }]]) {
+		assert.equal((await gw.want(405, method, path, body)).json.code, 12, `${method} ${path}`);
+	}
+	assert.equal((await gw.get('/one')).status, 200);
+}));
+
+check('check 15: /config replaces all or nothing', () => declared((echo) => routeTo(echo, '/one'), async ({ gw, echo }) => {
+	const two = routeTo(echo, '/two');
+	const loaded = (await gw.want(201, 'POST', '/config', { config: two })).json;
+	assert.deepEqual(Object.values(loaded.services).map((s) => s.name), ['s']);
+	assert.deepEqual(Object.values(loaded.routes).map((r) => r.paths), [['/two']]);
+	assert.equal((await gw.get('/two')).status, 200);
+	assert.equal((await gw.get('/one')).status, 404);
+	assert.equal((await gw.want(304, 'POST', '/config?check_hash=1', { config: two })).text, '');
+
+	/* As a tree, as text, as a form. */
+	await gw.want(201, 'POST', '/config', { _format_version: '3.0', services: [] });
+	assert.equal((await gw.get('/two')).status, 404);
+	await gw.want(201, 'POST', '/config', routeTo(echo, '/three'), YAML);
+	assert.equal((await gw.get('/three')).status, 200);
+	await gw.want(201, 'POST', '/config', `config=${encodeURIComponent(two)}`);
+	assert.equal((await gw.get('/two')).status, 200);
+
+	const bad = '_format_version: "3.0"\nservices: [{name: bad, port: 99999, routes: [{name: q, paths: [x]}]}]\n';
+	const { json } = await gw.want(400, 'POST', '/config', bad, YAML);
+	assert.equal(json.code, 14);
+	assert.equal(json.name, 'invalid declarative configuration');
+	assert.equal(json.fields.services[0].host, 'required field missing');
+	assert.ok(!('flattened_errors' in json));
+	const flat = (await gw.want(400, 'POST', '/config?flatten_errors=1', bad, YAML)).json;
+	const service = flat.flattened_errors.find((e) => e.entity_type === 'service');
+	assert.equal(service.entity_name, 'bad');
+	assert.deepEqual(service.errors.find((e) => e.field === 'host'),
+		{ type: 'field', field: 'host', message: 'required field missing' });
+	assert.equal(flat.flattened_errors.find((e) => e.entity_type === 'route').entity_name, 'q');
+	await gw.want(400, 'POST', '/config', 'services: [', YAML);
+	assert.equal((await gw.want(400, 'POST', '/config', '', YAML)).json.message, 'expected a declarative configuration');
+	assert.equal((await gw.get('/two')).status, 200, 'what was in force lives');
+
+	/* There and back. */
+	const { config } = (await gw.want(200, 'GET', '/config')).json;
+	const again = (await gw.want(201, 'POST', '/config', { config })).json;
+	assert.deepEqual(again.services, (await gw.want(201, 'POST', '/config', { config })).json.services);
+	assert.equal((await gw.get('/two')).status, 200);
+}));
+
+check('check 15: SIGHUP reads the file again; a broken one is no start', () => declared((echo) => routeTo(echo, '/one'), async ({ gw, echo, file }) => {
+	await writeFile(file, routeTo(echo, '/two'));
+	gw.child.signal_('SIGHUP');
+	await until(async () => (await gw.get('/two')).status === 200, 'the new file is in force');
+	await writeFile(file, 'services: [{name: x}]\n');
+	const from = gw.child.lines.length;
+	gw.child.signal_('SIGHUP');
+	await gw.child.line(/live\.yml:1: /, { from });
+	assert.equal((await gw.get('/two')).status, 200);
+	await gw.stop();
+	const end = await run(['serve', 'gateway', '--config', gw.file]);
+	assert.notEqual(end.code, 0);
+	assert.match(end.stdout + end.stderr, /live\.yml:1: /);
+	await writeFile(file, routeTo(echo, '/one'));
+	await gw.launch();
+	assert.equal((await gw.get('/one')).status, 200);
+}));
+
+check('check 39: secrets of the environment, by name and through a vault', async () => {
+	const [key, cert] = [join(server.dir, 'v.key'), join(server.dir, 'v.crt')];
+	await execute('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
+		'-subj', '/CN=vault.test', '-days', '2', '-keyout', key, '-out', cert]);
+	const text = () => `_format_version: "3.0"
+vaults:
+- {prefix: mine, name: env, config: {prefix: TLS_}}
+certificates:
+- cert: "{vault://env/tls-cert}"
+  key: "{vault://mine/pair/key}"
+  snis: [{name: vault.test}]
+- cert: "{vault://env/not-there}"
+  key: "{vault://env/not-there}"
+  snis: [{name: absent.test}]
+`;
+	const env = { TLS_CERT: await readFile(cert, 'utf8'), TLS_PAIR: JSON.stringify({ key: await readFile(key, 'utf8') }) };
+	await declared(text, async ({ gw }) => {
+		const subject = async (servername) => {
+			const socket = tls.connect({ host: '127.0.0.1', port: new URL(gw.proxies[0]).port, servername, rejectUnauthorized: false });
+			await once(socket, 'secureConnect');
+			const { CN } = socket.getPeerCertificate().subject;
+			socket.destroy();
+			return CN;
+		};
+		assert.equal(await subject('vault.test'), 'vault.test');
+		assert.notEqual(await subject('absent.test'), 'vault.test');
+		const shown = (await gw.want(200, 'GET', '/certificates/vault.test')).json;
+		assert.equal(shown.key, '{vault://mine/pair/key}', 'what is listed is the reference');
+		assert.doesNotMatch((await gw.want(200, 'GET', '/config')).text, /PRIVATE KEY/);
+		assert.match(gw.child.story(), /NOT_THERE is not set/);
+		assert.doesNotMatch(gw.child.story(), /PRIVATE KEY/);
+	}, { env, gateway: { listen: [{ address: '127.0.0.1:0', tls: {} }] } });
 });
