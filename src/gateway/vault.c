@@ -90,7 +90,7 @@ enum err vault_resolve(struct arena *a, const struct vaults *vaults, struct str 
 		       struct str *out, struct fault *f)
 {
 	struct str rest = str_slice(reference, BEGIN.n, reference.n - BEGIN.n - 1);
-	struct str which, name, prefix, secret;
+	struct str which, name, prefix, secret = STR_NULL;
 
 	if (!vault_is_reference(reference)) {
 		return fault_set(f, ERR_INVALID, "not a reference to a vault");
@@ -127,7 +127,7 @@ static enum err resolve_text(struct resolving *r, const struct schema_field *f,
 			     const struct json *v, const struct json **out)
 {
 	struct fault why = {0};
-	struct str text;
+	struct str text = STR_NULL;
 
 	if (!vault_is_reference(v->text)) {
 		return ERR_OK;

@@ -248,12 +248,13 @@ static enum err read_member(struct reader *r, struct members *m, struct node **m
 	bool is_plain = r->event.type == YAML_SCALAR_EVENT &&
 			r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 	unsigned line = line_of(&r->event.start_mark);
-	struct node *value;
-	struct str key;
+	struct node *value = NULL;
+	struct str key = STR_NULL;
 
 	TRY(read_key(r, m, &key));
 	TRY(advance(r));
 	TRY(read_node(r, &value));
+	ASSERT(value);
 	value->line = line; /* a block map "starts" below its key */
 	if (is_plain && str_eq(key, STR("<<"))) {
 		if (*merged) {
@@ -374,6 +375,7 @@ static enum err read_anchored(struct reader *r, struct node **out)
 /* The current event begins the node; afterwards it is the one that ended it. */
 static enum err read_node(struct reader *r, struct node **out)
 {
+	*out = NULL;
 	return r->event.type == YAML_ALIAS_EVENT ? read_alias(r, out) : read_anchored(r, out);
 }
 

@@ -80,7 +80,7 @@ static inline size_t str_count_controls(struct str s)
 
 	while (i + 16 <= s.n) {
 		/* Byte-wide counters hold 255 steps. */
-		size_t end = MIN(s.n - 15, i + 255 * 16);
+		size_t end = MIN(s.n - 15, i + (size_t)255 * 16);
 		__m128i counts = zero, sums;
 
 		for (; i < end; i += 16) {

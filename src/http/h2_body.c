@@ -318,6 +318,7 @@ size_t h2_stream_pending(const struct h2_stream *s)
 }
 
 /* nghttp2 asks how much it may send; the bytes follow in h2_send_data. */
+/* NOLINTNEXTLINE(readability-function-size): parameters are nghttp2's */
 ssize_t h2_read_output(struct nghttp2_session *session, int32_t id, uint8_t *buf, size_t length,
 		       uint32_t *flags, nghttp2_data_source *source, void *user)
 {

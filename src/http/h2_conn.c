@@ -120,6 +120,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 	return alive(h);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): parameters are nghttp2's */
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
 		     size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *user)
 {
@@ -137,6 +138,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 }
 
 /* Not ignored, as nghttp2 would: the stream is reset. */
+/* NOLINTNEXTLINE(readability-function-size): parameters are nghttp2's */
 static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame,
 			     const uint8_t *name, size_t name_n, const uint8_t *value,
 			     size_t value_n, uint8_t flags, void *user)
