@@ -458,6 +458,15 @@ for (const [name, which] of [['h2c', 0], ['TLS', 1]]) {
 			assert.equal(count.seen.length, 500);
 			assert.equal(count.status.code, 0);
 			assert.deepEqual(count.status.metadata.get('x-trailer'), ['count']);
+
+			/* A plugin that wants the whole answer leaves the trailers where they are. */
+			await gw.make(`/routes/grpc-${which}/plugins`,
+				{ name: 'response-transformer', config: { add: { json: ['a:1'], headers: ['x-added:1'] } } });
+			const whole = await unary(client, 'Unary', Buffer.from('hello'));
+			assert.equal(whole.error, null, whole.error?.message);
+			assert.equal(String(whole.value), 'hello');
+			assert.deepEqual(whole.head.get('x-added'), ['1']);
+			assert.deepEqual(whole.status.metadata.get('x-trailer'), ['unary']);
 		} finally {
 			client?.close();
 			server.forceShutdown();
