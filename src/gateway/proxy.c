@@ -810,8 +810,13 @@ void gateway_dispatch(struct exchange *x, void *arg)
 {
 	struct gateway *g = arg;
 	struct gw_loop *gl = &g->per_loop[loop_index(exchange_loop(x))];
-	struct gw_call *c = call_new(x, gl);
+	struct gw_call *c;
 
+	if (!gl->hold) { /* the process ends */
+		exchange_reply(x, &(struct exchange_answer){.status = 503, .close = true});
+		return;
+	}
+	c = call_new(x, gl);
 	make_request_id(c);
 	call_find_client(c);
 	if (!path_normalize(c->arena, exchange_request(x)->path, &c->path)) {
