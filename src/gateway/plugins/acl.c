@@ -100,8 +100,8 @@ static struct str join(struct arena *a, struct router_strs groups)
 	text = to = arena_alloc(a, n);
 	for (size_t i = 0; i < groups.n; i++) {
 		if (i > 0) {
-			memcpy(to, ", ", 2);
-			to += 2;
+			*to++ = ',';
+			*to++ = ' ';
 		}
 		if (groups.v[i].n > 0) {
 			memcpy(to, groups.v[i].p, groups.v[i].n);

@@ -20,7 +20,7 @@ static bool split(struct str s, struct str *out_name, struct str *out_value)
 static enum err check_pair(struct arena *a, const struct schema_field *field, const struct json *v,
 			   struct fault *f)
 {
-	struct str name, value;
+	struct str name = STR_NULL, value = STR_NULL;
 
 	(void)a;
 	(void)field;
@@ -33,7 +33,7 @@ static enum err check_pair(struct arena *a, const struct schema_field *field, co
 static enum err check_header_pair(struct arena *a, const struct schema_field *field,
 				  const struct json *v, struct fault *f)
 {
-	struct str name, value;
+	struct str name = STR_NULL, value = STR_NULL;
 
 	TRY(check_pair(a, field, v, f));
 	(void)split(json_str(v), &name, &value);
@@ -49,7 +49,7 @@ static enum err check_header_pair(struct arena *a, const struct schema_field *fi
 static enum err check_header_rename(struct arena *a, const struct schema_field *field,
 				    const struct json *v, struct fault *f)
 {
-	struct str name, value;
+	struct str name = STR_NULL, value = STR_NULL;
 
 	TRY(check_header_pair(a, field, v, f));
 	(void)split(json_str(v), &name, &value);
@@ -62,7 +62,7 @@ static enum err check_header_rename(struct arena *a, const struct schema_field *
 static enum err check_value(struct arena *a, const struct json *v, struct fault *f)
 {
 	const struct template *compiled;
-	struct str name, value;
+	struct str name = STR_NULL, value = STR_NULL;
 
 	(void)split(json_str(v), &name, &value);
 	return template_compile(a, value, &compiled, f);

@@ -390,7 +390,10 @@ static void tell_client(struct gw_call *c, const struct config *k, const struct 
 {
 	char left[NUMBER_MAX], seconds[NUMBER_MAX];
 	size_t t = tightest(k, u);
-	struct str reset = number(seconds, (uint64_t)MAX(1, u->windows[t].end_s - now_s));
+	struct str reset;
+
+	ASSERT(k->n > 0); /* the schema asks for one */
+	reset = number(seconds, (uint64_t)MAX(1, u->windows[t].end_s - now_s));
 
 	for (size_t i = 0; i < k->n; i++) {
 		call_add_answer_header(c, k->v[i].limit_name, k->v[i].max_text);
