@@ -68,10 +68,10 @@ static void put_type(struct buf *b, const struct schema_field *f)
 		put_choices(b, f->elements->one_of);
 	}
 	if (f->has_range) {
-		buf_printf(b, ", %.0f to %.0f", f->min, f->max);
+		buf_printf(b, ", %.10g to %.10g", f->min, f->max);
 	}
 	if (f->has_gt) {
-		buf_printf(b, ", over %.0f", f->gt);
+		buf_printf(b, ", over %.10g", f->gt);
 	}
 }
 
