@@ -141,6 +141,7 @@ enum err gateway_role_start(struct gateway_role *r, const struct gateway_role_de
 	};
 
 	r->deps = *deps;
+	gd.ops.counters = deps->counters;
 	TRY(gateway_new(&gd, &r->gateway, f));
 	TRY(start_entities(r, f));
 	start_admins(r);

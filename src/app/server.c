@@ -122,7 +122,7 @@ static enum err start_roles(struct server *s, struct fault *f)
 		.database = s->database,
 		.pools = {s->pools[REST_DB], s->pools[REST_SLOW]},
 		.bodies = s->bodies,
-		.gateway_ops = {role_address, s},
+		.gateway_ops = {.role_address = role_address, .arg = s},
 		.gateway_counters = gateway_counters,
 	};
 

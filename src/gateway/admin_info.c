@@ -195,18 +195,21 @@ static const struct json *memory(struct admin_call *a)
 	return o;
 }
 
+static bool is_database_reachable(struct admin_call *a)
+{
+	return entities_is_memory(a->admin->entities) || db_ping(a->t->db) == ERR_OK;
+}
+
 static enum err status(struct admin_call *a)
 {
 	struct json *o = tree_object(&a->t->arena), *db = tree_object(&a->t->arena);
-	bool is_memory = entities_is_memory(a->admin->entities);
-	bool reachable = is_memory || db_ping(a->t->db) == ERR_OK;
 	const struct admin_ops *ops = &a->admin->ops;
 
-	set_tree(a, db, "reachable", tree_bool(&a->t->arena, reachable));
+	set_tree(a, db, "reachable", tree_bool(&a->t->arena, is_database_reachable(a)));
 	set_tree(a, o, "database", db);
 	set_tree(a, o, "memory", memory(a));
 	set_tree(a, o, "server", server(a));
-	if (is_memory) {
+	if (entities_is_memory(a->admin->entities)) {
 		struct str hash = ops->config_hash ? ops->config_hash(ops->arg, &a->t->arena)
 						   : STR("00000000000000000000000000000000");
 
@@ -222,7 +225,7 @@ static enum err ready(struct admin_call *a)
 	if (ops->is_ready && !ops->is_ready(ops->arg)) {
 		return admin_message(a, 503, "no configuration available");
 	}
-	if (!entities_is_memory(a->admin->entities) && db_ping(a->t->db) != ERR_OK) {
+	if (!is_database_reachable(a)) {
 		return admin_message(a, 503, "failed to connect to database");
 	}
 	return admin_message(a, 200, "ready");
@@ -237,6 +240,10 @@ static enum err metrics(struct admin_call *a)
 	}
 	TRY(task_reply_text(a->t, 200, STR("text/plain; charset=UTF-8"), STR("")));
 	ops->metrics(ops->arg, &a->t->reply.body);
+	buf_puts(&a->t->reply.body,
+		 "# HELP kong_datastore_reachable Datastore reachable from Kong, 0 is unreachable\n"
+		 "# TYPE kong_datastore_reachable gauge\n");
+	buf_printf(&a->t->reply.body, "kong_datastore_reachable %d\n", is_database_reachable(a));
 	return ERR_OK;
 }
 

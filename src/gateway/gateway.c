@@ -3,8 +3,12 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/admin.h"
 #include "gateway/call_int.h"
 #include "gateway/certificates.h"
+
+#include <malloc.h>
+#include <unistd.h>
 
 /* ---- configuration ---- */
 
@@ -215,10 +219,70 @@ void gateway_free(struct gateway **gp)
 	mem_free(g);
 }
 
+/* ---- metrics: by the names of Kong, whose dashboards ask for them ---- */
+
+static void put_connections(struct buf *out, const char *node, const struct admin_counters *n)
+{
+	const struct {
+		const char *state;
+		uint64_t v;
+	} rows[] = {
+		{"accepted", n->accepted},
+		{"active", n->active},
+		{"handled", n->handled},
+		{"total", n->requests},
+	};
+
+	buf_puts(out, "# HELP kong_nginx_connections_total Number of connections by subsystem\n"
+		      "# TYPE kong_nginx_connections_total gauge\n");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		buf_printf(out,
+			   "kong_nginx_connections_total{node_id=\"%.*s\",subsystem=\"http\","
+			   "state=\"%s\"} %llu\n",
+			   GUID_D_LEN, node, rows[i].state, (unsigned long long)rows[i].v);
+	}
+	buf_puts(out, "# HELP kong_nginx_requests_total Total number of requests\n"
+		      "# TYPE kong_nginx_requests_total gauge\n");
+	buf_printf(out, "kong_nginx_requests_total{node_id=\"%.*s\",subsystem=\"http\"} %llu\n",
+		   GUID_D_LEN, node, (unsigned long long)n->requests);
+}
+
+/* There is no Lua; as in /status, the heap of the process stands for its memory. */
+static void put_node(struct buf *out, const char *node)
+{
+	struct mallinfo2 heap = mallinfo2();
+
+	buf_puts(out, "# HELP kong_node_info Kong Node metadata information\n"
+		      "# TYPE kong_node_info gauge\n");
+	buf_printf(out, "kong_node_info{node_id=\"%.*s\",version=\"" ADMIN_VERSION "\"} 1\n",
+		   GUID_D_LEN, node);
+	buf_puts(out, "# HELP kong_memory_workers_lua_vms_bytes Allocated bytes of the process\n"
+		      "# TYPE kong_memory_workers_lua_vms_bytes gauge\n");
+	buf_printf(out,
+		   "kong_memory_workers_lua_vms_bytes{node_id=\"%.*s\",pid=\"%d\","
+		   "kong_subsystem=\"http\"} %zu\n",
+		   GUID_D_LEN, node, (int)getpid(), heap.uordblks + heap.hblkhd);
+}
+
+static void put_gauges(const struct gateway *g, struct buf *out)
+{
+	const struct gateway_ops *ops = &g->deps.ops;
+	struct admin_counters n;
+	char node[GUID_D_LEN];
+
+	guid_d(&g->node_id, node);
+	put_node(out, node);
+	if (ops->counters) {
+		ops->counters(ops->arg, &n);
+		put_connections(out, node, &n);
+	}
+}
+
 void gateway_metrics(struct gateway *g, struct buf *out)
 {
 	struct plugin_host *h = builder_plugin_host(g->builder);
 
+	put_gauges(g, out);
 	for (size_t i = 0; i < n_plugins; i++) {
 		if (plugins[i]->metrics && h->states && h->states[i]) {
 			plugins[i]->metrics(h->states[i], out);

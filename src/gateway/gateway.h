@@ -15,11 +15,14 @@
 #include "http/server.h"
 
 struct gateway;
+struct admin_counters;
 
 /* What the gateway needs of the process. */
 struct gateway_ops {
 	/* Where a role listens in this process; false when it does not run here. */
 	bool (*role_address)(void *arg, struct str role, struct addr *out);
+	/* Of the proxy's listeners, for /metrics. May be NULL. */
+	void (*counters)(void *arg, struct admin_counters *out);
 	void *arg;
 };
 
