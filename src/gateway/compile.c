@@ -221,6 +221,17 @@ static void release_plugin(void *compiled)
 	}
 }
 
+/* What is stored stays the reference; the secret is in the compiled configuration only. */
+static enum err configure(struct plugin_instance *p, const struct vaults *vaults,
+			  const struct json *stored, struct fault *f)
+{
+	const struct json *config = NULL;
+
+	TRY(vault_resolve_all(p->arena, vaults, p->plugin->config, stored, &config, f));
+	schema_decode(p->arena, p->plugin->config, config, p->config);
+	return p->plugin->compile ? p->plugin->compile(p->host, p, f) : ERR_OK;
+}
+
 enum err plugin_compile(struct plugin_host *host, const struct vaults *vaults,
 			struct entity_item *item, struct fault *f)
 {
@@ -228,7 +239,7 @@ enum err plugin_compile(struct plugin_host *host, const struct vaults *vaults,
 	const struct json *v = item->json;
 	struct str name = text_of(v, "name");
 	struct plugin_instance *p = ARENA_NEW(a, struct plugin_instance);
-	const struct json *config = NULL;
+	enum err e;
 
 	p->plugin = plugin_find(name);
 	if (!p->plugin) {
@@ -249,14 +260,13 @@ enum err plugin_compile(struct plugin_host *host, const struct vaults *vaults,
 	p->enabled = bool_of(v, "enabled", true);
 	p->state = plugin_host_state(host, p->plugin);
 	p->config = arena_zalloc(a, MAX(p->plugin->config_size, 1));
-	/* What is stored stays the reference; the secret is in the compiled configuration only. */
-	TRY(vault_resolve_all(a, vaults, p->plugin->config, json_get(v, STR("config")), &config,
-			      f));
-	schema_decode(a, p->plugin->config, config, p->config);
-	if (p->plugin->compile) {
-		TRY(p->plugin->compile(host, p, f));
-	}
 	item->compiled = p;
+	e = configure(p, vaults, json_get(v, STR("config")), f);
+	if (e != ERR_OK) {
+		/* It may be what guards the route: better closed than open. */
+		p->broken = true;
+		return e;
+	}
 	item->compiled_free = release_plugin;
 	return ERR_OK;
 }

@@ -46,6 +46,7 @@ struct plugin_instance {
 	unsigned needs; /* enum plugin_needs */
 	bool global;	/* no route, service or consumer */
 	bool enabled;
+	bool broken; /* could not be compiled: requests that it stands before are refused */
 	unsigned protocols;		      /* enum gw_protocol */
 	struct guid route, service, consumer; /* zero = none */
 	struct plugin_host *host;

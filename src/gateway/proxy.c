@@ -113,6 +113,11 @@ static void complete_facts(struct gw_call *c)
 	c->facts.answer_bytes += head_bytes(sizeof("HTTP/1.1 200 OK\r\n") - 1, &c->answer);
 }
 
+static bool runs(const struct gw_call *c, const struct plugin_instance *p)
+{
+	return p && !p->broken && p->protocols & c->protocol;
+}
+
 void call_log(struct gw_call *c)
 {
 	bool is_first = true;
@@ -124,7 +129,7 @@ void call_log(struct gw_call *c)
 	for (size_t i = 0; i < c->n_plugins; i++) {
 		const struct plugin_instance *p = c->plugins[i];
 
-		if (p && p->plugin->log && p->protocols & c->protocol) {
+		if (runs(c, p) && p->plugin->log) {
 			if (is_first) {
 				is_first = false;
 				complete_facts(c);
@@ -148,11 +153,6 @@ static void on_abort(struct exchange *x, int status)
 
 /* ---- phases ---- */
 
-static bool runs(const struct gw_call *c, const struct plugin_instance *p)
-{
-	return p && p->protocols & c->protocol;
-}
-
 static bool rewrite(struct gw_call *c)
 {
 	for (size_t i = 0; i < c->n_plugins; i++) {
@@ -172,6 +172,10 @@ static bool run_access(struct gw_call *c)
 	for (size_t i = 0; i < c->n_plugins; i++) {
 		const struct plugin_instance *p = c->plugins[i];
 
+		if (p && p->broken && p->protocols & c->protocol) {
+			call_error(c, 500, STR("An unexpected error occurred"));
+			return false;
+		}
 		if (runs(c, p) && p->plugin->access && p->plugin->access(c, p) == PLUGIN_ANSWERED) {
 			return false;
 		}

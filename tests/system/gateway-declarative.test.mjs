@@ -332,3 +332,21 @@ certificates:
 		assert.doesNotMatch(gw.child.story(), /PRIVATE KEY/);
 	}, { env, gateway: { listen: [{ address: '127.0.0.1:0', tls: {} }] } });
 });
+
+check('a plugin that cannot be configured closes its route and no other', async () => {
+	const text = (echo) => `_format_version: "3.0"
+services:
+- name: s
+  url: ${echo.url}
+  routes:
+  - paths: [/shut]
+    plugins:
+    - {name: http-log, config: {http_endpoint: "{vault://env/not-there}"}}
+  - paths: [/open]
+`;
+	await declared(text, async ({ gw }) => {
+		assert.equal((await gw.get('/shut')).status, 500);
+		assert.equal((await gw.get('/open')).status, 200);
+		assert.match(gw.child.story(), /NOT_THERE is not set/);
+	});
+});
