@@ -46,8 +46,8 @@ struct plugin_instance {
 	unsigned needs; /* enum plugin_needs */
 	bool global;	/* no route, service or consumer */
 	bool enabled;
-	bool broken; /* could not be compiled: requests that it stands before are refused */
-	unsigned protocols;		      /* enum gw_protocol */
+	bool broken;	    /* could not be compiled: requests that it stands before are refused */
+	unsigned protocols; /* enum gw_protocol */
 	struct guid route, service, consumer; /* zero = none */
 	struct plugin_host *host;
 	struct arena *arena; /* of the item */
