@@ -173,34 +173,27 @@ static struct str trusted(struct arena *a, const struct json *v, const struct ma
 	return out;
 }
 
-static enum err make(const struct vaults *vaults, const struct service *s,
-		     const struct entity_item *item, const struct entity_item *certificate,
-		     const struct map *ca_certificates, struct tls_client **out, struct fault *f)
+/* `cert` is shown to a service that asks; NULL = none. */
+static enum err make(const struct service *s, const struct entity_item *item,
+		     const struct tls_cert *cert, const struct map *ca_certificates,
+		     struct tls_client **out, struct fault *f)
 {
 	struct tls_client_options o = {
 		.alpn = s->http2 ? TLS_ALPN_H2 : TLS_ALPN_HTTP1,
 		.insecure = !(s->tls_verify.has && s->tls_verify.v),
+		.cert = cert,
 	};
-	struct tls_cert *cert = NULL;
 	int64_t depth;
 	struct arena a;
 	enum err e;
 
-	if (certificate) {
-		cert = cert_of(vaults, certificate, f);
-		if (!cert) {
-			return ERR_INVALID;
-		}
-	}
 	arena_init(&a, 0);
 	o.ca = trusted(&a, item->json, ca_certificates);
-	o.cert = cert;
 	if (json_int(json_get(item->json, STR("tls_verify_depth")), &depth)) {
 		o.depth = (unsigned)depth;
 	}
 	e = tls_client_new(&o, out, f);
 	arena_fini(&a);
-	tls_cert_unref(&cert);
 	return e;
 }
 
@@ -211,7 +204,9 @@ struct tls_client *service_tls_get(struct service_tls *t, const struct vaults *v
 {
 	struct entity_item *certificate = map_get(certificates, key_of(&s->client_certificate));
 	struct cached *c = map_get(&t->by_service, key_of(&s->pub.id));
+	struct tls_cert *cert = NULL;
 	struct fault f = {0};
+	bool ok;
 
 	if (c && c->item == item && c->certificate == certificate) {
 		return tls_client_ref(c->tls);
@@ -221,7 +216,10 @@ struct tls_client *service_tls_get(struct service_tls *t, const struct vaults *v
 		cached_free(c);
 	}
 	c = MEM_NEW(struct cached);
-	if (make(vaults, s, item, certificate, ca_certificates, &c->tls, &f) != ERR_OK) {
+	cert = certificate ? cert_of(vaults, certificate, &f) : NULL;
+	ok = (cert || !certificate) && make(s, item, cert, ca_certificates, &c->tls, &f) == ERR_OK;
+	tls_cert_unref(&cert);
+	if (!ok) {
 		complain("TLS to a service is not possible", &s->pub.id, &f);
 		mem_free(c);
 		return NULL;
