@@ -228,7 +228,7 @@ static void digest_hex(const X509 *x, char out[TLS_DIGEST_LEN + 1])
 	unsigned n = 0;
 
 	ASSERT(X509_digest(x, EVP_sha256(), md, &n) == 1 && n * 2 == TLS_DIGEST_LEN);
-	for (unsigned i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		out[i * 2] = digits[md[i] >> 4];
 		out[i * 2 + 1] = digits[md[i] & 15];
 	}
@@ -257,7 +257,7 @@ enum err tls_pem_inspect(struct str cert, struct tls_cert_info *out, struct faul
 
 enum err tls_pem_check_key(struct str key, enum tls_key_kind *out, struct fault *f)
 {
-	EVP_PKEY *k;
+	EVP_PKEY *k = NULL;
 
 	TRY(read_key(key, &k, f));
 	*out = kind_of(k);

@@ -265,16 +265,19 @@ SSL_CTX *tls_server_context(const struct tls_server *s)
 
 static void offer_protocols(SSL_CTX *ctx, unsigned alpn)
 {
+	/* Each with its length before it (RFC 7301 3.1). */
+	static const uint8_t h2[] = {2, 'h', '2'};
+	static const uint8_t http1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
 	uint8_t list[16];
 	unsigned n = 0;
 
 	if (alpn & TLS_ALPN_H2) {
-		memcpy(list + n, "\2h2", 3);
-		n += 3;
+		memcpy(list + n, h2, sizeof(h2));
+		n += (unsigned)sizeof(h2);
 	}
 	if (alpn & TLS_ALPN_HTTP1) {
-		memcpy(list + n, "\10http/1.1", 9);
-		n += 9;
+		memcpy(list + n, http1, sizeof(http1));
+		n += (unsigned)sizeof(http1);
 	}
 	if (n > 0) {
 		(void)SSL_CTX_set_alpn_protos(ctx, list, n);

@@ -290,7 +290,7 @@ check('check 29: passive checks remove; the Admin API restores', async () => {
 	await shares('/passive', 20);
 	assert.equal(hits(bad), 3, 'without successes to count it stays away');
 	await ill('passive', bad, 'healthy');
-	assert.equal((await shares('/passive', 20)).get(bad.port), 10);
+	half((await shares('/passive', 20)).get(bad.port));
 
 	/* A refused connection counts as well, though the client sees nothing of it. */
 	const dead = `127.0.0.1:${await freePort()}`;
@@ -298,6 +298,11 @@ check('check 29: passive checks remove; the Admin API restores', async () => {
 	await shares('/passive', 20);
 	assert.equal((await health('passive'))[dead], 'UNHEALTHY');
 });
+
+/* Of 20. Each loop goes round on its own, so one more or less is no fault. */
+function half(n) {
+	assert.ok(n >= 9 && n <= 11, `${n} of 20`);
+}
 
 const ACTIVE = {
 	http_path: '/health',
@@ -324,7 +329,7 @@ check('check 29: active checks remove and restore, without traffic', async () =>
 	assert.deepEqual([...await shares('/active', 20)], [[good.port, 20]]);
 	bad.isBroken = false;
 	await until(async () => (await health('active'))[bad.address] === 'HEALTHY', 'it is restored');
-	assert.equal((await shares('/active', 20)).get(bad.port), 10);
+	half((await shares('/active', 20)).get(bad.port));
 
 	/* Checks go on after the upstream was changed, and stop when they are switched off. */
 	await gw.want(200, 'PATCH', '/upstreams/active', { tags: ['changed'] });
