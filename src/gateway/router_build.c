@@ -99,8 +99,7 @@ static enum err regex_compile(struct build *b, const struct router_rule *rule, s
 static enum err regex_get(struct build *b, const struct router_rule *rule, struct str pattern,
 			  enum regex_kind kind, struct regex **out)
 {
-	struct str key = str_fmt(&b->scratch, "%c%.*s", kind == REGEX_PATH ? KEY_PATH : KEY_HEADER,
-				 STR_ARG(pattern));
+	struct str key = regex_key_new(&b->scratch, pattern, kind);
 	struct regex *re = map_get(&b->router->regexes, key), *old;
 
 	if (re) {

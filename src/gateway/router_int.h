@@ -31,6 +31,8 @@ void regex_unref(struct regex **re);
 #define KEY_PATH 'p'
 #define KEY_HEADER 'h'
 struct str regex_key(const struct regex *re);
+/* The same before there is one; any byte may stand in a pattern. */
+struct str regex_key_new(struct arena *a, struct str pattern, enum regex_kind kind);
 
 enum regex_result {
 	REGEX_NO,

@@ -133,6 +133,17 @@ static void read_names(struct regex *re)
 	}
 }
 
+struct str regex_key_new(struct arena *a, struct str pattern, enum regex_kind kind)
+{
+	char *p = arena_alloc(a, pattern.n + 1);
+
+	p[0] = kind == REGEX_PATH ? KEY_PATH : KEY_HEADER;
+	if (pattern.n > 0) {
+		memcpy(p + 1, pattern.p, pattern.n);
+	}
+	return str_of(p, pattern.n + 1);
+}
+
 struct regex *regex_new(struct str pattern, enum regex_kind kind, struct fault *f)
 {
 	pcre2_code *code = compile(pattern, kind, f);
@@ -147,8 +158,7 @@ struct regex *regex_new(struct str pattern, enum regex_kind kind, struct fault *
 	atomic_init(&re->refs, 1);
 	arena_init(&re->arena, 0);
 	re->code = code;
-	re->key = str_fmt(&re->arena, "%c%.*s", kind == REGEX_PATH ? KEY_PATH : KEY_HEADER,
-			  STR_ARG(pattern));
+	re->key = regex_key_new(&re->arena, pattern, kind);
 	read_names(re);
 	return re;
 }
