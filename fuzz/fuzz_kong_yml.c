@@ -19,6 +19,21 @@ static struct str json_of(struct arena *a, const struct json *v)
 	return s;
 }
 
+/* In the same order, too; a JSON text keeps its "1E3", of YAML that is always read as "1e3". */
+static bool is_same(const struct json *v, const struct json *w)
+{
+	const struct json *c = v->child, *d = w->child;
+
+	if (v->type != w->type || v->boolean != w->boolean || !str_eq(v->key, w->key) ||
+	    !(v->type == JSON_NUMBER ? str_eq_nocase(v->text, w->text)
+				     : str_eq(v->text, w->text))) {
+		return false;
+	}
+	for (; c && d && is_same(c, d); c = c->next, d = d->next) {
+	}
+	return !c && !d;
+}
+
 static void check_round_trip(struct arena *a, const struct json *v)
 {
 	struct buf yaml = {0};
@@ -26,7 +41,7 @@ static void check_round_trip(struct arena *a, const struct json *v)
 
 	yaml_write(&yaml, v);
 	ASSERT(yaml_parse(a, buf_str(&yaml), &back, NULL) == ERR_OK);
-	ASSERT(str_eq(json_of(a, v), json_of(a, back.root)));
+	ASSERT(is_same(v, back.root));
 	buf_free(&yaml);
 }
 
