@@ -22,6 +22,7 @@ struct cursor {
 
 struct walk {
 	const struct router *router;
+	const uint64_t *gone; /* rules to pass over; NULL: none */
 	const struct router_input *in;
 	struct arena *arena;
 	uint16_t port;
@@ -29,7 +30,8 @@ struct walk {
 	const struct router_entry *best;
 	uint32_t best_rank;
 	size_t best_depth;
-	bool gave_up;
+	const struct router_entry *checked; /* whose headers are looked at */
+	const struct router_entry *gave_up; /* the first by rank; NULL: none */
 	struct cursor *cursors;
 	size_t n_cursors, cursors_cap;
 };
@@ -148,6 +150,13 @@ static bool strs_have(struct router_strs list, struct str s)
 	return false;
 }
 
+static void note_gave_up(struct walk *w, const struct router_entry *e)
+{
+	if (!w->gave_up || e->rank < w->gave_up->rank) {
+		w->gave_up = e;
+	}
+}
+
 static bool value_fits(struct walk *w, const struct router_header *h, struct regex *const *regexes,
 		       struct str value)
 {
@@ -162,7 +171,7 @@ static bool value_fits(struct walk *w, const struct router_header *h, struct reg
 		case REGEX_YES:
 			return true;
 		case REGEX_GAVE_UP:
-			w->gave_up = true;
+			note_gave_up(w, w->checked);
 			break;
 		case REGEX_NO:
 			break;
@@ -203,6 +212,9 @@ static bool entry_fits(struct walk *w, const struct router_entry *e)
 {
 	const struct router_rule *rule;
 
+	if (w->gone && w->gone[e->rule / 64] >> e->rule % 64 & 1) {
+		return false;
+	}
 	if (!e->checks) {
 		return true;
 	}
@@ -218,6 +230,7 @@ static bool entry_fits(struct walk *w, const struct router_entry *e)
 	if (e->checks & CHECK_SNIS && w->in->tls && !sni_fits(w->in->sni, rule->snis)) {
 		return false;
 	}
+	w->checked = e;
 	return !(e->checks & CHECK_HEADERS) || headers_fit(w, e->rule);
 }
 
@@ -381,23 +394,33 @@ static bool try_regexes(struct walk *w, struct router_match *out)
 			result = regex_match(e->regex, w->in->path);
 		}
 		if (result == REGEX_YES) {
-			out->rule = e->rule;
+			w->best = e;
 			out->by_regex = true;
 			out->matched = regex_captures(e->regex, w->arena, w->in->path, out);
 			return true;
 		}
-		w->gave_up |= result == REGEX_GAVE_UP;
+		if (result == REGEX_GAVE_UP) {
+			note_gave_up(w, e);
+		}
 	}
 	return false;
 }
 
-bool router_match(const struct router *r, struct arena *a, const struct router_input *in,
-		  struct router_match *out)
+/* --- layers -------------------------------------------------------------------------- */
+
+/* What one router says: without looking at what is below it. */
+struct side {
+	const struct router *router;
+	const struct router_entry *won;	    /* NULL: nothing matches */
+	const struct router_entry *gave_up; /* the first of those */
+	struct router_match match;
+};
+
+static void match_side(struct side *s, const uint64_t *gone, struct arena *a,
+		       const struct router_input *in)
 {
 	struct cursor few[CURSORS_MIN];
-	struct walk w = {.router = r, .in = in, .arena = a};
-	struct router_match m = {0};
-	bool found;
+	struct walk w = {.router = s->router, .gone = gone, .in = in, .arena = a};
 
 	w.port = in->port;
 	w.method = (uint16_t)(1u << http_method_parse(in->method));
@@ -406,13 +429,66 @@ bool router_match(const struct router *r, struct arena *a, const struct router_i
 	w.cursors_cap = CURSORS_MIN;
 	walk_hosts(&w);
 	walk_tree(&w, 0);
-	found = try_regexes(&w, &m);
-	if (!found && w.best) {
-		m.rule = w.best->rule;
-		m.matched = w.best_depth;
-		found = true;
+	if (!try_regexes(&w, &s->match) && w.best) {
+		s->match.matched = w.best_depth;
 	}
-	m.gave_up = w.gave_up;
-	*out = m;
-	return found;
+	if (w.best) {
+		s->match.rule = w.best->rule;
+	}
+	s->won = w.best;
+	s->gave_up = w.gave_up;
+}
+
+/* As order_cmp of the build has it; the same rule is never on both sides. */
+static bool precedes(const struct router *ra, const struct router_entry *a, const struct router *rb,
+		     const struct router_entry *b)
+{
+	const struct router_rule *x = ra->rules[a->rule], *y = rb->rules[b->rule];
+	uint64_t px = ra->priorities[a->rank], py = rb->priorities[b->rank];
+
+	if (ra == rb) {
+		return a->rank < b->rank;
+	}
+	if (px != py) {
+		return px > py;
+	}
+	if (x->created_at != y->created_at) {
+		return x->created_at < y->created_at;
+	}
+	return memcmp(x->id.b, y->id.b, sizeof(x->id.b)) < 0;
+}
+
+static bool gave_up_before(const struct side *s, const struct side *winner)
+{
+	return s->gave_up &&
+	       (!winner->won || precedes(s->router, s->gave_up, winner->router, winner->won));
+}
+
+static bool match_layers(const struct router *r, struct arena *a, const struct router_input *in,
+			 struct side *own, struct router_match *out)
+{
+	struct side below = {.router = r->below}, *won = own;
+
+	match_side(&below, r->gone, a, in);
+	own->match.rule += r->below->n_rules;
+	if (!own->won || (below.won && precedes(below.router, below.won, own->router, own->won))) {
+		won = &below;
+	}
+	won->match.gave_up = gave_up_before(own, won) || gave_up_before(&below, won);
+	*out = won->match;
+	return won->won != NULL;
+}
+
+bool router_match(const struct router *r, struct arena *a, const struct router_input *in,
+		  struct router_match *out)
+{
+	struct side own = {.router = r};
+
+	match_side(&own, NULL, a, in);
+	if (r->below) {
+		return match_layers(r, a, in, &own, out);
+	}
+	own.match.gave_up = gave_up_before(&own, &own);
+	*out = own.match;
+	return own.won != NULL;
 }

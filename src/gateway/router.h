@@ -79,6 +79,19 @@ enum err router_new(const struct router_rule *const *rules, size_t n, struct rou
 /* The same, sharing with `old` (NULL: none) the regexes that both have: compiling is slow. */
 enum err router_renew(const struct router *old, const struct router_rule *const *rules, size_t n,
 		      struct router **out, struct fault *f) MUST_USE;
+/*
+ * `below` without the rules that `gone` has a bit for, and with `rules`, whose indexes go on
+ * behind its own. Costs what `rules` cost, so a few changes of many rules are cheap; a match looks
+ * at both. `below` (not made by this itself) and `gone` (ROUTER_GONE_WORDS) are borrowed.
+ */
+struct router_layer {
+	const struct router *below;
+	const uint64_t *gone;
+	const struct router *old; /* as in router_renew */
+};
+#define ROUTER_GONE_WORDS(n) (((n) + 63) / 64)
+enum err router_over(const struct router_layer *layer, const struct router_rule *const *rules,
+		     size_t n, struct router **out, struct fault *f) MUST_USE;
 void router_free(struct router **r);
 
 /* False: no rule matches; `out` then holds `gave_up` only. */

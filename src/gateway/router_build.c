@@ -12,7 +12,8 @@
  *            the children of a node lie side by side
  *   pack     leaves lose what only building needed
  *
- * Compiled regexes are taken over from the router before.
+ * Compiled regexes are taken over from the router before. router_over does the same with the
+ * few rules of a layer.
  */
 #include "gateway/router_int.h"
 
@@ -95,6 +96,16 @@ static enum err regex_compile(struct build *b, const struct router_rule *rule, s
 	return fault_set(b->fault, ERR_INVALID, "route %.*s: %s", GUID_D_LEN, id, why.text);
 }
 
+static struct regex *regex_known(const struct router *r, struct str key)
+{
+	struct regex *re = NULL;
+
+	for (; r && !re; r = r->below) {
+		re = map_get(&r->regexes, key);
+	}
+	return re;
+}
+
 /* From this router, the one before, or new. */
 static enum err regex_get(struct build *b, const struct router_rule *rule, struct str pattern,
 			  enum regex_kind kind, struct regex **out)
@@ -106,7 +117,7 @@ static enum err regex_get(struct build *b, const struct router_rule *rule, struc
 		*out = re;
 		return ERR_OK;
 	}
-	old = b->old ? map_get(&b->old->regexes, key) : NULL;
+	old = regex_known(b->old, key);
 	if (old) {
 		re = regex_ref(old);
 	} else {
@@ -542,6 +553,10 @@ static void pack(struct build *b)
 	for (size_t i = 0; i < b->n_leaves; i++) {
 		r->entries[i] = b->entries[b->leaves[i].entry];
 	}
+	r->priorities = mem_alloc(sizeof(*r->priorities) * (b->n_choices + 1));
+	for (size_t i = 0; i < b->n_choices; i++) {
+		r->priorities[i] = b->order[i].priority;
+	}
 }
 
 static void build_fini(struct build *b)
@@ -560,9 +575,19 @@ static void build_fini(struct build *b)
 enum err router_renew(const struct router *old, const struct router_rule *const *rules, size_t n,
 		      struct router **out, struct fault *f)
 {
+	return router_over(&(struct router_layer){.old = old}, rules, n, out, f);
+}
+
+enum err router_over(const struct router_layer *layer, const struct router_rule *const *rules,
+		     size_t n, struct router **out, struct fault *f)
+{
 	struct router *r = MEM_NEW(struct router);
-	struct build b = {.router = r, .old = old, .fault = f};
+	struct build b = {.router = r, .old = layer->old, .fault = f};
 	enum err e;
+
+	ASSERT(!layer->below || !layer->below->below);
+	r->below = layer->below;
+	r->gone = layer->gone;
 
 	arena_init(&r->arena, 0);
 	arena_init(&b.scratch, 0);
@@ -610,6 +635,7 @@ void router_free(struct router **r)
 	mem_free(old->bytes);
 	mem_free(old->labels);
 	mem_free(old->entries);
+	mem_free(old->priorities);
 	arena_fini(&old->arena);
 	mem_free(old);
 }

@@ -118,6 +118,9 @@ struct router {
 	size_t n_entries;
 	struct regex ***header_regexes; /* of a rule, by value; NULL: the value is plain */
 	struct map regexes;		/* all, by regex_key */
+	uint64_t *priorities;		/* by rank */
+	const struct router *below;	/* borrowed; NULL: this is all */
+	const uint64_t *gone;		/* a bit for each rule of `below` */
 };
 
 /* The place of a folded host in the table: its own or the free one. */

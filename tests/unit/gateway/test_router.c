@@ -21,6 +21,11 @@ struct world {
 	struct spec specs[64];
 	size_t n;
 	struct router *router;
+	/* The same rules in two layers; `origin` has the index of each in `rules`. */
+	const struct router_rule *below_rules[64], *over_rules[64];
+	size_t n_below, n_over, origin[128];
+	uint64_t gone[ROUTER_GONE_WORDS(64)];
+	struct router *below, *layered;
 };
 
 static struct router_strs strs(struct arena *a, const char *const *v)
@@ -69,6 +74,8 @@ static void world_init(struct world *w, const struct spec *specs, size_t n)
 
 static void world_fini(struct world *w)
 {
+	router_free(&w->layered);
+	router_free(&w->below);
 	router_free(&w->router);
 	arena_fini(&w->arena);
 }
@@ -94,6 +101,16 @@ static int ask(struct world *w, const struct router_input *in)
 		assert_int_equal(m.n_captures > 0, m.by_regex);
 	}
 	assert_false(m.gave_up);
+	if (w->layered) {
+		assert_int_equal(found, router_match(w->layered, &w->arena, in, &m));
+		assert_false(m.gave_up);
+	}
+	if (w->layered && found) {
+		assert_int_equal(w->origin[m.rule], plain.rule);
+		assert_int_equal(m.matched, plain.matched);
+		assert_int_equal(m.by_regex, plain.by_regex);
+		return (int)plain.rule;
+	}
 	return found ? (int)m.rule : -1;
 }
 
@@ -658,6 +675,57 @@ static void as_the_plain_matcher_says(void **state)
 	}
 }
 
+/* Some rules stand below as they are, some in another version that is gone, some do not. */
+static void split_in_layers(struct world *w, uint64_t *seed)
+{
+	struct fault f = {0};
+	size_t over[64];
+
+	for (size_t i = 0; i < w->n; i++) {
+		unsigned how = next_random(seed) % 4;
+		struct spec other = random_spec(seed);
+
+		other.id = w->specs[i].id;
+		if (how > 0) {
+			w->origin[w->n_below] = i;
+			w->below_rules[w->n_below++] =
+				how == 1 ? rule_of(&w->arena, &other) : w->rules[i];
+		}
+		if (how == 1) {
+			w->gone[(w->n_below - 1) / 64] |= UINT64_C(1) << (w->n_below - 1) % 64;
+		}
+		if (how <= 1) {
+			over[w->n_over] = i;
+			w->over_rules[w->n_over++] = w->rules[i];
+		}
+	}
+	memcpy(w->origin + w->n_below, over, sizeof(*over) * w->n_over);
+	assert_ok(router_new(w->below_rules, w->n_below, &w->below, &f));
+	assert_ok(router_over(&(struct router_layer){w->below, w->gone, w->below}, w->over_rules,
+			      w->n_over, &w->layered, &f));
+}
+
+static void layers_match_as_one(void **state)
+{
+	uint64_t seed = 4711;
+
+	(void)state;
+	for (int round = 0; round < 150; round++) {
+		struct spec specs[60];
+		size_t n = 1 + next_random(&seed) % ARRAY_LEN(specs);
+		struct world w;
+
+		for (size_t i = 0; i < n; i++) {
+			specs[i] = random_spec(&seed);
+			specs[i].id = (uint8_t)(n - i);
+		}
+		world_init(&w, specs, n);
+		split_in_layers(&w, &seed);
+		random_requests(&w, &seed);
+		world_fini(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -678,6 +746,7 @@ int main(void)
 		cmocka_unit_test(regexes_outlive_their_router),
 		cmocka_unit_test(no_rules_no_match),
 		cmocka_unit_test(as_the_plain_matcher_says),
+		cmocka_unit_test(layers_match_as_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
