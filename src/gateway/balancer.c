@@ -374,6 +374,19 @@ void balancer_view_unref(struct balancer_view **vp)
 	mem_free(v);
 }
 
+bool balancer_view_same(const struct balancer_view *a, const struct balancer_view *b)
+{
+	struct map_entry e;
+	size_t pos = 0;
+
+	while (map_next(&a->by_name, &pos, &e)) {
+		if (map_get(&b->by_name, e.key) != e.value) {
+			return false;
+		}
+	}
+	return a->by_name.n == b->by_name.n;
+}
+
 struct balancer *balancer_find(const struct balancer_view *v, struct str name)
 {
 	char lower[NAME_MAX_BYTES];

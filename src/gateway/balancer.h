@@ -96,6 +96,8 @@ struct balancer_view *balancer_set_apply(struct balancer_set *s, const struct ba
 struct balancer_view *balancer_view_ref(struct balancer_view *v);
 /* Any thread. NULL-safe, sets *v to NULL. */
 void balancer_view_unref(struct balancer_view **v);
+/* Whether both have the same balancers under the same names. */
+bool balancer_view_same(const struct balancer_view *a, const struct balancer_view *b);
 /* NULL = no upstream has this name (compared without case): it is a plain host. */
 struct balancer *balancer_find(const struct balancer_view *v, struct str name);
 

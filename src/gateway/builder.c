@@ -17,16 +17,42 @@ struct epoch *epoch_ref(struct epoch *e)
 	return e;
 }
 
+static void epoch_free(struct epoch *e)
+{
+	routing_unref(&e->routing);
+	identity_unref(&e->identity);
+	tls_sni_map_unref(&e->names);
+	mem_free(e);
+}
+
+static void run_free(struct job *j, void *worker)
+{
+	(void)j;
+	(void)worker;
+}
+
+static void on_retired(struct job *j)
+{
+	epoch_free(container_of(j, struct epoch, job));
+}
+
+/* Thousands of entities may go with an epoch: a loop has better things to do. */
+static bool retire(struct epoch *e)
+{
+	if (!e->slow || !loop_current()) {
+		return false;
+	}
+	e->job = (struct job){.run = run_free, .done = on_retired};
+	return pool_submit(e->slow, &e->job) == ERR_OK;
+}
+
 void epoch_unref(struct epoch **ep)
 {
 	struct epoch *e = *ep;
 
 	*ep = NULL;
-	if (e && atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) == 1) {
-		routing_unref(&e->routing);
-		identity_unref(&e->identity);
-		tls_sni_map_unref(&e->names);
-		mem_free(e);
+	if (e && atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) == 1 && !retire(e)) {
+		epoch_free(e);
 	}
 }
 
@@ -65,7 +91,7 @@ static unsigned part_of(enum entity_kind kind)
 		return DIRTY_IDENTITY;
 	case ENTITY_UPSTREAM:
 	case ENTITY_TARGET:
-		return DIRTY_UPSTREAMS | DIRTY_ROUTING;
+		return DIRTY_UPSTREAMS; /* and routing, when it finds other balancers */
 	case ENTITY_CERTIFICATE:
 		return DIRTY_NAMES | DIRTY_ROUTING;
 	case ENTITY_SNI:
@@ -139,6 +165,11 @@ static void take(struct builder *b, const struct entity_change *c)
 		compile(b, i);
 		(void)map_set(m, key_of(&i->id), i);
 	}
+	stale_note(b, old, c->item);
+	if (c->kind == ENTITY_PLUGIN) {
+		plugin_index_remove(&b->plugins, old);
+		plugin_index_add(&b->plugins, c->item);
+	}
 	if (old) {
 		drop(old);
 	}
@@ -156,17 +187,47 @@ static void forget_all(struct builder *b)
 		map_free(&b->items[kind]);
 		b->items[kind] = (struct map){0};
 	}
+	plugin_index_free(&b->plugins);
+	b->stale.all = true;
 	b->dirty = DIRTY_ALL;
 }
 
 /* ---- epochs ---- */
 
+/* A balancer survives its changes, so routes are concerned when names come or go. */
+static void rebuild_upstreams(struct builder *b)
+{
+	struct balancer_view *old = b->view;
+
+	b->view =
+		upstreams_apply(b->balancers, &b->items[ENTITY_UPSTREAM], &b->items[ENTITY_TARGET]);
+	if (!old || !balancer_view_same(old, b->view)) {
+		b->stale.all = true;
+		b->dirty |= DIRTY_ROUTING;
+	}
+	balancer_view_unref(&old);
+}
+
+static void rebuild_routing(struct builder *b)
+{
+	struct fault f = {0};
+	struct routing *next = routing_build(b, &f);
+
+	stale_clear(&b->stale);
+	if (next) {
+		routing_unref(&b->routing);
+		b->routing = next;
+	} else {
+		/* What it lacks is known only to a whole one. */
+		b->stale.all = true;
+		log_error("gateway", "the former routes stay in use", LOG_FAULT(&f));
+	}
+}
+
 static void rebuild(struct builder *b)
 {
 	if (b->dirty & DIRTY_UPSTREAMS || !b->view) {
-		balancer_view_unref(&b->view);
-		b->view = upstreams_apply(b->balancers, &b->items[ENTITY_UPSTREAM],
-					  &b->items[ENTITY_TARGET]);
+		rebuild_upstreams(b);
 	}
 	if (b->dirty & DIRTY_NAMES || !b->names) {
 		tls_sni_map_unref(&b->names);
@@ -174,15 +235,7 @@ static void rebuild(struct builder *b)
 					      &b->items[ENTITY_SNI], b->dflt);
 	}
 	if (b->dirty & DIRTY_ROUTING || !b->routing) {
-		struct fault f = {0};
-		struct routing *next = routing_build(b, &f);
-
-		if (next) {
-			routing_unref(&b->routing);
-			b->routing = next;
-		} else {
-			log_error("gateway", "the former routes stay in use", LOG_FAULT(&f));
-		}
+		rebuild_routing(b);
 	}
 	if (b->dirty & DIRTY_IDENTITY || !b->identity) {
 		identity_unref(&b->identity);
@@ -208,6 +261,7 @@ struct epoch *builder_apply(struct builder *b, const struct entity_change *v, si
 	}
 	rebuild(b);
 	atomic_init(&e->refs, 1);
+	e->slow = b->host.slow;
 	e->routing = routing_ref(b->routing);
 	e->identity = identity_ref(b->identity);
 	e->names = tls_sni_map_ref(b->names);
@@ -253,6 +307,7 @@ void builder_free(struct builder **bp)
 	*bp = NULL;
 	if (b) {
 		forget_all(b);
+		stale_clear(&b->stale);
 		routing_unref(&b->routing);
 		identity_unref(&b->identity);
 		service_tls_free(&b->service_tls);

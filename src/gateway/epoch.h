@@ -6,6 +6,9 @@
  * credentials) and the names of certificates. The builder keeps the entities of the process, is
  * told what was committed, and makes the next epoch out of what changed.
  *
+ * A routing is built whole, or over a whole one with only the routes that changed since: a change
+ * costs as much as what changed, not as much as there is.
+ *
  * Ownership  an epoch keeps alive all items that it points to.
  * Threads    builder: one thread at a time. Epochs: any; the count is atomic.
  * Failure    an entity that does not compile is left out with a line in the log: a request to it
@@ -16,6 +19,7 @@
 #include "gateway/balancer.h"
 #include "gateway/compile.h"
 #include "gateway/plan.h"
+#include "loop/job.h"
 #include "tls/context.h"
 #include "tls/sni.h"
 
@@ -30,14 +34,26 @@ struct entry {
 struct routing {
 	atomic_uint refs;
 	struct arena arena;
+	struct routing *base; /* what it stands over; NULL: it is whole */
+	uint64_t *gone;	      /* a bit for each entry of the base that is not used any more */
 	struct router *router;
-	struct entry *entries; /* by the router's index */
+	struct entry *entries; /* by the router's index, behind those of the base */
 	size_t n;
+	struct map by_route;	   /* of a whole one: the entry by the 16 bytes of its route's id */
 	const struct plan *global; /* when no route matches */
 	struct balancer_view *view;
 	struct entity_item **items;
 	size_t n_items;
 };
+
+/* By the index of a match. */
+static inline const struct entry *routing_entry(const struct routing *r, size_t index)
+{
+	if (r->base && index >= r->base->n) {
+		return &r->entries[index - r->base->n];
+	}
+	return r->base ? &r->base->entries[index] : &r->entries[index];
+}
 
 struct identity {
 	atomic_uint refs;
@@ -50,6 +66,8 @@ struct identity {
 
 struct epoch {
 	atomic_uint refs;
+	struct pool *slow; /* frees it when a loop was the last to let go; may be NULL */
+	struct job job;
 	struct routing *routing;
 	struct identity *identity;
 	struct tls_sni_map *names; /* certificates */

@@ -5,10 +5,41 @@
 #include "gateway/certificates.h"
 #include "gateway/epoch.h"
 
+/*
+ * Plugin instances by what they are bound to: a route if any, else a service, else nothing. Kept
+ * by the builder from change to change.
+ */
+struct plugin_group {
+	char key[1 + sizeof(struct guid)]; /* in the map */
+	struct entity_item **items;	   /* borrowed from the builder's */
+	const struct plugin_instance **v;  /* theirs */
+	size_t n, cap;
+};
+
+struct plugin_index {
+	struct map groups;
+};
+
+void plugin_index_add(struct plugin_index *x, struct entity_item *item);
+void plugin_index_remove(struct plugin_index *x, struct entity_item *item);
+void plugin_index_free(struct plugin_index *x);
+/* ENTITY_ROUTE, ENTITY_SERVICE, or ENTITY_PLUGIN for what is bound to neither; may be NULL. */
+const struct plugin_group *plugin_index_get(const struct plugin_index *x, enum entity_kind kind,
+					    const struct guid *id);
+
+/* Routes whose entries in the latest routing are not right any more. */
+struct stale {
+	struct guid *routes; /* some may be there twice */
+	size_t n, cap;
+	bool all;
+};
+
 struct builder {
 	struct plugin_host host;
 	struct map items[ENTITY_KINDS]; /* by the 16 bytes of the id */
 	struct vaults vaults;
+	struct plugin_index plugins;
+	struct stale stale;
 	unsigned dirty;
 	struct balancer_set *balancers;
 	struct balancer_view *view;
@@ -22,7 +53,14 @@ struct builder {
 struct entity_item *builder_find(const struct builder *b, enum entity_kind kind,
 				 const struct guid *id);
 
-/* NULL with a fault when the router cannot be made. */
+/* What a change from `old` to `now` (NULL: none) makes stale. After both are compiled. */
+void stale_note(struct builder *b, const struct entity_item *old, const struct entity_item *now);
+void stale_clear(struct stale *s);
+
+/*
+ * The next routing: whole, or over the latest whole one when few routes are stale. NULL with a
+ * fault when the router cannot be made.
+ */
 struct routing *routing_build(struct builder *b, struct fault *f);
 struct routing *routing_ref(struct routing *r);
 void routing_unref(struct routing **r);

@@ -2,6 +2,8 @@
 
 #include "base/mem.h"
 
+#include <stdlib.h>
+
 static bool is_zero(const struct guid *g)
 {
 	return guid_eq(g, &(struct guid){0});
@@ -63,6 +65,30 @@ static void put_places(struct arena *a, const struct draft *d, struct plan *plan
 	plan->ranks = ranks;
 }
 
+static int by_consumer(const void *x, const void *y)
+{
+	const struct plan_choice *a = x, *b = y;
+
+	return memcmp(&a->instance->consumer, &b->instance->consumer, sizeof(struct guid));
+}
+
+/* The first choice that is not for a consumer before this one. */
+static size_t first_choice(const struct plan *p, const struct guid *consumer)
+{
+	size_t from = 0, to = p->n_choices;
+
+	while (from < to) {
+		size_t half = from + (to - from) / 2;
+
+		if (memcmp(&p->choices[half].instance->consumer, consumer, sizeof(*consumer)) < 0) {
+			from = half + 1;
+		} else {
+			to = half;
+		}
+	}
+	return from;
+}
+
 struct plan *plan_new(struct arena *a, const struct plan_source *sources, size_t n_sources,
 		      const struct guid *route, const struct guid *service)
 {
@@ -94,6 +120,9 @@ struct plan *plan_new(struct arena *a, const struct plan_source *sources, size_t
 			}
 		}
 	}
+	if (plan->n_choices > 1) {
+		qsort(choices, plan->n_choices, sizeof(*choices), by_consumer);
+	}
 	plan->choices = choices;
 	mem_free(places);
 	mem_free(d.used);
@@ -107,11 +136,11 @@ const struct plugin_instance *const *plan_for_consumer(struct arena *a, const st
 	const struct plugin_instance **v = NULL;
 	int *ranks = NULL;
 
-	for (size_t i = 0; i < p->n_choices; i++) {
+	for (size_t i = first_choice(p, consumer); i < p->n_choices; i++) {
 		const struct plan_choice *c = &p->choices[i];
 
 		if (!guid_eq(&c->instance->consumer, consumer)) {
-			continue;
+			break;
 		}
 		if (!v) {
 			v = arena_alloc(a, p->n * sizeof(const struct plugin_instance *));

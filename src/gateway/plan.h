@@ -22,7 +22,7 @@ struct plan {
 	const struct plugin_instance **v; /* NULL = only for certain consumers */
 	size_t n;
 	const int *ranks;
-	const struct plan_choice *choices;
+	const struct plan_choice *choices; /* by consumer */
 	size_t n_choices;
 	unsigned needs; /* of all that may run */
 };

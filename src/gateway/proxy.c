@@ -738,7 +738,7 @@ static void find_route(struct gw_call *c)
 		in.sni = info.sni;
 	}
 	if (router_match(routing->router, c->arena, &in, &c->match)) {
-		c->entry = &routing->entries[c->match.rule];
+		c->entry = routing_entry(routing, c->match.rule);
 	}
 }
 

@@ -1,6 +1,17 @@
-/* The routing part of an epoch: routes that can match, each with its service and plan. */
+/*
+ * The routing part of an epoch: routes that can match, each with its service and plan.
+ *
+ * A whole one has an entry for each route. Where few routes changed since, the next one stands
+ * over it: entries of the base that are stale are marked gone, and what the routes are now
+ * has entries and a small router of its own. The one after that stands over the same base, with
+ * the routes of both; when they are too many a whole one is made.
+ */
 #include "base/mem.h"
 #include "gateway/epoch_int.h"
+
+/* A base with fewer entries is made anew rather than stood over; beyond, one in so many may differ.
+ */
+enum { BASE_MIN = 256, BASE_SHARE = 32 };
 
 struct routing *routing_ref(struct routing *r)
 {
@@ -21,48 +32,14 @@ void routing_unref(struct routing **rp)
 	}
 	balancer_view_unref(&r->view);
 	router_free(&r->router);
+	map_free(&r->by_route);
 	for (size_t i = 0; i < r->n_items; i++) {
 		entity_item_unref(&r->items[i]);
 	}
 	mem_free(r->items);
 	arena_fini(&r->arena);
+	routing_unref(&r->base);
 	mem_free(r);
-}
-
-static void keep(struct routing *r, struct entity_item *i)
-{
-	r->items[r->n_items++] = entity_item_ref(i);
-}
-
-/* ---- plans ---- */
-
-/* Instances by what they are bound to: the route if any, else the service, else nothing. */
-struct group {
-	const struct plugin_instance **v;
-	size_t n, cap;
-	const struct plan *plan; /* of a service's routes that have no instances of their own */
-};
-
-struct groups {
-	struct arena *a;
-	struct map by_route, by_service; /* 16 bytes of the id -> group */
-	struct group global;
-};
-
-static void group_add(struct arena *a, struct group *g, const struct plugin_instance *p)
-{
-	if (g->n == g->cap) {
-		size_t cap = g->cap * 2 + 4;
-		const struct plugin_instance **v =
-			ARENA_NEW_ARRAY(a, const struct plugin_instance *, cap);
-
-		if (g->n > 0) {
-			memcpy(v, g->v, g->n * sizeof(const struct plugin_instance *));
-		}
-		g->v = v;
-		g->cap = cap;
-	}
-	g->v[g->n++] = p;
 }
 
 static struct str key_of(const struct guid *id)
@@ -70,96 +47,101 @@ static struct str key_of(const struct guid *id)
 	return str_of(id->b, sizeof(id->b));
 }
 
-static struct group *group_of(struct groups *g, struct map *m, const struct guid *id)
-{
-	struct group *it = map_get(m, key_of(id));
-
-	if (!it) {
-		it = ARENA_NEW(g->a, struct group);
-		(void)map_set(m, key_of(id), it);
-	}
-	return it;
-}
-
 static bool is_zero(const struct guid *g)
 {
 	return guid_eq(g, &(struct guid){0});
 }
 
-static void sort_plugins(struct builder *b, struct routing *r, struct groups *g)
+/* One that is being made. */
+struct draft {
+	struct builder *b;
+	struct routing *r;
+	const struct router_rule **rules; /* the router reads them as long as it lives */
+	size_t items_cap;
+	struct map service_plans; /* of routes without instances of their own, by id */
+};
+
+static void keep(struct draft *d, struct entity_item *i)
 {
-	struct map_entry e;
-	size_t pos = 0;
+	struct routing *r = d->r;
 
-	while (map_next(&b->items[ENTITY_PLUGIN], &pos, &e)) {
-		struct entity_item *item = e.value;
-		const struct plugin_instance *p = item->compiled;
+	if (r->n_items == d->items_cap) {
+		d->items_cap = d->items_cap * 2 + 16;
+		r->items = mem_resize(r->items, sizeof(struct entity_item *) * d->items_cap);
+	}
+	r->items[r->n_items++] = entity_item_ref(i);
+}
 
-		if (!p) {
-			continue;
-		}
-		keep(r, item);
-		if (!is_zero(&p->route)) {
-			group_add(g->a, group_of(g, &g->by_route, &p->route), p);
-		} else if (!is_zero(&p->service)) {
-			group_add(g->a, group_of(g, &g->by_service, &p->service), p);
-		} else {
-			group_add(g->a, &g->global, p);
-		}
+/* ---- plans ---- */
+
+static void add_source(struct draft *d, struct plan_source *sources, size_t *n,
+		       const struct plugin_group *g)
+{
+	for (size_t i = 0; g && i < g->n; i++) {
+		keep(d, g->items[i]);
+	}
+	if (g) {
+		sources[(*n)++] = (struct plan_source){g->v, g->n};
 	}
 }
 
-static const struct plan *make_plan(struct routing *r, const struct groups *g,
-				    const struct guid *service, const struct group *of_service,
-				    const struct guid *route, const struct group *of_route)
+static const struct plan *make_plan(struct draft *d, const struct guid *service,
+				    const struct guid *route)
 {
+	static const struct guid none;
+	struct plugin_index *x = &d->b->plugins;
+	const struct plugin_group *global = plugin_index_get(x, ENTITY_PLUGIN, &none);
 	struct plan_source sources[3];
 	size_t n = 0;
 
-	sources[n++] = (struct plan_source){g->global.v, g->global.n};
-	if (of_service) {
-		sources[n++] = (struct plan_source){of_service->v, of_service->n};
+	/* A whole one keeps the global ones, once for all plans. */
+	if (global) {
+		sources[n++] = (struct plan_source){global->v, global->n};
 	}
-	if (of_route) {
-		sources[n++] = (struct plan_source){of_route->v, of_route->n};
+	if (!is_zero(service)) {
+		add_source(d, sources, &n, plugin_index_get(x, ENTITY_SERVICE, service));
 	}
-	return plan_new(&r->arena, sources, n, route, service);
+	if (!is_zero(route)) {
+		add_source(d, sources, &n, plugin_index_get(x, ENTITY_ROUTE, route));
+	}
+	return plan_new(&d->r->arena, sources, n, route, service);
 }
 
 /* Shared where nothing makes a difference. */
-static const struct plan *plan_of(struct routing *r, struct groups *g, const struct route *route,
+static const struct plan *plan_of(struct draft *d, const struct route *route,
 				  const struct service *service)
 {
 	static const struct guid none;
 	const struct guid *sid = service ? &service->pub.id : &none;
-	struct group *of_service = service ? map_get(&g->by_service, key_of(sid)) : NULL;
-	const struct group *of_route = map_get(&g->by_route, key_of(&route->pub.id));
+	const struct plan *plan;
 
-	if (of_route) {
-		return make_plan(r, g, sid, of_service, &route->pub.id, of_route);
+	if (plugin_index_get(&d->b->plugins, ENTITY_ROUTE, &route->pub.id)) {
+		return make_plan(d, sid, &route->pub.id);
 	}
-	if (!of_service) {
-		return r->global;
+	if (!service || !plugin_index_get(&d->b->plugins, ENTITY_SERVICE, sid)) {
+		return d->r->global;
 	}
-	if (!of_service->plan) {
-		of_service->plan = make_plan(r, g, sid, of_service, &none, NULL);
+	plan = map_get(&d->service_plans, key_of(sid));
+	if (!plan) {
+		plan = make_plan(d, sid, &none);
+		(void)map_set(&d->service_plans, key_of(sid), (void *)(uintptr_t)plan);
 	}
-	return of_service->plan;
+	return plan;
 }
 
-/* ---- routes ---- */
+/* ---- entries ---- */
 
 /* How its service is reached: by an upstream of that name, or a name of its own. */
-static void join_service(struct builder *b, struct routing *r, struct entry *e,
-			 const struct entity_item *item)
+static void join_service(struct draft *d, struct entry *e, const struct entity_item *item)
 {
 	const struct service *s = e->service;
+	struct builder *b = d->b;
 
 	if (s->kind != SERVICE_WEB) {
 		return;
 	}
 	if (!s->has_addr) {
-		e->balancer = balancer_find(r->view, s->host);
+		e->balancer = balancer_find(d->r->view, s->host);
 		e->balancer = e->balancer ? e->balancer : s->plain;
 	}
 	if (s->tls) {
@@ -169,72 +151,153 @@ static void join_service(struct builder *b, struct routing *r, struct entry *e,
 	}
 }
 
-static void add_route(struct builder *b, struct routing *r, struct groups *g,
-		      const struct router_rule **rules, struct entity_item *item)
+static void add_route(struct draft *d, struct entity_item *item)
 {
 	const struct route *route = item->compiled;
 	const struct service *service = NULL;
 	struct entry entry = {.route = route};
+	struct routing *r = d->r;
 
 	if (!route || !(route->protocols & (GW_HTTP | GW_HTTPS | GW_GRPC | GW_GRPCS))) {
 		return;
 	}
 	if (!is_zero(&route->service)) {
-		struct entity_item *si = builder_find(b, ENTITY_SERVICE, &route->service);
+		struct entity_item *si = builder_find(d->b, ENTITY_SERVICE, &route->service);
 
 		service = si ? si->compiled : NULL;
 		if (!service || !service->enabled) {
 			return;
 		}
-		keep(r, si);
+		keep(d, si);
 		entry.service = service;
-		join_service(b, r, &entry, si);
+		join_service(d, &entry, si);
 	}
-	keep(r, item);
-	entry.plan = plan_of(r, g, route, service);
-	rules[r->n] = &route->rule;
+	keep(d, item);
+	entry.plan = plan_of(d, route, service);
+	d->rules[r->n] = &route->rule;
 	r->entries[r->n++] = entry;
 }
 
-static void add_routes(struct builder *b, struct routing *r, struct groups *g,
-		       const struct router_rule **rules)
+static void draft_init(struct draft *d, struct builder *b, size_t n_routes)
+{
+	struct routing *r = MEM_NEW(struct routing);
+
+	*d = (struct draft){.b = b, .r = r};
+	atomic_init(&r->refs, 1);
+	arena_init(&r->arena, 0);
+	d->rules = ARENA_NEW_ARRAY(&r->arena, const struct router_rule *, n_routes + 1);
+	r->entries = ARENA_NEW_ARRAY(&r->arena, struct entry, n_routes + 1);
+	r->view = balancer_view_ref(b->view);
+}
+
+static struct routing *draft_finish(struct draft *d, enum err e)
+{
+	map_free(&d->service_plans);
+	if (e != ERR_OK) {
+		routing_unref(&d->r);
+	}
+	return d->r;
+}
+
+/* ---- whole ---- */
+
+static const struct router *former_router(const struct builder *b)
+{
+	return b->routing ? b->routing->router : NULL;
+}
+
+static void keep_global_plugins(struct draft *d)
+{
+	static const struct guid none;
+	const struct plugin_group *g = plugin_index_get(&d->b->plugins, ENTITY_PLUGIN, &none);
+
+	for (size_t i = 0; g && i < g->n; i++) {
+		keep(d, g->items[i]);
+	}
+}
+
+static struct routing *build_whole(struct builder *b, struct fault *f)
 {
 	static const struct guid none;
 	struct map_entry e;
+	struct draft d;
 	size_t pos = 0;
 
-	r->global = make_plan(r, g, &none, NULL, &none, NULL);
+	draft_init(&d, b, b->items[ENTITY_ROUTE].n);
+	keep_global_plugins(&d);
+	d.r->global = make_plan(&d, &none, &none);
 	while (map_next(&b->items[ENTITY_ROUTE], &pos, &e)) {
-		add_route(b, r, g, rules, e.value);
+		add_route(&d, e.value);
 	}
+	for (size_t i = 0; i < d.r->n && d.r->n >= BASE_MIN; i++) {
+		struct entry *entry = &d.r->entries[i];
+
+		(void)map_set(&d.r->by_route, key_of(&entry->route->pub.id), entry);
+	}
+	return draft_finish(&d, router_renew(former_router(b), d.rules, d.r->n, &d.r->router, f));
+}
+
+/* ---- over a whole one ---- */
+
+/* Each route once, whichever of the two told it. */
+static void remake(struct draft *d, struct map *seen, const struct guid *id)
+{
+	const struct routing *base = d->r->base;
+	const struct entry *was = map_get(&base->by_route, key_of(id));
+	struct entity_item *item = builder_find(d->b, ENTITY_ROUTE, id);
+
+	if (was) {
+		size_t i = (size_t)(was - base->entries);
+
+		d->r->gone[i / 64] |= UINT64_C(1) << i % 64;
+	}
+	if (item && !map_set(seen, key_of(id), item)) {
+		add_route(d, item);
+	}
+}
+
+static struct routing *build_over(struct builder *b, struct routing *base, struct fault *f)
+{
+	const struct routing *former = b->routing == base ? NULL : b->routing;
+	size_t words = ROUTER_GONE_WORDS(base->n);
+	struct map seen = {0};
+	struct draft d;
+	enum err e;
+
+	draft_init(&d, b, b->stale.n + (former ? former->n : 0));
+	d.r->base = routing_ref(base);
+	d.r->global = base->global;
+	d.r->gone = ARENA_NEW_ARRAY(&d.r->arena, uint64_t, words + 1);
+	if (former) {
+		memcpy(d.r->gone, former->gone, words * sizeof(*d.r->gone));
+	}
+	for (size_t i = 0; i < b->stale.n; i++) {
+		remake(&d, &seen, &b->stale.routes[i]);
+	}
+	for (size_t i = 0; former && i < former->n; i++) {
+		remake(&d, &seen, &former->entries[i].route->pub.id);
+	}
+	map_free(&seen);
+	e = router_over(&(struct router_layer){base->router, d.r->gone, former_router(b)}, d.rules,
+			d.r->n, &d.r->router, f);
+	return draft_finish(&d, e);
+}
+
+/* NULL: a whole one is to be made. */
+static struct routing *base_of(const struct builder *b)
+{
+	struct routing *now = b->routing, *base = now && now->base ? now->base : now;
+	size_t n = b->stale.n + (now && now->base ? now->n : 0);
+
+	if (!base || b->stale.all || base->n < BASE_MIN || n > base->n / BASE_SHARE) {
+		return NULL;
+	}
+	return base;
 }
 
 struct routing *routing_build(struct builder *b, struct fault *f)
 {
-	struct routing *r = MEM_NEW(struct routing);
-	size_t n_routes = b->items[ENTITY_ROUTE].n;
-	const struct router_rule **rules;
-	struct arena scratch;
-	struct groups g = {.a = &scratch};
-	enum err e;
+	struct routing *base = base_of(b);
 
-	atomic_init(&r->refs, 1);
-	arena_init(&r->arena, 0);
-	arena_init(&scratch, 0);
-	/* The router reads them as long as it lives. */
-	rules = ARENA_NEW_ARRAY(&r->arena, const struct router_rule *, n_routes + 1);
-	r->view = balancer_view_ref(b->view);
-	r->entries = ARENA_NEW_ARRAY(&r->arena, struct entry, n_routes + 1);
-	r->items =
-		MEM_NEW_ARRAY(struct entity_item *, 2 * n_routes + b->items[ENTITY_PLUGIN].n + 1);
-	sort_plugins(b, r, &g);
-	add_routes(b, r, &g, rules);
-	e = router_renew(b->routing ? b->routing->router : NULL, rules, r->n, &r->router, f);
-	map_free(&g.by_route);
-	map_free(&g.by_service);
-	arena_fini(&scratch);
-	if (e != ERR_OK) {
-		routing_unref(&r);
-	}
-	return r;
+	return base ? build_over(b, base, f) : build_whole(b, f);
 }

@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "gateway/compile.h"
 
+#include <stdlib.h>
+
 /* ---- values ---- */
 
 static struct str text_of(const struct json *v, const char *name)
@@ -178,30 +180,69 @@ static bool split_target(struct str target, struct balancer_target *out)
 	return target.n > 0;
 }
 
-static void read_targets(struct arena *a, const struct map *targets, const struct guid *upstream,
-			 struct balancer_config *out)
+/* All targets, those of one upstream side by side. */
+struct owned {
+	struct guid upstream;
+	struct balancer_target target;
+};
+
+struct all_targets {
+	struct owned *v;
+	size_t n;
+};
+
+static int by_upstream(const void *a, const void *b)
 {
-	struct balancer_target *v = ARENA_NEW_ARRAY(a, struct balancer_target, targets->n + 1);
+	return memcmp(a, b, sizeof(struct guid));
+}
+
+static struct all_targets read_targets(struct arena *a, const struct map *targets)
+{
+	struct all_targets all = {.v = ARENA_NEW_ARRAY(a, struct owned, targets->n + 1)};
 	struct map_entry e;
 	size_t pos = 0;
 
-	out->targets = v;
 	while (map_next(targets, &pos, &e)) {
 		const struct entity_item *item = e.value;
-		struct guid owner = compile_foreign(item->json, "upstream");
-		struct balancer_target *t = &v[out->n_targets];
+		struct owned *o = &all.v[all.n];
 
-		if (guid_eq(&owner, upstream) && split_target(text_of(item->json, "target"), t)) {
-			t->id = item->id;
-			t->target = text_of(item->json, "target");
-			t->weight = (unsigned)int_of(item->json, "weight");
-			out->n_targets++;
+		if (split_target(text_of(item->json, "target"), &o->target)) {
+			o->upstream = compile_foreign(item->json, "upstream");
+			o->target.id = item->id;
+			o->target.target = text_of(item->json, "target");
+			o->target.weight = (unsigned)int_of(item->json, "weight");
+			all.n++;
 		}
 	}
+	if (all.n > 1) {
+		qsort(all.v, all.n, sizeof(*all.v), by_upstream);
+	}
+	return all;
+}
+
+static void own_targets(struct arena *a, const struct all_targets *all, const struct guid *upstream,
+			struct balancer_config *out)
+{
+	const struct owned *first =
+		all->n > 0 ? bsearch(upstream, all->v, all->n, sizeof(*all->v), by_upstream) : NULL;
+	const struct owned *end = first;
+	struct balancer_target *v;
+
+	while (first && first > all->v && guid_eq(&first[-1].upstream, upstream)) {
+		first--;
+	}
+	while (end && end < all->v + all->n && guid_eq(&end->upstream, upstream)) {
+		end++;
+	}
+	v = ARENA_NEW_ARRAY(a, struct balancer_target, (size_t)(end - first) + 1);
+	for (; first < end; first++) {
+		v[out->n_targets++] = first->target;
+	}
+	out->targets = v;
 }
 
 static void read_upstream(struct arena *a, const struct entity_item *item,
-			  const struct map *targets, struct balancer_config *out)
+			  const struct all_targets *targets, struct balancer_config *out)
 {
 	const struct json *v = item->json;
 
@@ -215,13 +256,14 @@ static void read_upstream(struct arena *a, const struct entity_item *item,
 	out->slots = (unsigned)int_of(v, "slots");
 	out->use_srv_name = json_bool(json_get(v, STR("use_srv_name")));
 	read_health(a, json_get(v, STR("healthchecks")), &out->health);
-	read_targets(a, targets, &item->id, out);
+	own_targets(a, targets, &item->id, out);
 }
 
 struct balancer_view *upstreams_apply(struct balancer_set *set, const struct map *upstreams,
 				      const struct map *targets)
 {
 	struct balancer_view *view;
+	struct all_targets all;
 	struct balancer_config *v;
 	struct map_entry e;
 	struct arena a;
@@ -229,8 +271,9 @@ struct balancer_view *upstreams_apply(struct balancer_set *set, const struct map
 
 	arena_init(&a, 0);
 	v = ARENA_NEW_ARRAY(&a, struct balancer_config, upstreams->n + 1);
+	all = read_targets(&a, targets);
 	while (map_next(upstreams, &pos, &e)) {
-		read_upstream(&a, e.value, targets, &v[n++]);
+		read_upstream(&a, e.value, &all, &v[n++]);
 	}
 	view = balancer_set_apply(set, v, n);
 	arena_fini(&a);

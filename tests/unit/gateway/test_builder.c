@@ -1,0 +1,447 @@
+/*
+ * Epochs made from change to change against epochs made from scratch: random changes of a few
+ * hundred entities, each with what the database would do beside them, and after each the same
+ * questions to both.
+ */
+#include "unit.h"
+
+#include "gateway/certificates.h"
+#include "gateway/epoch.h"
+#include "gateway/router_int.h"
+
+#include <stdio.h>
+
+enum {
+	ROUTES = 400,
+	SERVICES = 40,
+	PLUGINS = 60,
+	UPSTREAMS = 6,
+	TARGETS = 12,
+	MOST = ROUTES,
+	CHANGES_MAX = 600,
+	STEPS = 250,
+	PROBES = 60,
+};
+
+static const char *const plugin_names[] = {"key-auth", "cors", "request-termination",
+					   "correlation-id"};
+
+/* What the database holds, and its next transaction. */
+struct world {
+	uint64_t seed;
+	struct arena arena;
+	struct json *docs[ENTITY_KINDS][MOST]; /* NULL: does not exist */
+	struct entity_change changes[CHANGES_MAX];
+	size_t n_changes;
+	struct loops loops, plain_loops;
+	struct tls_cert *cert;
+	struct builder *builder, *plain;
+	struct epoch *now, *scratch;
+};
+
+static unsigned any(struct world *w, unsigned n)
+{
+	w->seed ^= w->seed << 13;
+	w->seed ^= w->seed >> 7;
+	w->seed ^= w->seed << 17;
+	return (unsigned)(w->seed >> 33) % n;
+}
+
+static struct guid id_of(enum entity_kind kind, unsigned n)
+{
+	return (struct guid){
+		.b = {[0] = (uint8_t)(kind + 1), [14] = (uint8_t)(n >> 8), [15] = (uint8_t)n}};
+}
+
+static struct str ref_to(struct world *w, enum entity_kind kind, unsigned n, bool exists)
+{
+	struct guid id = id_of(kind, n);
+	char text[GUID_D_LEN];
+
+	guid_d(&id, text);
+	return exists ? str_fmt(&w->arena, "{\"id\":\"%.*s\"}", GUID_D_LEN, text) : STR("null");
+}
+
+/* One of those that exist, if luck has it. */
+static struct str some_ref(struct world *w, enum entity_kind kind, unsigned n)
+{
+	unsigned i = any(w, n);
+
+	return ref_to(w, kind, i, w->docs[kind][i] != NULL);
+}
+
+static void put(struct world *w, enum entity_kind kind, unsigned n, struct str text)
+{
+	struct guid id = id_of(kind, n);
+	struct json *doc = NULL;
+
+	assert_ok(json_parse(&w->arena, text, &doc, NULL));
+	assert_true(w->n_changes < CHANGES_MAX);
+	w->docs[kind][n] = doc;
+	w->changes[w->n_changes++] =
+		(struct entity_change){kind, id, entity_item_new(kind, &id, doc)};
+}
+
+static void forget(struct world *w, enum entity_kind kind, unsigned n)
+{
+	if (w->docs[kind][n]) {
+		assert_true(w->n_changes < CHANGES_MAX);
+		w->docs[kind][n] = NULL;
+		w->changes[w->n_changes++] = (struct entity_change){kind, id_of(kind, n), NULL};
+	}
+}
+
+static bool refers(const struct json *doc, const char *field, const struct guid *id)
+{
+	struct guid got = doc ? compile_foreign(doc, field) : (struct guid){0};
+
+	return doc && guid_eq(&got, id);
+}
+
+/* What refers to it goes first, as the repository sees to. */
+static void forget_with(struct world *w, enum entity_kind kind, unsigned n)
+{
+	struct guid id = id_of(kind, n);
+	const char *field = entity_defs[kind].singular;
+
+	for (unsigned i = 0; i < PLUGINS; i++) {
+		if (refers(w->docs[ENTITY_PLUGIN][i], field, &id)) {
+			forget(w, ENTITY_PLUGIN, i);
+		}
+	}
+	for (unsigned i = 0; i < ROUTES && kind == ENTITY_SERVICE; i++) {
+		if (refers(w->docs[ENTITY_ROUTE][i], field, &id)) {
+			forget_with(w, ENTITY_ROUTE, i);
+		}
+	}
+	for (unsigned i = 0; i < TARGETS && kind == ENTITY_UPSTREAM; i++) {
+		if (refers(w->docs[ENTITY_TARGET][i], field, &id)) {
+			forget(w, ENTITY_TARGET, i);
+		}
+	}
+	forget(w, kind, n);
+}
+
+/* ---- random entities ---- */
+
+static void put_route(struct world *w, unsigned n)
+{
+	static const char *const hosts[] = {"null", "[\"a.b\"]", "[\"*.b\"]"};
+	static const char *const more[] = {"", ",\"methods\":[\"GET\"]", ",\"regex_priority\":3"};
+	const char *path = any(w, 4) ? "/p" : "~/p";
+	struct str service = some_ref(w, ENTITY_SERVICE, SERVICES);
+
+	put(w, ENTITY_ROUTE, n,
+	    str_fmt(&w->arena,
+		    "{\"paths\":[\"%s%u\",\"/q%u\"],\"hosts\":%s,\"protocols\":[\"http\"],"
+		    "\"created_at\":%u,\"service\":%.*s%s}",
+		    path, any(w, 40), any(w, 100), hosts[any(w, 3)], any(w, 3), STR_ARG(service),
+		    more[any(w, 3)]));
+}
+
+static void put_service(struct world *w, unsigned n)
+{
+	put(w, ENTITY_SERVICE, n,
+	    str_fmt(&w->arena,
+		    "{\"host\":\"%s%u\",\"port\":80,\"protocol\":\"http\",\"enabled\":%s}",
+		    any(w, 2) ? "U" : "10.0.0.", any(w, 2 * UPSTREAMS),
+		    any(w, 8) ? "true" : "false"));
+}
+
+static bool same_member(const struct json *a, const struct json *b, const char *name)
+{
+	return str_eq(json_str(json_get(json_get(a, str_c(name)), STR("id"))),
+		      json_str(json_get(json_get(b, str_c(name)), STR("id"))));
+}
+
+/* The repository refuses two of a name with the same scope. */
+static bool is_taken(struct world *w, unsigned n, const struct json *doc)
+{
+	for (unsigned i = 0; i < PLUGINS; i++) {
+		const struct json *other = w->docs[ENTITY_PLUGIN][i];
+
+		if (i != n && other &&
+		    str_eq(json_str(json_get(doc, STR("name"))),
+			   json_str(json_get(other, STR("name")))) &&
+		    same_member(doc, other, "route") && same_member(doc, other, "service") &&
+		    same_member(doc, other, "consumer")) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void put_plugin(struct world *w, unsigned n)
+{
+	unsigned scope = any(w, 20);
+	struct str none = STR("null");
+	struct str route = scope < 10 ? some_ref(w, ENTITY_ROUTE, ROUTES) : none;
+	struct str service = scope > 8 && scope < 19 ? some_ref(w, ENTITY_SERVICE, SERVICES) : none;
+	struct str consumer = ref_to(w, ENTITY_CONSUMER, any(w, 3), any(w, 4) == 0);
+	struct str text =
+		str_fmt(&w->arena,
+			"{\"name\":\"%s\",\"enabled\":%s,\"config\":{},\"protocols\":[\"http\"],"
+			"\"route\":%.*s,\"service\":%.*s,\"consumer\":%.*s}",
+			plugin_names[any(w, ARRAY_LEN(plugin_names))], any(w, 5) ? "true" : "false",
+			STR_ARG(route), STR_ARG(service), STR_ARG(consumer));
+	struct json *doc;
+
+	assert_ok(json_parse(&w->arena, text, &doc, NULL));
+	if (!is_taken(w, n, doc)) {
+		put(w, ENTITY_PLUGIN, n, text);
+	}
+}
+
+static void put_upstream(struct world *w, unsigned n)
+{
+	put(w, ENTITY_UPSTREAM, n,
+	    str_fmt(&w->arena, "{\"name\":\"u%u\",\"algorithm\":\"round-robin\",\"slots\":100}",
+		    n + UPSTREAMS * any(w, 2)));
+}
+
+static void put_target(struct world *w, unsigned n)
+{
+	unsigned upstream = any(w, UPSTREAMS);
+	struct str ref = ref_to(w, ENTITY_UPSTREAM, upstream, true);
+
+	if (w->docs[ENTITY_UPSTREAM][upstream]) {
+		put(w, ENTITY_TARGET, n,
+		    str_fmt(&w->arena,
+			    "{\"target\":\"10.1.0.%u:80\",\"weight\":%u,\"upstream\":%.*s}", n + 1,
+			    any(w, 100), STR_ARG(ref)));
+	}
+}
+
+static void change(struct world *w)
+{
+	unsigned kind = any(w, 100);
+
+	if (kind < 60) {
+		put_route(w, any(w, ROUTES));
+	} else if (kind < 70) {
+		forget_with(w, ENTITY_ROUTE, any(w, ROUTES));
+	} else if (kind < 82) {
+		put_service(w, any(w, SERVICES));
+	} else if (kind < 83) {
+		forget_with(w, ENTITY_SERVICE, any(w, SERVICES));
+	} else if (kind < 94) {
+		put_plugin(w, any(w, PLUGINS));
+	} else if (kind < 96) {
+		forget(w, ENTITY_PLUGIN, any(w, PLUGINS));
+	} else if (kind < 98) {
+		put_target(w, any(w, TARGETS));
+	} else if (kind < 99) {
+		put_upstream(w, any(w, UPSTREAMS));
+	} else {
+		forget_with(w, ENTITY_UPSTREAM, any(w, UPSTREAMS));
+	}
+}
+
+/* ---- epochs ---- */
+
+/* A transaction tells each entity once, as it is at the end. */
+static void only_last(struct world *w)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->n_changes; i++) {
+		struct entity_change *c = &w->changes[i];
+		bool again = false;
+
+		for (size_t k = i + 1; k < w->n_changes; k++) {
+			again |= guid_eq(&w->changes[k].id, &c->id);
+		}
+		if (again && c->item) {
+			entity_item_unref(&c->item);
+		}
+		if (!again) {
+			w->changes[n++] = *c;
+		}
+	}
+	w->n_changes = n;
+}
+
+static struct epoch *apply(struct world *w, struct builder *b, bool all)
+{
+	struct epoch *e;
+
+	only_last(w);
+	e = builder_apply(b, w->changes, w->n_changes, all);
+	for (size_t i = 0; i < w->n_changes; i++) {
+		if (w->changes[i].item) {
+			entity_item_unref(&w->changes[i].item);
+		}
+	}
+	w->n_changes = 0;
+	return e;
+}
+
+static void make_from_scratch(struct world *w)
+{
+	struct fault f = {0};
+
+	assert_ok(loops_start(&w->plain_loops, 1, &f));
+	w->plain = builder_new(&(struct plugin_host){.loops = &w->plain_loops}, w->cert);
+	for (unsigned kind = 0; kind < ENTITY_KINDS; kind++) {
+		for (unsigned i = 0; i < MOST; i++) {
+			struct guid id = id_of((enum entity_kind)kind, i);
+
+			if (w->docs[kind][i]) {
+				w->changes[w->n_changes++] = (struct entity_change){
+					(enum entity_kind)kind, id,
+					entity_item_new((enum entity_kind)kind, &id,
+							w->docs[kind][i])};
+			}
+		}
+	}
+	w->scratch = apply(w, w->plain, true);
+}
+
+/* Balancers have timers on the loops, so these end first. */
+static void builder_end(struct builder **b, struct epoch **e, struct loops *loops)
+{
+	loops_join(loops);
+	epoch_unref(e);
+	builder_joined(*b);
+	loops_free(loops);
+	builder_free(b);
+}
+
+/* ---- questions ---- */
+
+static void same_instance(const struct plugin_instance *a, const struct plugin_instance *b)
+{
+	assert_int_equal(!a, !b);
+	if (a) {
+		assert_memory_equal(&a->id, &b->id, sizeof(a->id));
+		assert_int_equal(a->enabled, b->enabled);
+		assert_ptr_equal(a->plugin, b->plugin);
+	}
+}
+
+static void same_plan(struct arena *a, const struct plan *p, const struct plan *q)
+{
+	assert_int_equal(p->n, q->n);
+	assert_int_equal(p->needs, q->needs);
+	assert_int_equal(p->n_choices, q->n_choices);
+	for (unsigned consumer = 0; consumer < 4; consumer++) {
+		struct guid id = id_of(ENTITY_CONSUMER, consumer);
+		const struct plugin_instance *const *v = plan_for_consumer(a, p, &id);
+		const struct plugin_instance *const *u = plan_for_consumer(a, q, &id);
+
+		for (size_t i = 0; i < p->n; i++) {
+			same_instance(v[i], u[i]);
+		}
+	}
+}
+
+static void same_entry(struct arena *a, const struct entry *x, const struct entry *y)
+{
+	assert_memory_equal(&x->route->pub.id, &y->route->pub.id, sizeof(struct guid));
+	assert_int_equal(!x->service, !y->service);
+	if (x->service) {
+		assert_memory_equal(&x->service->pub.id, &y->service->pub.id, sizeof(struct guid));
+		assert_str(x->service->host, y->service->host);
+		assert_int_equal(!x->balancer, !y->balancer);
+		/* Of an upstream, or the plain one of the service. */
+		assert_int_equal(x->balancer == x->service->plain,
+				 y->balancer == y->service->plain);
+	}
+	same_plan(a, x->plan, y->plan);
+}
+
+static void same_answers(struct world *w, const struct epoch *x, const struct epoch *y)
+{
+	static const char *const hosts[] = {"a.b", "c.b", "z"};
+	struct arena a;
+
+	arena_init(&a, 0);
+	same_plan(&a, x->routing->global, y->routing->global);
+	for (int i = 0; i < PROBES; i++) {
+		char path[16];
+		int n = snprintf(path, sizeof(path), "/%c%u", any(w, 4) ? 'p' : 'q', any(w, 100));
+		struct router_input in = {.method = any(w, 2) ? STR("GET") : STR("POST"),
+					  .host = str_c(hosts[any(w, 3)]),
+					  .path = str_of(path, (size_t)n)};
+		struct router_match m, plain;
+		bool found = router_match(x->routing->router, &a, &in, &m);
+
+		assert_int_equal(found, router_match(y->routing->router, &a, &in, &plain));
+		if (found) {
+			assert_int_equal(m.matched, plain.matched);
+			assert_int_equal(m.by_regex, plain.by_regex);
+			same_entry(&a, routing_entry(x->routing, m.rule),
+				   routing_entry(y->routing, plain.rule));
+		}
+	}
+	arena_fini(&a);
+}
+
+static void changes_add_up(void **state)
+{
+	struct world *w = *state;
+	unsigned layered = 0, whole = 0;
+
+	for (int step = 0; step < STEPS; step++) {
+		unsigned n = any(w, 10) ? 1 + any(w, 3) : 30;
+		struct epoch *former = w->now; /* a request may still have it */
+
+		for (unsigned i = 0; i < n; i++) {
+			change(w);
+		}
+		w->now = apply(w, w->builder, false);
+		epoch_unref(&former);
+		layered += w->now->routing->base != NULL;
+		whole += w->now->routing->base == NULL;
+		make_from_scratch(w);
+		assert_null(w->scratch->routing->base);
+		same_answers(w, w->now, w->scratch);
+		builder_end(&w->plain, &w->scratch, &w->plain_loops);
+	}
+	assert_true(layered > 50);
+	assert_true(whole > 20);
+}
+
+/* ---- */
+
+static int set_up(void **state)
+{
+	static struct world w;
+	struct fault f = {0};
+
+	w.seed = 88172645463325252;
+	arena_init(&w.arena, 0);
+	assert_ok(loops_start(&w.loops, 1, &f));
+	assert_ok(certificates_default(&w.cert, &f));
+	w.builder = builder_new(&(struct plugin_host){.loops = &w.loops}, w.cert);
+	for (unsigned i = 0; i < SERVICES; i++) {
+		put_service(&w, i);
+	}
+	for (unsigned i = 0; i < ROUTES; i++) {
+		put_route(&w, i);
+	}
+	*state = &w;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *w = *state;
+
+	if (w->plain) {
+		builder_end(&w->plain, &w->scratch, &w->plain_loops);
+	}
+	builder_end(&w->builder, &w->now, &w->loops);
+	tls_cert_unref(&w->cert);
+	arena_fini(&w->arena);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(changes_add_up, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
