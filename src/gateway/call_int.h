@@ -104,7 +104,7 @@ struct gw_call {
 	struct str method;
 	struct str body;		     /* collected, or set by a plugin */
 	uint64_t body_max;		     /* of call_limit_body */
-	const struct http_headers *trailers; /* of a streamed body; NULL = none */
+	const struct http_headers *trailers; /* of the body; NULL = none */
 	bool has_body;			     /* `body` is what is sent */
 	bool streams_body;
 	bool answered;	 /* by us */

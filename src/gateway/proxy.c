@@ -490,6 +490,7 @@ static void choose_body(struct gw_call *c, struct http_call_spec *spec)
 		spec->body_kind = c->body.n > 0 || r->framing != HTTP_BODY_NONE ? HTTP_CALL_MEM
 										: HTTP_CALL_NO_BODY;
 		spec->body = c->body;
+		spec->trailers = c->trailers;
 	} else if (!c->streams_body) {
 		spec->body_kind = HTTP_CALL_NO_BODY;
 	} else if (r->framing == HTTP_BODY_LENGTH) {
@@ -562,6 +563,13 @@ static void on_body_data(struct exchange *x, struct str data)
 	}
 }
 
+static void on_body_trailers(struct exchange *x, const struct http_headers *trailers)
+{
+	struct gw_call *c = exchange_user(x);
+
+	c->trailers = trailers;
+}
+
 static void on_body_end(struct exchange *x)
 {
 	struct gw_call *c = exchange_user(x);
@@ -570,14 +578,6 @@ static void on_body_end(struct exchange *x)
 		http_call_finish_trailers(c->call, c->trailers ? c->trailers->v : NULL,
 					  c->trailers ? c->trailers->n : 0);
 	}
-}
-
-/* Of a streamed body; one that is collected goes without them. */
-static void on_body_trailers(struct exchange *x, const struct http_headers *trailers)
-{
-	struct gw_call *c = exchange_user(x);
-
-	c->trailers = trailers;
 }
 
 /* Also while there is no body: tells when the client goes. */
@@ -591,7 +591,7 @@ static const struct exchange_handler streaming = {
 
 static void proceed(struct gw_call *c);
 
-static void on_collected(struct exchange *x)
+static struct gw_call *take_body(struct exchange *x)
 {
 	struct gw_call *c = exchange_user(x);
 
@@ -599,16 +599,34 @@ static void on_collected(struct exchange *x)
 	c->has_body = true;
 	c->facts.request_bytes += c->body.n;
 	c->facts.receive_ms = (uint32_t)(loop_now_ms(c->gl->loop) - c->start_ms);
-	proceed(c);
+	return c;
+}
+
+/* Plugins want it. */
+static void on_collected(struct exchange *x)
+{
+	proceed(take_body(x));
 }
 
 static const struct exchange_handler collecting = {
+	.on_trailers = on_body_trailers,
 	.on_end = on_collected,
 	.on_drained = on_drained,
 	.on_abort = on_abort,
 };
 
-static const struct exchange_handler collecting_late;
+/* Plugins have had their turn: it is collected for another try. */
+static void on_collected_late(struct exchange *x)
+{
+	go_upstream(take_body(x));
+}
+
+static const struct exchange_handler collecting_late = {
+	.on_trailers = on_body_trailers,
+	.on_end = on_collected_late,
+	.on_drained = on_drained,
+	.on_abort = on_abort,
+};
 
 static bool has_body(const struct http_request *r)
 {
@@ -637,23 +655,6 @@ static void send_on(struct gw_call *c)
 		go_upstream(c);
 	}
 }
-
-static void on_collected_late(struct exchange *x)
-{
-	struct gw_call *c = exchange_user(x);
-
-	c->body = exchange_body(x);
-	c->has_body = true;
-	c->facts.request_bytes += c->body.n;
-	c->facts.receive_ms = (uint32_t)(loop_now_ms(c->gl->loop) - c->start_ms);
-	go_upstream(c);
-}
-
-static const struct exchange_handler collecting_late = {
-	.on_end = on_collected_late,
-	.on_drained = on_drained,
-	.on_abort = on_abort,
-};
 
 /* ---- the beginning ---- */
 

@@ -256,8 +256,7 @@ void call_prepare_headers(struct gw_call *c)
 	add(c, STR("X-Real-IP"), str_of(c->client_ip, c->client_ip_n));
 	add_forwarded(c, told);
 	add(c, STR("Via"), joined(c, told[TOLD_VIA], r->major == 2 ? STR(VIA_HTTP2) : STR(VIA)));
-	/* gRPC services ask for it. HTTP/1 services are not told: their trailers are dropped. */
-	if (r->te_trailers && c->entry->service->http2) {
+	if (r->te_trailers) {
 		add(c, STR("TE"), STR("trailers"));
 	}
 	if (c->gl->gateway->config->headers_upstream) {

@@ -51,7 +51,7 @@ struct http_call_handler {
 	void (*on_head)(struct http_call *c, const struct http_response *r);
 	/* A piece of body; pause with http_call_pause. */
 	void (*on_data)(struct http_call *c, struct str data);
-	/* Trailers of the answer, before on_end: only with HTTP/2. May be NULL. */
+	/* Trailers of the answer, if there are any, before on_end. May be NULL. */
 	void (*on_trailers)(struct http_call *c, const struct http_headers *trailers);
 	/* Complete. Last call. */
 	void (*on_end)(struct http_call *c);
@@ -99,6 +99,8 @@ struct http_call_spec {
 	struct str body;
 	int fd;
 	uint64_t length;
+	/* Behind a body in memory, with HTTP/2; see http_call_finish_trailers. Borrowed like it. */
+	const struct http_headers *trailers;
 	uint32_t timeout_ms;	    /* from the start to the head of the answer; 0 = none */
 	uint32_t answer_timeout_ms; /* from the end of the request to the head; 0 = none */
 	uint32_t idle_timeout_ms;   /* longest silence in the body of the answer; 0 = none */

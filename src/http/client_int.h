@@ -140,10 +140,11 @@ struct http_call {
 	struct buf head;
 	struct h2_nvs *h2_head; /* instead of `head` */
 	struct h2_nvs *h2_trailers;
-	struct buf early; /* streamed body, before there is a connection */
-	struct str body;  /* HTTP_CALL_MEM */
-	uint64_t length;  /* FILE: all; LENGTH: still to be written */
-	int fd;		  /* FILE, until queued */
+	struct buf early;			 /* streamed body, before there is a connection */
+	struct str body;			 /* HTTP_CALL_MEM */
+	const struct http_headers *mem_trailers; /* behind it; NULL = none */
+	uint64_t length;			 /* FILE: all; LENGTH: still to be written */
+	int fd;					 /* FILE, until queued */
 	enum http_method method;
 	enum http_call_body body_kind;
 	uint32_t answer_timeout_ms;

@@ -85,6 +85,7 @@ void http_call_hand_over_head(struct http_call *c)
 {
 	http_call_enter(c, CALL_BODY);
 	c->left = c->response.content_length;
+	c->chunked.keep = &c->arena;
 	expect_body(c);
 	c->handler->on_head(c, &c->response);
 }
@@ -180,6 +181,16 @@ static size_t recv_length(struct http_call *c, struct str in)
 	return in.n;
 }
 
+static void end_chunked(struct http_call *c)
+{
+	if (c->chunked.trailers.n > 0 && c->handler->on_trailers) {
+		c->handler->on_trailers(c, &c->chunked.trailers);
+	}
+	if (c->state == CALL_BODY) {
+		http_call_complete(c);
+	}
+}
+
 static size_t recv_chunked(struct http_call *c, struct str in)
 {
 	size_t used;
@@ -195,7 +206,7 @@ static size_t recv_chunked(struct http_call *c, struct str in)
 		if (used < in.n) {
 			http_call_fail(c, ERR_PROTO);
 		} else {
-			http_call_complete(c);
+			end_chunked(c);
 		}
 	}
 	return used;

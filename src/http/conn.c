@@ -219,6 +219,7 @@ static void begin_exchange(struct conn *c, struct exchange *x)
 {
 	exchange_begin(x);
 	c->x = x;
+	x->chunked.keep = &x->arena;
 	c->scan = (struct h1_scan){0};
 	conn_enter(c, x->body_done ? CONN_ANSWER : CONN_HELD);
 }
@@ -266,7 +267,10 @@ static void body_complete(struct conn *c)
 		conn_enter(c, CONN_BODY);
 	}
 	conn_enter(c, CONN_ANSWER);
-	if (x->h->on_end) {
+	if (x->chunked.trailers.n > 0 && x->h->on_trailers) {
+		x->h->on_trailers(x, &x->chunked.trailers);
+	}
+	if (c->x == x && x->h->on_end) {
 		x->h->on_end(x);
 	}
 }

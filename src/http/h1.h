@@ -54,8 +54,8 @@ enum err h1_parse_response(struct arena *a, struct str in, const struct h1_limit
 /*
  * Chunked coding. Extensions are checked for their characters and dropped, at
  * most 256 bytes a chunk and 16 KiB a message (a flood of them has been an attack).
- * Trailers are checked like headers, limited to H1_TRAILER_BYTES_MAX and dropped;
- * framing names in them are refused.
+ * Trailers are checked like headers and limited to H1_TRAILER_BYTES_MAX and H1_TRAILERS_MAX;
+ * framing names in them are refused. They are dropped unless there is an arena to keep them in.
  */
 struct h1_chunked {
 	int state; /* private, see h1_chunked.c */
@@ -63,12 +63,17 @@ struct h1_chunked {
 	uint32_t line_n; /* bytes of the current size line or trailer */
 	uint32_t ext_n;	 /* bytes of extensions in all chunks */
 	uint32_t trailer_n;
-	uint32_t name_n; /* trailer: length of the name kept below */
+	uint32_t name_n;  /* trailer: length of the name kept below */
+	uint32_t line_at; /* trailers kept: where in `text` this one begins */
 	char name[24];
 	bool done;
+	struct arena *keep; /* set before the first byte; NULL = trailers are dropped */
+	char *text;
+	struct http_headers trailers; /* complete once done */
 };
 
 #define H1_TRAILER_BYTES_MAX 8192
+#define H1_TRAILERS_MAX 100
 
 /*
  * Decodes from the front of `in`: `*out_used` bytes are done with, `*out_data`

@@ -82,24 +82,62 @@ static enum err on_name(struct h1_chunked *d, char c)
 	return char_is(c, CHAR_TOKEN) ? ERR_OK : ERR_PROTO;
 }
 
+static void keep_byte(struct h1_chunked *d, char c)
+{
+	if (d->keep) {
+		if (!d->text) {
+			d->text = arena_alloc(d->keep, H1_TRAILER_BYTES_MAX);
+		}
+		d->text[d->trailer_n - 1] = c;
+	}
+}
+
+/* Its last byte was number `trailer_n`. */
+static void keep_line(struct h1_chunked *d)
+{
+	struct str line, name;
+
+	if (d->keep) {
+		line = str_of(d->text + d->line_at, d->trailer_n - d->line_at);
+		name = str_slice(line, 0, (size_t)str_index(line, ':'));
+		http_header_add(d->keep, &d->trailers, name, str_trim(str_skip(line, name.n + 1)));
+	}
+}
+
+static enum err on_trailer_start(struct h1_chunked *d, char c)
+{
+	if (c == '\r') {
+		d->state = END_LF;
+		return ERR_OK;
+	}
+	if (d->trailers.n == H1_TRAILERS_MAX) {
+		return ERR_PROTO;
+	}
+	d->state = NAME;
+	d->line_at = d->trailer_n;
+	return ERR_OK;
+}
+
 static enum err on_trailer(struct h1_chunked *d, char c)
 {
-	if (++d->trailer_n > H1_TRAILER_BYTES_MAX) {
+	if (d->trailer_n == H1_TRAILER_BYTES_MAX) {
 		return ERR_PROTO;
 	}
 	if (d->state == LINE) {
-		if (c == '\r') {
-			d->state = END_LF;
-			return ERR_OK;
-		}
-		d->state = NAME;
+		TRY(on_trailer_start(d, c));
 	}
-	if (d->state == NAME) {
-		return on_name(d, c);
+	if (d->state == END_LF) {
+		return ERR_OK;
 	}
-	if (c == '\r') {
+	if (d->state == VALUE && c == '\r') {
+		keep_line(d);
 		d->state = VALUE_LF;
 		return ERR_OK;
+	}
+	d->trailer_n++;
+	keep_byte(d, c);
+	if (d->state == NAME) {
+		return on_name(d, c);
 	}
 	return char_is(c, CHAR_FIELD) ? ERR_OK : ERR_PROTO;
 }

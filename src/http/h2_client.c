@@ -68,6 +68,7 @@ void h2_call_prepare(struct http_call *c, const struct http_call_spec *s, struct
 	}
 	add_length(head, c, s);
 	c->h2_head = head;
+	c->mem_trailers = s->trailers;
 }
 
 static void give_body(struct http_call *c)
@@ -80,6 +81,9 @@ static void give_body(struct http_call *c)
 		break;
 	case HTTP_CALL_MEM:
 		h2_stream_write_mem(s, c->body, NULL, NULL);
+		if (c->mem_trailers) {
+			c->h2_trailers = h2_nvs_of_trailers(c->mem_trailers->v, c->mem_trailers->n);
+		}
 		c->body_given = true;
 		break;
 	case HTTP_CALL_FILE:

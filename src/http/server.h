@@ -120,8 +120,8 @@ struct exchange_handler {
 	/* A piece of the body. Pause with exchange_pause_body. NULL for exchange_collect. */
 	void (*on_data)(struct exchange *x, struct str data);
 	/*
-	 * Trailers of the request, before on_end. May be NULL. Only with HTTP/2: those of a
-	 * chunked body are checked and dropped. Valid as long as the request.
+	 * Trailers of the request, if there are any, before on_end. May be NULL. Valid as long as
+	 * the request.
 	 */
 	void (*on_trailers)(struct exchange *x, const struct http_headers *trailers);
 	/* The body is complete (also called when there is none). */

@@ -93,9 +93,10 @@ check('what Connection lists and what is of one hop goes no further', async () =
 	});
 
 	assert.equal(json.headers['x-kept'], '1');
-	for (const name of ['x-secret', 'keep-alive', 'proxy', 'proxy-connection', 'te', 'upgrade']) {
+	for (const name of ['x-secret', 'keep-alive', 'proxy', 'proxy-connection', 'upgrade']) {
 		assert.deepEqual(values(json.raw, name), [], name);
 	}
+	assert.deepEqual(values(json.raw, 'te'), ['trailers']);
 	assert.notEqual(json.headers.connection, 'close');
 });
 
@@ -475,6 +476,72 @@ for (const [name, which] of [['h2c', 0], ['TLS', 1]]) {
 		}
 	});
 }
+
+/* Answers one request with what `answer(req, res)` does, over a route of its own. */
+async function trailed(answer, act) {
+	const service = http.createServer(answer).listen(0, '127.0.0.1');
+	await once(service, 'listening');
+	const { route } = await gw.route({ url: `http://127.0.0.1:${service.address().port}` }, { paths: ['/trailed'] });
+	try {
+		return await act();
+	} finally {
+		await gw.make(`/routes/${route.id}`, undefined, 'DELETE');
+		service.closeAllConnections();
+		service.close();
+	}
+}
+
+function withTrailers(req, res) {
+	res.writeHead(200, { Trailer: 'X-Sum', 'X-TE': String(req.headers.te) });
+	res.write('body');
+	res.addTrailers({ 'X-Sum': '42' });
+	res.end();
+}
+
+check('trailers of an answer over HTTP/1 go to the clients that take them', async () => {
+	await trailed(withTrailers, async () => {
+		const session = http2.connect(gw.proxies[0]);
+		const stream = session.request({ ':path': '/trailed', te: 'trailers' }).resume();
+		const head = once(stream, 'response');
+		const [tail] = await within(once(stream, 'trailers'), 'trailers over HTTP/2');
+		assert.equal((await head)[0]['x-te'], 'trailers');
+		assert.equal(tail['x-sum'], '42');
+		session.close();
+
+		const h1 = await gw.get('/trailed', { TE: 'trailers' });
+		assert.equal(h1.text, 'body');
+		for (const [te, tail_] of [['TE: trailers\r\n', 'X-Sum: 42\r\n'], ['', '']]) {
+			const raw = await RawConnection.open(gw.proxies[0]);
+			raw.send(`GET /trailed HTTP/1.1\r\nHost: x\r\n${te}Connection: close\r\n\r\n`);
+			const text = String(await raw.rest());
+			assert.ok(text.endsWith(`4\r\nbody\r\n0\r\n${tail_}\r\n`), text);
+		}
+	});
+});
+
+check('trailers behind a small body of known length reach a service with HTTP/2', async () => {
+	const seen = deferred();
+	const service = http2.createServer().listen(0, '127.0.0.1');
+	service.on('stream', (s) => {
+		s.on('trailers', (t) => seen.resolve(t));
+		s.on('end', () => seen.resolve({}));
+		s.respond({ ':status': 200, 'content-type': 'application/grpc' });
+		s.resume().on('end', () => s.end());
+	});
+	await once(service, 'listening');
+	const { route } = await gw.route({ url: `grpc://127.0.0.1:${service.address().port}` },
+		{ paths: ['/small'], strip_path: false, protocols: ['grpc'] });
+	const session = http2.connect(gw.proxies[0]);
+	const stream = session.request({ ':path': '/small', ':method': 'POST', 'content-type': 'application/grpc',
+		'content-length': '5' }, { waitForTrailers: true });
+	stream.on('wantTrailers', () => stream.sendTrailers({ 'x-sum': '7' }));
+	stream.resume().end('hello');
+	const trailers = await within(seen.promise, 'the request at the service');
+	assert.equal(trailers['x-sum'], '7');
+	session.close();
+	service.close();
+	await gw.make(`/routes/${route.id}`, undefined, 'DELETE');
+});
 
 check('a gRPC client gets errors of the gateway as a gRPC status', async () => {
 	await gw.route({ name: 'gone', url: `grpc://127.0.0.1:${await freePort()}`, retries: 0 },

@@ -69,6 +69,69 @@ static void assert_decodes(struct str in, struct str body, size_t used)
 	}
 }
 
+static void feed_cut(struct h1_chunked *d, struct str in, size_t cut)
+{
+	struct result r = {0};
+
+	feed(d, str_slice(in, 0, cut), &r);
+	feed(d, str_skip(in, cut), &r);
+	assert_ok(r.e);
+	assert_true(r.done);
+	buf_free(&r.body);
+}
+
+static void test_trailers_kept(void **state)
+{
+	struct str in = STR("1\r\nx\r\n0\r\nSum: \t7 \r\nEmpty:\r\nTwo:a:b\r\n\r\n");
+
+	(void)state;
+	for (size_t cut = 0; cut < in.n; cut++) {
+		struct arena a;
+		struct h1_chunked d = {.keep = &a};
+
+		arena_init(&a, 0);
+		feed_cut(&d, in, cut);
+		assert_int_equal(d.trailers.n, 3);
+		assert_str(d.trailers.v[0].name, STR("Sum"));
+		assert_str(d.trailers.v[0].value, STR("7"));
+		assert_str(http_header_get(&d.trailers, STR("empty")), STR(""));
+		assert_str(http_header_get(&d.trailers, STR("two")), STR("a:b"));
+		arena_fini(&a);
+	}
+}
+
+static void test_trailers_count(void **state)
+{
+	struct buf b = {0};
+
+	(void)state;
+	buf_puts(&b, "0\r\n");
+	for (int i = 0; i <= H1_TRAILERS_MAX; i++) {
+		struct arena a;
+		struct h1_chunked d = {.keep = &a};
+		struct result r = {0};
+		size_t n = b.n;
+
+		arena_init(&a, 0);
+		buf_puts(&b, "\r\n");
+		feed(&d, buf_str(&b), &r);
+		assert_ok(r.e);
+		assert_int_equal(d.trailers.n, i);
+		arena_fini(&a);
+		b.n = n;
+		buf_puts(&b, "a:\r\n");
+	}
+	struct arena a;
+	struct h1_chunked d = {.keep = &a};
+	struct result r = {0};
+
+	arena_init(&a, 0);
+	feed(&d, buf_str(&b), &r);
+	assert_err(r.e, ERR_PROTO);
+	arena_fini(&a);
+	buf_free(&b);
+}
+
 static void assert_refused(struct str in)
 {
 	for (size_t cut = 0; cut <= in.n + 1; cut++) {
@@ -231,6 +294,8 @@ int main(void)
 		cmocka_unit_test(bodies_are_put_together),
 		cmocka_unit_test(every_ambiguity_is_refused),
 		cmocka_unit_test(floods_end),
+		cmocka_unit_test(test_trailers_kept),
+		cmocka_unit_test(test_trailers_count),
 		cmocka_unit_test(large_sizes_stream),
 	};
 
