@@ -312,8 +312,9 @@ static enum err remove_expired(struct entity_call *c, enum entity_kind kind)
 
 /* ---- insert ---- */
 
-static enum err insert_doc(struct entities *es, struct entity_call *c, struct edit *j,
-			   struct json *input)
+/* A whole document, in the place of `replaced` unless that is NULL. */
+static enum err write_doc(struct entities *es, struct entity_call *c, struct edit *j,
+			  struct json *input, const struct json *replaced)
 {
 	int64_t now = clock_wall_ms();
 	struct ttl ttl;
@@ -322,13 +323,14 @@ static enum err insert_doc(struct entities *es, struct entity_call *c, struct ed
 	TRY(complete(c, j->kind,
 		     &(struct schema_input){.op = SCHEMA_INSERT,
 					    .value = input,
+					    .current = replaced,
 					    .coerce = c->coerce,
 					    .keep_derived = c->keep_derived,
 					    .now_ms = now},
 		     &j->out));
 	j->out = with_ttl(c, j->kind, j->out, &ttl, now);
 	TRY(remove_expired(c, j->kind));
-	return write_row(es, c, j->kind, ROW_INSERT, j->out);
+	return write_row(es, c, j->kind, replaced ? ROW_UPDATE : ROW_INSERT, j->out);
 }
 
 static enum err do_insert(struct entities *es, struct entity_call *c, void *arg)
@@ -340,7 +342,7 @@ static enum err do_insert(struct entities *es, struct entity_call *c, void *arg)
 		return entity_fail_memory(c, "create", j->kind);
 	}
 	TRY(take_input(es, c, j, &input));
-	return insert_doc(es, c, j, input);
+	return write_doc(es, c, j, input, NULL);
 }
 
 static enum err finish(struct entities *es, struct entity_call *c, entities_write_fn *fn,
@@ -471,9 +473,7 @@ static enum err do_upsert(struct entities *es, struct entity_call *c, void *arg)
 {
 	struct edit *j = arg;
 	const struct json *current = NULL;
-	int64_t now = clock_wall_ms();
 	struct json *input = NULL;
-	struct ttl ttl;
 	enum err e;
 
 	if (es->memory) {
@@ -488,20 +488,7 @@ static enum err do_upsert(struct entities *es, struct entity_call *c, void *arg)
 	}
 	TRY(take_input(es, c, j, &input));
 	put_identity(c, j, current, input);
-	if (!current) {
-		return insert_doc(es, c, j, input);
-	}
-	TRY(take_ttl(c, j->kind, input, &ttl));
-	TRY(complete(c, j->kind,
-		     &(struct schema_input){.op = SCHEMA_INSERT,
-					    .value = input,
-					    .coerce = c->coerce,
-					    .keep_derived = c->keep_derived,
-					    .now_ms = now},
-		     &j->out));
-	j->out = with_ttl(c, j->kind, j->out, &ttl, now);
-	TRY(remove_expired(c, j->kind));
-	return write_row(es, c, j->kind, ROW_UPDATE, j->out);
+	return write_doc(es, c, j, input, current);
 }
 
 enum err entity_upsert(struct entities *es, struct entity_call *c, enum entity_kind kind,

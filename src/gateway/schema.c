@@ -327,6 +327,25 @@ struct schema_outcome schema_run_record(const struct schema_run *r, const struct
 	return (struct schema_outcome){out, errors.tree};
 }
 
+/* A document that takes the place of another; an update sees to it field by field. */
+static struct json *changed_immutables(struct arena *a, const struct schema *s,
+				       const struct json *replaced, const struct json *v)
+{
+	struct schema_errors errors = {.arena = a};
+
+	for (size_t i = 0; replaced && i < s->n; i++) {
+		struct str name = str_c(s->fields[i].name);
+		const struct json *was = json_get(replaced, name);
+
+		if (s->fields[i].flags & SCHEMA_IMMUTABLE && was &&
+		    !tree_eq(was, json_get(v, name))) {
+			schema_error_set(&errors, name,
+					 schema_error(a, "immutable field cannot be updated"));
+		}
+	}
+	return errors.tree;
+}
+
 enum err schema_process(struct arena *a, const struct schema *s, const struct schema_input *in,
 			const struct json **out, const struct json **out_errors)
 {
@@ -347,6 +366,9 @@ enum err schema_process(struct arena *a, const struct schema *s, const struct sc
 	}
 	struct schema_outcome o = schema_run_record(&r, s, v, r.update ? in->current : NULL, "");
 
+	if (!o.err && !r.update) {
+		o.err = changed_immutables(a, s, in->current, o.v);
+	}
 	if (o.err) {
 		*out_errors = o.err;
 		return ERR_INVALID;

@@ -176,7 +176,7 @@ enum schema_op {
 struct schema_input {
 	enum schema_op op;
 	const struct json *value;   /* as sent */
-	const struct json *current; /* UPDATE */
+	const struct json *current; /* UPDATE: what is changed; INSERT: what is replaced, or NULL */
 	bool coerce;		    /* from a form: strings become what the field wants */
 	bool keep_derived; /* a file with _transform: false: passwords are hashes already */
 	int64_t now_ms;	   /* created_at, updated_at */

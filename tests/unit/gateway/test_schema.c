@@ -345,6 +345,20 @@ static void test_round_trip(void **state)
 	assert_str(written(&t, t.out), once);
 }
 
+/* PUT over the last result. */
+static void assert_replaces(struct entity_test *e, const char *put, const char *errors)
+{
+	const struct json *before = e->out;
+	struct schema_input in = {
+		.op = SCHEMA_INSERT, .value = parsed(e, put), .current = before, .now_ms = NOW};
+
+	assert_err(run(e, &in), errors ? ERR_INVALID : ERR_OK);
+	if (errors) {
+		assert_same(written(e, e->errors), errors);
+	}
+	e->out = before;
+}
+
 static void test_update(void **state)
 {
 	(void)state;
@@ -363,6 +377,9 @@ static void test_update(void **state)
 	assert_ok(update(&t, "{\"fixed\":\"f\"}"));
 	assert_update_refused(&t, "{\"fixed\":\"g\"}",
 			      "{\"fixed\":\"immutable field cannot be updated\"}");
+	assert_replaces(&t, "{\"fixed\":\"f\",\"inner\":{}}", NULL);
+	assert_replaces(&t, "{\"fixed\":\"g\",\"inner\":{}}",
+			"{\"fixed\":\"immutable field cannot be updated\"}");
 	assert_update_refused(&t, "{\"inner\":{\"n\":null}}",
 			      "{\"inner\":{\"@entity\":[\"when updating, at least one of these "
 			      "fields must be non-empty: 'n', 's'\"]}}");
