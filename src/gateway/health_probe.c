@@ -30,12 +30,17 @@ struct probe {
 	struct peer *peer; /* counted */
 	struct http_call *call;
 	struct stream *stream;
+	/* gRPC */
+	int http_status;
+	struct buf answer;
+	bool unknown; /* the server has no such service */
+	bool refused; /* any other status but OK */
 };
 
 struct prober {
 	struct balancer *balancer; /* outlives it */
 	struct settings *settings; /* counted */
-	struct tls_client *tls;	   /* PROBE_HTTPS */
+	struct tls_client *tls;	   /* PROBE_HTTPS, PROBE_GRPCS */
 	struct loop *loop;
 	struct round rounds[ROUNDS];
 	struct list queued, running;
@@ -50,6 +55,7 @@ static void probe_free(struct probe *p)
 {
 	list_remove(&p->node);
 	p->round->left--;
+	buf_free(&p->answer);
 	peer_unref(p->peer);
 	mem_free(p);
 }
@@ -150,7 +156,7 @@ static struct str host_of(const struct prober *r, const struct peer *p)
 static struct http_header *headers_of(const struct prober *r, const struct peer *p, size_t *out_n)
 {
 	const struct health_config *h = &r->settings->c.health;
-	struct http_header *v = MEM_NEW_ARRAY(struct http_header, h->active.n_headers + 1);
+	struct http_header *v = MEM_NEW_ARRAY(struct http_header, h->active.n_headers + 3);
 	bool has_host = false;
 	size_t n = 0;
 
@@ -167,15 +173,14 @@ static struct http_header *headers_of(const struct prober *r, const struct peer 
 	return v;
 }
 
-static void start_http(struct probe *p)
+static struct http_call_spec spec_of(struct probe *p, const struct http_header *headers, size_t n)
 {
 	struct prober *r = p->prober;
 	const struct health_config *h = &r->settings->c.health;
 	struct str path = h->active.http_path;
-	size_t n;
-	struct http_header *headers = headers_of(r, p->peer, &n);
-	struct http_call_spec spec = {
-		.uri = {.tls = h->active.type == PROBE_HTTPS,
+
+	return (struct http_call_spec){
+		.uri = {.tls = h->active.type == PROBE_HTTPS || h->active.type == PROBE_GRPCS,
 			.host = p->peer->host,
 			.host_is_ipv6 = str_index(p->peer->host, ':') >= 0,
 			.port = p->peer->port,
@@ -191,8 +196,107 @@ static void start_http(struct probe *p)
 		.close = true,
 		.direct = true,
 	};
+}
 
-	p->call = http_call_start(client_of(r), &spec, &http_events, p);
+static void start_http(struct probe *p)
+{
+	size_t n;
+	struct http_header *headers = headers_of(p->prober, p->peer, &n);
+	struct http_call_spec spec = spec_of(p, headers, n);
+
+	p->call = http_call_start(client_of(p->prober), &spec, &http_events, p);
+	mem_free(headers);
+}
+
+/*
+ * ---- gRPC: grpc.health.v1.Health/Check with an empty request ----
+ *
+ * SERVING is a success, and so is UNIMPLEMENTED: a server without that service is there and
+ * speaks gRPC. Anything else counts as the status 503; without a gRPC answer, as its own.
+ */
+#define GRPC_ANSWER_MAX 256
+#define GRPC_UNIMPLEMENTED "12"
+#define HEALTH_SERVING 1
+
+static void note_grpc_status(struct probe *p, const struct http_headers *h)
+{
+	struct str status = http_header_get(h, STR("grpc-status"));
+
+	p->unknown = str_eq(status, STR(GRPC_UNIMPLEMENTED));
+	p->refused = status.n > 0 && !str_eq(status, STR("0"));
+}
+
+static void on_grpc_head(struct http_call *c, const struct http_response *res)
+{
+	struct probe *p = http_call_user(c);
+
+	p->http_status = res->status;
+	note_grpc_status(p, &res->headers);
+}
+
+static void on_grpc_data(struct http_call *c, struct str data)
+{
+	struct probe *p = http_call_user(c);
+
+	if (p->answer.n + data.n <= GRPC_ANSWER_MAX) {
+		buf_put(&p->answer, data);
+	}
+}
+
+static void on_grpc_trailers(struct http_call *c, const struct http_headers *trailers)
+{
+	note_grpc_status(http_call_user(c), trailers);
+}
+
+/* A frame (flag, length in four bytes) with the one field of HealthCheckResponse. */
+static bool is_serving(struct str answer)
+{
+	static const char serving[] = {0, 0, 0, 0, 2, 1 << 3, HEALTH_SERVING};
+
+	return str_eq(answer, str_of(serving, sizeof(serving)));
+}
+
+static void on_grpc_end(struct http_call *c)
+{
+	struct probe *p = http_call_user(c);
+	struct prober *r = p->prober;
+
+	p->call = NULL;
+	if (p->http_status == 200 &&
+	    (p->unknown || (!p->refused && is_serving(buf_str(&p->answer))))) {
+		health_success(r->balancer, p->peer, rules_of(r));
+	} else {
+		health_report(r->balancer, p->peer, rules_of(r), BALANCER_STATUS,
+			      p->http_status == 200 ? 503 : p->http_status);
+	}
+	probe_end(p);
+}
+
+static const struct http_call_handler grpc_events = {
+	.on_head = on_grpc_head,
+	.on_data = on_grpc_data,
+	.on_trailers = on_grpc_trailers,
+	.on_end = on_grpc_end,
+	.on_fail = on_fail,
+};
+
+static void start_grpc(struct probe *p)
+{
+	static const char empty_message[5];
+	struct http_call_spec spec;
+	size_t n;
+	struct http_header *headers = headers_of(p->prober, p->peer, &n);
+
+	spec = spec_of(p, headers, n);
+	spec.method = STR("POST");
+	spec.path_query = STR("/grpc.health.v1.Health/Check");
+	spec.version = HTTP_CALL_H2;
+	spec.body_kind = HTTP_CALL_MEM;
+	spec.body = str_of(empty_message, sizeof(empty_message));
+	headers[spec.n_headers++] =
+		(struct http_header){STR("Content-Type"), STR("application/grpc")};
+	headers[spec.n_headers++] = (struct http_header){STR("TE"), STR("trailers")};
+	p->call = http_call_start(client_of(p->prober), &spec, &grpc_events, p);
 	mem_free(headers);
 }
 
@@ -248,10 +352,18 @@ static void run_one(struct probe *p)
 	list_remove(&p->node);
 	list_push(&r->running, &p->node);
 	r->n_running++;
-	if (r->settings->c.health.active.type == PROBE_TCP) {
-		start_tcp(p);
-	} else {
+	switch (r->settings->c.health.active.type) {
+	case PROBE_HTTP:
+	case PROBE_HTTPS:
 		start_http(p);
+		break;
+	case PROBE_TCP:
+		start_tcp(p);
+		break;
+	case PROBE_GRPC:
+	case PROBE_GRPCS:
+		start_grpc(p);
+		break;
 	}
 }
 
@@ -297,33 +409,11 @@ static void on_round(struct timer *t)
 
 /* ---- life ---- */
 
-static bool can_probe(const struct settings *s)
-{
-	switch (s->c.health.active.type) {
-	case PROBE_HTTP:
-	case PROBE_HTTPS:
-	case PROBE_TCP:
-		return true;
-	case PROBE_GRPC:
-	case PROBE_GRPCS:
-		break;
-	}
-	return false;
-}
-
 static bool is_wanted(const struct settings *s)
 {
 	const struct health_config *h = &s->c.health;
 
-	if (h->active.healthy_interval_ms == 0 && h->active.unhealthy_interval_ms == 0) {
-		return false;
-	}
-	if (!can_probe(s)) {
-		log_error("gateway", "active health checks of this type are not in this build",
-			  LOG_STR("upstream", s->c.name));
-		return false;
-	}
-	return true;
+	return h->active.healthy_interval_ms > 0 || h->active.unhealthy_interval_ms > 0;
 }
 
 static void set_interval(struct round *round, uint32_t ms)
@@ -363,7 +453,9 @@ static enum err make_tls(const struct settings *s, struct tls_client **out)
 	enum err e;
 
 	*out = NULL;
-	if (s->c.health.active.type != PROBE_HTTPS) {
+	if (s->c.health.active.type == PROBE_GRPCS) {
+		o.alpn = TLS_ALPN_H2;
+	} else if (s->c.health.active.type != PROBE_HTTPS) {
 		return ERR_OK;
 	}
 	e = tls_client_new(&o, out, &f);
