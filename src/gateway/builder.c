@@ -99,7 +99,7 @@ static unsigned part_of(enum entity_kind kind)
 	case ENTITY_CA_CERTIFICATE:
 		return DIRTY_ROUTING;
 	case ENTITY_VAULT:
-		return DIRTY_NAMES;
+		return DIRTY_NAMES | DIRTY_ROUTING;
 	case ENTITY_KINDS:
 		break;
 	}
@@ -159,6 +159,9 @@ static void take(struct builder *b, const struct entity_change *c)
 	struct entity_item *old = map_remove(m, key_of(&c->id));
 
 	b->dirty |= part_of(c->kind);
+	if (part_of(c->kind) & DIRTY_NAMES || c->kind == ENTITY_CA_CERTIFICATE) {
+		service_tls_renew(b->service_tls);
+	}
 	if (c->item) {
 		struct entity_item *i = entity_item_ref(c->item);
 
@@ -190,6 +193,9 @@ static void forget_all(struct builder *b)
 	plugin_index_free(&b->plugins);
 	b->stale.all = true;
 	b->dirty = DIRTY_ALL;
+	if (b->service_tls) {
+		service_tls_renew(b->service_tls);
+	}
 }
 
 /* ---- epochs ---- */

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "tls/crypto.h"
 
 static struct str text_of(const struct json *v, const char *name)
 {
@@ -33,15 +34,21 @@ static enum err pem_of(struct arena *a, const struct vaults *vaults, const struc
 	return vault_is_reference(*out) ? vault_resolve(a, vaults, *out, out, f) : ERR_OK;
 }
 
+static enum err read_pairs(struct arena *a, const struct vaults *vaults,
+			   const struct entity_item *item, struct tls_pem pairs[2], struct fault *f)
+{
+	TRY(pem_of(a, vaults, item, "cert", &pairs[0].cert, f));
+	TRY(pem_of(a, vaults, item, "key", &pairs[0].key, f));
+	TRY(pem_of(a, vaults, item, "cert_alt", &pairs[1].cert, f));
+	return pem_of(a, vaults, item, "key_alt", &pairs[1].key, f);
+}
+
 static enum err read_cert(struct arena *a, const struct vaults *vaults,
 			  const struct entity_item *item, struct tls_cert **out, struct fault *f)
 {
 	struct tls_pem pairs[2];
 
-	TRY(pem_of(a, vaults, item, "cert", &pairs[0].cert, f));
-	TRY(pem_of(a, vaults, item, "key", &pairs[0].key, f));
-	TRY(pem_of(a, vaults, item, "cert_alt", &pairs[1].cert, f));
-	TRY(pem_of(a, vaults, item, "key_alt", &pairs[1].key, f));
+	TRY(read_pairs(a, vaults, item, pairs, f));
 	return tls_cert_new(pairs, pairs[1].cert.n > 0 ? 2 : 1, out, f);
 }
 
@@ -112,13 +119,15 @@ enum err certificates_default(struct tls_cert **out, struct fault *f)
 
 struct cached {
 	struct guid service;
-	/* What it was made of: the same items make the same context. */
-	struct entity_item *item, *certificate;
-	struct tls_client *tls;
+	struct entity_item *item;
+	uint64_t generation;
+	uint8_t made_of[SHA256_LEN]; /* the same makes the same context */
+	struct tls_client *tls;	     /* NULL = it cannot be made */
 };
 
 struct service_tls {
 	struct map by_service;
+	uint64_t generation; /* of certificates, CAs and vaults */
 };
 
 struct service_tls *service_tls_new(void)
@@ -126,10 +135,14 @@ struct service_tls *service_tls_new(void)
 	return MEM_NEW(struct service_tls);
 }
 
+void service_tls_renew(struct service_tls *t)
+{
+	t->generation++;
+}
+
 static void cached_free(struct cached *c)
 {
 	entity_item_unref(&c->item);
-	entity_item_unref(&c->certificate);
 	tls_client_unref(&c->tls);
 	mem_free(c);
 }
@@ -151,50 +164,119 @@ void service_tls_free(struct service_tls **tp)
 	mem_free(t);
 }
 
-/* PEM of all that the service names, one after the other. */
-static struct str trusted(struct arena *a, const struct json *v, const struct map *ca_certificates)
+/* What a context is made of, in PEM. */
+struct material {
+	struct arena arena;
+	struct tls_pem pairs[2];
+	struct str ca;
+};
+
+/* All that the service names, one after the other. */
+static enum err read_ca(struct material *m, const struct json *v, const struct map *ca_certificates,
+			struct fault *f)
 {
 	const struct json *ids = json_get(v, STR("ca_certificates"));
 	struct buf b = {0};
-	struct str out;
+	enum err err = ERR_OK;
 
 	for (const struct json *e = json_is_null(ids) ? NULL : ids->child; e; e = e->next) {
-		const struct entity_item *item;
+		const struct entity_item *item = NULL;
 		struct guid id;
 
-		if (guid_parse(json_str(e), &id) == ERR_OK &&
-		    (item = map_get(ca_certificates, key_of(&id)))) {
-			buf_put(&b, text_of(item->json, "cert"));
-			buf_putc(&b, '\n');
+		if (guid_parse(json_str(e), &id) == ERR_OK) {
+			item = map_get(ca_certificates, key_of(&id));
 		}
+		if (!item) {
+			err = fault_set(f, ERR_INVALID, "there is no CA certificate %.*s",
+					STR_ARG(json_str(e)));
+			break;
+		}
+		buf_put(&b, text_of(item->json, "cert"));
+		buf_putc(&b, '\n');
 	}
-	out = str_dup(a, buf_str(&b));
+	m->ca = str_dup(&m->arena, buf_str(&b));
 	buf_free(&b);
-	return out;
+	return err;
 }
 
-/* `cert` is shown to a service that asks; NULL = none. */
-static enum err make(const struct service *s, const struct entity_item *item,
-		     const struct tls_cert *cert, const struct map *ca_certificates,
+static enum err read_material(struct material *m, const struct vaults *vaults,
+			      const struct service *s, const struct json *v,
+			      const struct map *certificates, const struct map *ca_certificates,
+			      struct fault *f)
+{
+	static const struct guid none;
+	const struct entity_item *certificate;
+
+	TRY(read_ca(m, v, ca_certificates, f));
+	if (guid_eq(&s->client_certificate, &none)) {
+		return ERR_OK;
+	}
+	certificate = map_get(certificates, key_of(&s->client_certificate));
+	if (!certificate) {
+		return fault_set(f, ERR_INVALID, "its client certificate is not there");
+	}
+	return read_pairs(&m->arena, vaults, certificate, m->pairs, f);
+}
+
+static void digest_of(const struct material *m, uint8_t out[SHA256_LEN])
+{
+	const struct str parts[] = {m->ca, m->pairs[0].cert, m->pairs[0].key, m->pairs[1].cert,
+				    m->pairs[1].key};
+	struct buf b = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		buf_printf(&b, "%zu:", parts[i].n);
+		buf_put(&b, parts[i]);
+	}
+	crypto_sha256(buf_str(&b), out);
+	mem_wipe(b.p, b.n);
+	buf_free(&b);
+}
+
+static enum err make(const struct service *s, const struct json *v, const struct material *m,
 		     struct tls_client **out, struct fault *f)
 {
 	struct tls_client_options o = {
 		.alpn = s->http2 ? TLS_ALPN_H2 : TLS_ALPN_HTTP1,
 		.insecure = !(s->tls_verify.has && s->tls_verify.v),
-		.cert = cert,
+		.ca = m->ca,
 	};
+	struct tls_cert *cert = NULL;
 	int64_t depth;
-	struct arena a;
 	enum err e;
 
-	arena_init(&a, 0);
-	o.ca = trusted(&a, item->json, ca_certificates);
-	if (json_int(json_get(item->json, STR("tls_verify_depth")), &depth)) {
+	if (json_int(json_get(v, STR("tls_verify_depth")), &depth)) {
 		o.depth = (unsigned)depth;
 	}
+	if (m->pairs[0].cert.n > 0) {
+		TRY(tls_cert_new(m->pairs, m->pairs[1].cert.n > 0 ? 2 : 1, &cert, f));
+	}
+	o.cert = cert;
 	e = tls_client_new(&o, out, f);
-	arena_fini(&a);
+	tls_cert_unref(&cert);
 	return e;
+}
+
+/* An entry is kept as long as what it was made of, however often that was written. */
+static bool is_as_before(const struct cached *c, const struct entity_item *item,
+			 const uint8_t digest[SHA256_LEN])
+{
+	return c && c->item == item && c->tls && memcmp(c->made_of, digest, SHA256_LEN) == 0;
+}
+
+static struct cached *replace(struct service_tls *t, struct cached *old, const struct service *s,
+			      const struct entity_item *item)
+{
+	struct cached *c = MEM_NEW(struct cached);
+
+	if (old) {
+		(void)map_remove(&t->by_service, key_of(&s->pub.id));
+		cached_free(old);
+	}
+	c->service = s->pub.id;
+	c->item = entity_item_ref((struct entity_item *)(uintptr_t)item);
+	(void)map_set(&t->by_service, key_of(&c->service), c);
+	return c;
 }
 
 struct tls_client *service_tls_get(struct service_tls *t, const struct vaults *vaults,
@@ -202,31 +284,29 @@ struct tls_client *service_tls_get(struct service_tls *t, const struct vaults *v
 				   const struct map *certificates,
 				   const struct map *ca_certificates)
 {
-	struct entity_item *certificate = map_get(certificates, key_of(&s->client_certificate));
 	struct cached *c = map_get(&t->by_service, key_of(&s->pub.id));
-	struct tls_cert *cert = NULL;
+	uint8_t digest[SHA256_LEN];
+	struct material m = {0};
 	struct fault f = {0};
-	bool ok;
+	enum err e;
 
-	if (c && c->item == item && c->certificate == certificate) {
-		return tls_client_ref(c->tls);
+	if (c && c->item == item && c->generation == t->generation) {
+		return c->tls ? tls_client_ref(c->tls) : NULL;
 	}
-	if (c) {
-		(void)map_remove(&t->by_service, key_of(&s->pub.id));
-		cached_free(c);
+	arena_init(&m.arena, 0);
+	e = read_material(&m, vaults, s, item->json, certificates, ca_certificates, &f);
+	digest_of(&m, digest);
+	if (e != ERR_OK || !is_as_before(c, item, digest)) {
+		c = replace(t, c, s, item);
+		memcpy(c->made_of, digest, SHA256_LEN);
+		if (e == ERR_OK) {
+			e = make(s, item->json, &m, &c->tls, &f);
+		}
 	}
-	c = MEM_NEW(struct cached);
-	cert = certificate ? cert_of(vaults, certificate, &f) : NULL;
-	ok = (cert || !certificate) && make(s, item, cert, ca_certificates, &c->tls, &f) == ERR_OK;
-	tls_cert_unref(&cert);
-	if (!ok) {
-		complain("TLS to a service is not possible", &s->pub.id, &f);
-		mem_free(c);
-		return NULL;
+	c->generation = t->generation;
+	if (e != ERR_OK) {
+		complain("TLS to a service is not possible: it answers 502", &s->pub.id, &f);
 	}
-	c->service = s->pub.id;
-	c->item = entity_item_ref((struct entity_item *)(uintptr_t)item);
-	c->certificate = certificate ? entity_item_ref(certificate) : NULL;
-	(void)map_set(&t->by_service, key_of(&c->service), c);
-	return tls_client_ref(c->tls);
+	arena_fini(&m.arena);
+	return c->tls ? tls_client_ref(c->tls) : NULL;
 }

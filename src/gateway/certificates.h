@@ -22,9 +22,11 @@ enum err certificates_default(struct tls_cert **out, struct fault *f) MUST_USE;
 struct service_tls; /* a cache: by service id */
 struct service_tls *service_tls_new(void);
 void service_tls_free(struct service_tls **t);
+/* A certificate, a CA or a vault has changed: looks at what each context is made of anew. */
+void service_tls_renew(struct service_tls *t);
 /*
  * The context towards a service; counted: the caller owns one reference. NULL: it cannot be
- * made, as the log says.
+ * made, as the log says, and the service must not be called.
  */
 struct tls_client *service_tls_get(struct service_tls *t, const struct vaults *vaults,
 				   const struct service *s, const struct entity_item *item,

@@ -28,7 +28,7 @@ struct entry {
 	const struct service *service; /* NULL = none */
 	const struct plan *plan;
 	struct balancer *balancer; /* NULL = the service is an IP literal, a relay or a role */
-	struct tls_client *tls;	   /* NULL = plain */
+	struct tls_client *tls;	   /* NULL = plain, or it cannot be made */
 };
 
 struct routing {

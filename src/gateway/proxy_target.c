@@ -171,6 +171,10 @@ enum err call_pick_peer(struct gw_call *c)
 	const struct service *s = c->entry->service;
 	enum err e = ERR_UNAVAILABLE;
 
+	if (s->tls && !c->entry->tls) { /* the log said why when it was built */
+		call_fail(c, 502, STR("An invalid response was received from the upstream server"));
+		return ERR_INVALID;
+	}
 	switch (s->kind) {
 	case SERVICE_WEB:
 		e = pick_web(c);
