@@ -197,12 +197,23 @@ static struct str peer_ip(struct gw_call *c)
 	return str_of(text, addr_format_ip(peer, text));
 }
 
+static struct str number(struct gw_call *c, uint64_t v)
+{
+	char *end = (char *)arena_alloc(c->arena, 24) + 24, *at = end;
+
+	do {
+		*--at = (char)('0' + v % 10);
+		v /= 10;
+	} while (v > 0);
+	return str_of(at, (size_t)(end - at));
+}
+
 static struct str listener_port(struct gw_call *c, bool tls)
 {
 	uint16_t port = addr_port(exchange_local(c->x));
 
 	if (port > 0) {
-		return str_fmt(c->arena, "%u", port);
+		return number(c, port);
 	}
 	return tls ? STR("443") : STR("80");
 }
@@ -305,17 +316,6 @@ void call_take_answer_head(struct gw_call *c, const struct http_response *r)
 		}
 	}
 	h->n = kept;
-}
-
-static struct str number(struct gw_call *c, uint64_t v)
-{
-	char *end = (char *)arena_alloc(c->arena, 24) + 24, *at = end;
-
-	do {
-		*--at = (char)('0' + v % 10);
-		v /= 10;
-	} while (v > 0);
-	return str_of(at, (size_t)(end - at));
 }
 
 static void add_latencies(struct gw_call *c)

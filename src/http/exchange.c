@@ -55,17 +55,27 @@ const struct addr *exchange_peer(struct exchange *x)
 	return x->peer;
 }
 
+/* The kernel is asked once a connection; one that has just broken has no address. */
+static const union peer *local_of(struct conn *c)
+{
+	struct addr a;
+
+	if (!c->local) {
+		c->local = MEM_NEW(union peer);
+		if (stream_local(c->stream, &a) == ERR_OK) {
+			memcpy(c->local, &a.sa, sizeof(*c->local));
+		}
+	}
+	return c->local;
+}
+
 const struct addr *exchange_local(struct exchange *x)
 {
-	const struct conn *c = x->conn;
-
 	if (!x->local) {
 		x->local = ARENA_NEW(&x->arena, struct addr);
-		if (c && c->local) {
-			x->local->len = sizeof(*c->local);
-			memcpy(&x->local->sa, c->local, sizeof(*c->local));
-		} else if (c && stream_local(c->stream, x->local) != ERR_OK) {
-			*x->local = (struct addr){0}; /* it has just broken */
+		if (x->conn && local_of(x->conn)->sa.sa_family != AF_UNSPEC) {
+			x->local->len = sizeof(*x->conn->local);
+			memcpy(&x->local->sa, x->conn->local, sizeof(*x->conn->local));
 		}
 	}
 	return x->local;

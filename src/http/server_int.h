@@ -52,7 +52,7 @@ struct conn {
 	struct str rest; /* during on_data: what is not consumed yet */
 	uint64_t discarded;
 	union peer peer;
-	union peer *local; /* as the PROXY header tells; else NULL */
+	union peer *local; /* NULL until a PROXY header tells it, or somebody asks */
 	enum conn_state state;
 	bool is_tls : 1;
 	bool may_h2 : 1; /* its first bytes may be the preface of HTTP/2 */
