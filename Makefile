@@ -11,7 +11,7 @@ NINJA = ninja
 UNIT  = meson test --no-rebuild --print-errorlogs --suite unit -C
 
 .DEFAULT_GOAL := build
-.PHONY: help build deps demo test test-unit test-system test-asan test-tsan check fuzz bench clean
+.PHONY: help build deps demo test test-unit test-system test-asan test-tsan check fuzz soak bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
@@ -52,6 +52,9 @@ check: deps build-lint/build.ninja ## format, layers, banned functions, sizes; c
 fuzz: deps build-fuzz/build.ninja ## every fuzz target for FUZZ_SECONDS (60)
 	$(NINJA) -C build-fuzz
 	FUZZ_SECONDS=$(FUZZ_SECONDS) tools/fuzz build-fuzz
+
+soak: build ## what takes too long for every change: 10,000 reloads under load (RELOADS=n)
+	POSTHOUSE_BIN=$(BUILD)/posthouse tests/system/run --sqlite tests/soak/*.test.mjs
 
 bench: build ## the gateway beside nginx, HAProxy, h2o and Caddy, the relay beside nginx and OpenSSH; see docs/benchmarks.md
 	@tools/deps tools/bench-packages.txt

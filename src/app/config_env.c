@@ -19,8 +19,8 @@ struct override {
 /* Read elsewhere: by base/arena, base/clock and the log. */
 static bool is_reserved(struct str rest)
 {
-	return str_eq(rest, STR("ARENA")) || str_eq(rest, STR("CLOCK_OFFSET")) ||
-	       str_starts(rest, STR("LOG_"));
+	return str_eq(rest, STR("TAKEOVER")) || str_eq(rest, STR("ARENA")) ||
+	       str_eq(rest, STR("CLOCK_OFFSET")) || str_starts(rest, STR("LOG_"));
 }
 
 /* "PORTAL_API" names "portal-api". */

@@ -255,14 +255,14 @@ enum err server_reload(struct server *s, struct settings *next, struct fault *f)
 	return ERR_OK;
 }
 
-void server_drain(struct server *s)
+void server_drain(struct server *s, uint32_t idle_ms)
 {
 	atomic_store(&s->status.draining, true);
 	roles_drain(&s->roles);
 	for (int i = 0; i < LISTENERS; i++) {
 		/* Status answers to the last: others watch us leave. */
 		if (s->http[i] && i != LISTENER_STATUS) {
-			http_server_drain(s->http[i]);
+			http_server_drain(s->http[i], idle_ms);
 		}
 	}
 }

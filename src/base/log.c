@@ -98,8 +98,9 @@ static void *writer_main(void *arg)
 		write_stderr(sink.ring + sink.head, n);
 		report_dropped(format, &reported);
 		(void)pthread_mutex_lock(&sink.mtx);
-		sink.head = (sink.head + n) % RING_BYTES;
 		sink.n -= n;
+		/* Empty: at the front again, so that a quiet log touches one page and not all. */
+		sink.head = sink.n == 0 ? 0 : (sink.head + n) % RING_BYTES;
 	}
 	(void)pthread_mutex_unlock(&sink.mtx);
 	report_dropped(sink.format, &reported);

@@ -23,8 +23,9 @@
 #define PIPELINE_MAX ((size_t)64 << 10)
 
 static const uint8_t conn_next[CONN_STATES] = {
-	[CONN_IDLE] = 1u << CONN_HEAD | 1u << CONN_HELD | 1u << CONN_ANSWER | 1u << CONN_H2 |
-		      1u << CONN_CLOSED,
+	/* To itself: a drain begins. */
+	[CONN_IDLE] = 1u << CONN_IDLE | 1u << CONN_HEAD | 1u << CONN_HELD | 1u << CONN_ANSWER |
+		      1u << CONN_H2 | 1u << CONN_CLOSED,
 	[CONN_HEAD] = 1u << CONN_HELD | 1u << CONN_ANSWER | 1u << CONN_H2 | 1u << CONN_CLOSED,
 	[CONN_HELD] = 1u << CONN_BODY | 1u << CONN_DISCARD | 1u << CONN_CLOSED,
 	[CONN_BODY] = 1u << CONN_HELD | 1u << CONN_ANSWER | 1u << CONN_DISCARD | 1u << CONN_CLOSED,
@@ -43,7 +44,7 @@ static void set_timer(struct conn *c, enum conn_state to)
 
 	switch (to) {
 	case CONN_IDLE:
-		ms = lim->idle_timeout_ms;
+		ms = conn_is_draining(c) ? c->owner->server->drain_idle_ms : lim->idle_timeout_ms;
 		break;
 	case CONN_HEAD:
 		ms = lim->head_timeout_ms;

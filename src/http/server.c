@@ -177,6 +177,8 @@ static void drain_loop(struct loop *l, void *arg)
 
 		if (c->h2) {
 			h2_server_drain(c);
+		} else if (c->state == CONN_IDLE && sl->server->drain_idle_ms > 0) {
+			conn_enter(c, CONN_IDLE);
 		} else if (c->state == CONN_IDLE) {
 			conn_close(c);
 		}
@@ -200,8 +202,9 @@ static void on_each_loop(struct http_server *s, void (*fn)(struct loop *l, void 
 	}
 }
 
-void http_server_drain(struct http_server *s)
+void http_server_drain(struct http_server *s, uint32_t idle_ms)
 {
+	atomic_store(&s->drain_idle_ms, idle_ms);
 	atomic_store(&s->draining, true);
 	for (size_t i = 0; i < s->n_listeners; i++) {
 		listener_stop(s->listeners[i].socket);

@@ -68,9 +68,11 @@ bool http_server_is_tls(const struct http_server *s, size_t i);
 const struct addr *http_server_addr(const struct http_server *s, size_t i);
 /*
  * Drain: no new connections, answers carry Connection: close, idle connections
- * close. http_server_active counts what is left over all loops.
+ * close when they were so for `idle_ms`. A client whose request crosses the close sees a
+ * failure: 0 is for when it would anyway, since nobody else listens there.
+ * http_server_active counts what is left over all loops.
  */
-void http_server_drain(struct http_server *s);
+void http_server_drain(struct http_server *s, uint32_t idle_ms);
 unsigned http_server_active(const struct http_server *s);
 /* Closes what is left and frees. The loops must be running. */
 void http_server_free(struct http_server **s);

@@ -88,6 +88,7 @@ struct http_server {
 	struct http_listener listeners[8];
 	size_t n_listeners;
 	atomic_bool draining;
+	_Atomic uint32_t drain_idle_ms;
 };
 
 struct exchange {

@@ -15,6 +15,8 @@ static sigset_t our_set(void)
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGHUP);
 	(void)sigaddset(&set, SIGUSR1);
+	(void)sigaddset(&set, SIGUSR2);
+	(void)sigaddset(&set, SIGCHLD);
 	return set;
 }
 

@@ -1,5 +1,5 @@
 /*
- * signals - SIGTERM, SIGINT, SIGHUP, SIGUSR1 as return values of the main thread
+ * signals - SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD as return values of the main thread
  *
  * signals_block comes before any thread starts, so that only signals_wait gets
  * them; what follows a signal is then straight-line code that may block.

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/inherit.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -178,18 +179,37 @@ static void stop_accepting(struct loop *l, void *arg)
 	}
 }
 
+static void acceptor_add(struct listener *l, struct loops *loops, int fd)
+{
+	struct acceptor *a = &l->acceptors[l->n];
+
+	a->loop = loops->v[l->n % loops->n];
+	a->owner = l;
+	a->io.fd = fd;
+	l->n++;
+}
+
+/* One socket for each loop; more, if the process before us had more loops: all have a queue. */
 static enum err bind_all(struct listener *l, struct loops *loops, struct fault *f)
 {
-	for (unsigned i = 0; i < loops->n; i++) {
-		struct acceptor *a = &l->acceptors[i];
+	int fds[INHERIT_MAX];
+	size_t n = inherit_take(&l->addr, fds, INHERIT_MAX);
 
-		a->loop = loops->v[i];
-		a->owner = l;
-		TRY(bind_one(&l->addr, &a->io.fd, f));
-		l->n = i + 1;
-		if (i == 0) {
+	if (n == 0) {
+		TRY(probe(&l->addr, f));
+	}
+	l->acceptors = MEM_NEW_ARRAY(struct acceptor, MAX(n, loops->n));
+	for (size_t i = 0; i < n; i++) {
+		acceptor_add(l, loops, fds[i]);
+	}
+	while (l->n < loops->n) {
+		int fd = -1;
+
+		TRY(bind_one(&l->addr, &fd, f));
+		acceptor_add(l, loops, fd);
+		if (l->n == 1) {
 			l->addr.len = sizeof(l->addr.sa);
-			(void)getsockname(a->io.fd, (struct sockaddr *)&l->addr.sa, &l->addr.len);
+			(void)getsockname(fd, (struct sockaddr *)&l->addr.sa, &l->addr.len);
 		}
 	}
 	return ERR_OK;
@@ -217,12 +237,10 @@ enum err listener_open(struct loops *loops, struct str address, accept_fn *fn, v
 			"\"%.*s\" is no address to listen on (try 127.0.0.1:5000 or [::]:5000)",
 			STR_ARG(address));
 	}
-	TRY(probe(&addr, f));
 	l = MEM_NEW(struct listener);
 	l->addr = addr;
 	l->fn = fn;
 	l->arg = arg;
-	l->acceptors = MEM_NEW_ARRAY(struct acceptor, loops->n);
 	e = bind_all(l, loops, f);
 	if (e != ERR_OK) {
 		free_unstarted(l);

@@ -2,7 +2,8 @@
  * listener - accepts connections, on every loop, through SO_REUSEPORT
  *
  * One listener has a socket for each loop; the kernel spreads connections over
- * them. Running out of descriptors pauses accepting for 100 ms instead of spinning.
+ * them. Sockets inherited for the address (net/inherit.h) are used first. Running out of
+ * descriptors pauses accepting for 100 ms instead of spinning.
  *
  * Threads  open, close: the main thread, through loop_call. on_accept: each loop.
  */

@@ -39,7 +39,7 @@ int main(int argc, char **argv)
 	(void)fflush(stdout);
 	while (read(STDIN_FILENO, &c, 1) > 0) {
 	}
-	http_server_drain(s);
+	http_server_drain(s, 0);
 	for (int i = 0; i < 300 && http_server_active(s) > 0; i++) {
 		(void)usleep(10000);
 	}

@@ -9,6 +9,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { check, deferred, event, SANITIZED, SLOWNESS, until, within } from './lib/check.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
+import { getter, kong, load } from './lib/load.mjs';
 import { execute } from './lib/process.mjs';
 import { ENGINE } from './lib/server.mjs';
 
@@ -27,44 +28,6 @@ async function start(sections = {}, echoOptions) {
 	const gw = await Gateway.start(sections);
 	things.push(gw);
 	return { gw, echo };
-}
-
-/* Requests without a pause until `stop`, which tells how many there were and what failed. */
-function load(ask, workers = 4) {
-	const failed = [];
-	let isOn = true;
-	let n = 0;
-	const ends = Array.from({ length: workers }, async () => {
-		while (isOn) {
-			try {
-				const problem = await ask();
-				if (problem) {
-					failed.push(problem);
-				}
-			} catch (error) {
-				failed.push(`${error.code ?? ''} ${error.message}`);
-			}
-			n++;
-		}
-	});
-	return {
-		get n() {
-			return n;
-		},
-		async stop() {
-			isOn = false;
-			await within(Promise.all(ends), 'the load ends');
-			return { n, failed };
-		},
-	};
-}
-
-/* GET over kept connections; what it should not have answered. */
-function getter(gw, path, agent) {
-	return async () => {
-		const { status, text } = await gw.send('GET', path, { agent });
-		return status === 200 ? undefined : `${status} ${text}`;
-	};
 }
 
 check(`kill -9 between writes: what was acknowledged is there, on ${ENGINE}`, async () => {
@@ -154,23 +117,13 @@ check('the database is away: the proxy goes on, the Admin API says so', { skip: 
 	assert.deepEqual(failed, []);
 });
 
-/* Large enough that one lost generation can be seen. */
-function kong(echo, path, routes = 200) {
-	const lines = ['_format_version: "3.0"', 'services:', '- name: s', `  url: ${echo.url}`, '  routes:',
-		'  - {name: load, paths: [/load]}', `  - {name: which, paths: [${path}]}`];
-	for (let i = 0; i < routes; i++) {
-		lines.push(`  - {name: r${i}, paths: [/r${i}], plugins: [{name: correlation-id}]}`);
-	}
-	return `${lines.join('\n')}\n`;
-}
-
 check('SIGHUP with a good and a bad file 300 times: no request fails, memory stays', { timeout: 240_000 }, async () => {
 	const echo = await Echo.start({ answer: (_, reply) => reply.end('{}') });
 	things.push(echo);
 	const dir = await Gateway.start();
 	things.push(dir);
 	const file = join(dir.dir, 'kong.yml');
-	await writeFile(file, kong(echo, '/v0'));
+	await writeFile(file, kong(echo.url, '/v0'));
 	const gw = await Gateway.start({ gateway: { declarative: file } });
 	things.push(gw);
 	const agent = new http.Agent({ keepAlive: true });
@@ -178,7 +131,7 @@ check('SIGHUP with a good and a bad file 300 times: no request fails, memory sta
 	const rss = [];
 	for (let i = 1; i <= 300; i++) {
 		const isGood = i % 2 === 1;
-		await writeFile(file, isGood ? kong(echo, `/v${i}`) : `${kong(echo, '/bad')}- {name: nobody}\n`);
+		await writeFile(file, isGood ? kong(echo.url, `/v${i}`) : `${kong(echo.url, '/bad')}- {name: nobody}\n`);
 		const said = event(gw.child, 'line', 'the reload is told');
 		gw.child.signal_('SIGHUP');
 		const [line] = await said;

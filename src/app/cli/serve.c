@@ -1,5 +1,6 @@
 #include "app/command.h"
 #include "app/server.h"
+#include "app/takeover.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "loop/signals.h"
@@ -11,6 +12,8 @@
 #include <unistd.h>
 
 #define DRAIN_LOOK_MS 20
+/* With an heir no client needs to notice: so long an idle connection waits for its last request. */
+#define HEIR_IDLE_MS 1000
 
 struct serve_options {
 	struct str config, data;
@@ -48,12 +51,14 @@ static void raise_file_limit(void)
 static void say_ready(const struct server *s)
 {
 	struct buf line = {0};
+	char state[64];
 
 	server_addresses(s, &line);
 	printf("ready %.*s\n", STR_ARG(buf_str(&line)));
 	(void)fflush(stdout);
 	buf_free(&line);
-	notify_service_manager(STR("READY=1"));
+	(void)snprintf(state, sizeof(state), "READY=1\nMAINPID=%d", (int)getpid());
+	notify_service_manager(str_c(state));
 }
 
 static void reload(struct server *s, const struct settings_source *source)
@@ -69,13 +74,37 @@ static void reload(struct server *s, const struct settings_source *source)
 	settings_unref(&next);
 }
 
-static void drain(struct server *s, int64_t timeout_ms)
+static void hand_over(struct takeover *t)
+{
+	struct fault f = {0};
+
+	if (takeover_start(t, &f) != ERR_OK) {
+		log_error("app", "no other process takes over", LOG_FAULT(&f));
+	} else {
+		log_info("app", "another process is to take over", LOG_INT("pid", t->heir));
+	}
+}
+
+static void look_for_heir(struct takeover *t)
+{
+	struct fault f = {0};
+
+	if (takeover_failed(t, &f)) {
+		log_error("app", "the process that was to take over failed: this one stays",
+			  LOG_FAULT(&f));
+	}
+}
+
+/* `heir`: another process listens where we did, and is the service now. */
+static void drain(struct server *s, int64_t timeout_ms, bool heir)
 {
 	uint64_t until = clock_mono_ms() + (uint64_t)timeout_ms;
 
 	log_info("app", "draining", LOG_INT("timeout_ms", timeout_ms));
-	notify_service_manager(STR("STOPPING=1"));
-	server_drain(s);
+	if (!heir) {
+		notify_service_manager(STR("STOPPING=1"));
+	}
+	server_drain(s, heir ? HEIR_IDLE_MS : 0);
 	while (!server_is_drained(s) && clock_mono_ms() < until) {
 		int signo = signals_wait(DRAIN_LOOK_MS);
 
@@ -85,23 +114,42 @@ static void drain(struct server *s, int64_t timeout_ms)
 	}
 }
 
-static int serve(const struct settings_source *source, struct settings *settings)
+/* Until SIGTERM. */
+static void serve_on(struct server *s, const struct settings_source *source, struct takeover *t)
+{
+	for (;;) {
+		switch (signals_wait(-1)) {
+		case SIGHUP:
+			reload(s, source);
+			break;
+		case SIGUSR2:
+			hand_over(t);
+			break;
+		case SIGCHLD:
+			look_for_heir(t);
+			break;
+		case SIGTERM:
+		case SIGINT:
+			return;
+		default:
+			break;
+		}
+	}
+}
+
+static int serve(const struct settings_source *source, struct settings *settings,
+		 struct takeover *t)
 {
 	struct server *server = NULL;
 	struct fault f = {0};
-	int signo;
 
 	if (server_start(settings, &server, &f) != ERR_OK) {
 		return command_fault(&f);
 	}
 	say_ready(server);
-	do {
-		signo = signals_wait(-1);
-		if (signo == SIGHUP) {
-			reload(server, source);
-		}
-	} while (signo != SIGTERM && signo != SIGINT);
-	drain(server, settings->top.drain_timeout_ms);
+	takeover_ready(t);
+	serve_on(server, source, t);
+	drain(server, settings->top.drain_timeout_ms, t->heir > 0);
 	server_stop(&server);
 	return EXIT_DONE;
 }
@@ -111,18 +159,20 @@ static int run(const struct command *c, void *opts, struct str *args, size_t n_a
 	struct serve_options *o = opts;
 	struct settings_source source = {o->config, o->data, args, n_args};
 	struct settings *settings = NULL;
+	struct takeover takeover;
 	struct fault f = {0};
 	int status;
 
 	(void)c;
 	signals_block();
+	takeover_begin(&takeover);
 	if (settings_load(&source, &settings, &f) != ERR_OK) {
 		(void)command_fault(&f);
 		return EXIT_USAGE;
 	}
 	raise_file_limit();
 	log_start((enum log_level)settings->top.log_level, log_format(settings));
-	status = serve(&source, settings);
+	status = serve(&source, settings, &takeover);
 	settings_unref(&settings);
 	log_stop();
 	return status;
@@ -136,7 +186,9 @@ const struct command serve_command = {
 		"Prints one line \"ready\" with the address of each role when all of them listen.\n"
 		"SIGTERM ends running requests in peace, then stops; SIGHUP reads the "
 		"configuration\n"
-		"again. Without a configuration everything runs on SQLite below ./posthouse-data.",
+		"again; SIGUSR2 starts the program anew, which takes over without a refused "
+		"connection.\nWithout a configuration everything runs on SQLite below "
+		"./posthouse-data.",
 	.options = options,
 	.n_options = ARRAY_LEN(options),
 	.options_size = sizeof(struct serve_options),

@@ -15,9 +15,9 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Mailbox } from './check.mjs';
+import { Mailbox, within } from './check.mjs';
 import { request } from './client.mjs';
-import { Child } from './process.mjs';
+import { Child, Heir } from './process.mjs';
 import { newDatabase } from './server.mjs';
 
 const DEFAULTS = { listen: ['127.0.0.1:0'], admin: [{ listen: '127.0.0.1:0' }] };
@@ -130,6 +130,20 @@ export class Gateway {
 	async rss() {
 		const status = await readFile(`/proc/${this.child.pid}/status`, 'utf8');
 		return Number(/VmRSS:\s+(\d+)/.exec(status)[1]) * 1024;
+	}
+
+	/*
+	 * SIGUSR2: another process takes over. Resolves with the former's end, while `this`
+	 * goes on as the new one, whose output is that of the former. Needs fixed ports.
+	 */
+	async takeOver() {
+		const former = this.child;
+		const from = former.lines.length;
+		former.signal_('SIGUSR2');
+		const pid = Number(/pid"?[=:]"?(\d+)/.exec(await former.line(/is to take over/, { from }))[1]);
+		await former.line(/(^|\s)ready /, { from });
+		this.child = new Heir(former, pid);
+		return await within(former.exited, 'the former process ends');
 	}
 
 	kill() {

@@ -480,7 +480,7 @@ static void test_drain(void **state)
 		assert_int_equal(recv(idle, &c, 1, 0), 1);     /* answered: idle now */
 		assert_int_equal(recv(answered, &c, 1, 0), 1); /* but for the end of a body */
 	}
-	http_server_drain(fx.server);
+	http_server_drain(fx.server, 0);
 	got = hear_all(idle);
 	assert_true(str_ends(got, STR("hello")));
 	say(answered, STR("b"));
