@@ -93,6 +93,8 @@ static void put_servers(struct buf *b, const struct status *s)
 		 offsetof(struct http_server_stats, requests_total)},
 		{"http_bad_requests_total", "counter", "Requests that were not HTTP.",
 		 offsetof(struct http_server_stats, bad_requests_total)},
+		{"http_floods_total", "counter", "Connections ended for flooding (HTTP/2).",
+		 offsetof(struct http_server_stats, floods_total)},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

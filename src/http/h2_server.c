@@ -395,7 +395,12 @@ static void on_quiet(struct h2 *h)
 
 static void on_over(struct h2 *h)
 {
-	conn_close(h->owner);
+	struct conn *c = h->owner;
+
+	if (h->kill == H2_ENHANCE_YOUR_CALM) {
+		atomic_fetch_add_explicit(&c->owner->floods_total, 1, memory_order_relaxed);
+	}
+	conn_close(c);
 }
 
 /* ---- drain: a notice, a round trip, then the last stream that is served ---- */

@@ -250,6 +250,7 @@ void http_server_stats(const struct http_server *s, struct http_server_stats *ou
 		out->connections_total += atomic_load(&sl->connections_total);
 		out->requests_total += atomic_load(&sl->requests_total);
 		out->bad_requests_total += atomic_load(&sl->bad_requests_total);
+		out->floods_total += atomic_load(&sl->floods_total);
 		out->connections += atomic_load(&sl->connections);
 	}
 }

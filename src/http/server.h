@@ -79,7 +79,8 @@ void http_server_free(struct http_server **s);
 
 struct http_server_stats {
 	uint64_t connections_total, requests_total, bad_requests_total;
-	uint64_t connections; /* now */
+	uint64_t floods_total; /* connections ended because their frames cost more than they did */
+	uint64_t connections;  /* now */
 };
 void http_server_stats(const struct http_server *s, struct http_server_stats *out);
 

@@ -65,7 +65,7 @@ struct server_loop {
 	struct http_server *server;
 	struct list conns;
 	/* read by any thread */
-	_Atomic uint64_t connections_total, requests_total, bad_requests_total;
+	_Atomic uint64_t connections_total, requests_total, bad_requests_total, floods_total;
 	_Atomic uint32_t connections;
 };
 

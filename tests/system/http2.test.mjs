@@ -12,6 +12,7 @@ import http2 from 'node:http2';
 import { after, before } from 'node:test';
 import { promisify } from 'node:util';
 import { check, until, within } from './lib/check.mjs';
+import { flood, FLOODS } from './lib/floods.mjs';
 import {
 	ACK, block, CODE, data, END_HEADERS, END_STREAM, frame, GET, H2Connection, headers, ping, POST,
 	PREFACE, reset, settings, TYPE, u32, windowUpdate,
@@ -245,16 +246,9 @@ check('the preface a byte at a time', async () => {
 
 /* ---- floods ---- */
 
-/* Sends `make(i)` until the server has had enough. */
-async function flood(make, { first = [], options = [], most = 40_000 } = {}) {
-	const c = await H2Connection.open(server.url, options);
-	c.send(...first);
-	await c.frame(TYPE.SETTINGS);
-	for (let i = 0; i < most && !c.raw.ended && !c.find(TYPE.GOAWAY); i += 100) {
-		c.send(...Array.from({ length: 100 }, (_, k) => make(i + k)));
-		await new Promise(setImmediate);
-	}
-	const code = await c.goaway();
+/* The code with which a flood is ended, while another connection is served. */
+async function floodBeside(make, options) {
+	const code = await flood(server.url, make, options);
 	const beside = await H2Connection.open(server.url);
 	beside.send(headers(1, GET('/')));
 	assert.equal(await beside.status(1), 200);
@@ -262,31 +256,9 @@ async function flood(make, { first = [], options = [], most = 40_000 } = {}) {
 	return code;
 }
 
-const open = headers(1, POST('/hang'), END_HEADERS);
-
-const floods = {
-	'rapid reset (CVE-2023-44487)': [(i) => Buffer.concat([headers(2 * i + 1, GET('/hang')), reset(2 * i + 1)])],
-	'resets that the server is made to send (CVE-2025-8671)': [(i) => Buffer.concat(
-		[headers(2 * i + 1, GET('/hang')), windowUpdate(2 * i + 1, 0x7fffffff)])],
-	'requests that are no requests': [(i) => headers(2 * i + 1, [...GET('/'), ['Upper', 'x']])],
-	'PING': [() => ping()],
-	'SETTINGS': [() => settings()],
-	'PRIORITY': [(i) => frame(TYPE.PRIORITY, 0, 2 * i + 1, Buffer.from([0, 0, 0, 0, 1]))],
-	'WINDOW_UPDATE': [() => windowUpdate(0, 1)],
-	'empty DATA': [() => data(1, ''), { first: [open] }],
-	'DATA of padding alone': [() => frame(TYPE.DATA, 8, 1, Buffer.from([3, 0, 0, 0])), { first: [open] }],
-	'CONTINUATION (CVE-2024-27316)': [
-		() => frame(TYPE.CONTINUATION, 0, 1, block([['x', 'y']])), { first: [headers(1, GET('/'), END_STREAM)] }],
-	'empty CONTINUATION': [
-		() => frame(TYPE.CONTINUATION, 0, 1), { first: [headers(1, GET('/'), END_STREAM)] }],
-	'a bomb in the HPACK table': [(i) => frame(TYPE.HEADERS, END_STREAM | END_HEADERS, 2 * i + 1,
-		Buffer.concat([block(GET('/')), Buffer.from([0x40, 1, 0x62, 0x7f, 0x81, 0x17]), Buffer.alloc(3072, 'b'),
-			Buffer.alloc(12_000, 0xbe)]))],
-};
-
-for (const [name, [make, options]] of Object.entries(floods)) {
+for (const [name, [make, first]] of Object.entries(FLOODS)) {
 	check(`flood: ${name}`, async () => {
-		assert.equal(await flood(make, options), CODE.ENHANCE_YOUR_CALM);
+		assert.equal(await floodBeside(make('/hang'), { first: first?.('/hang') }), CODE.ENHANCE_YOUR_CALM);
 	});
 }
 

