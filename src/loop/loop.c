@@ -21,6 +21,7 @@ struct loop {
 	struct io wake;
 	struct timer_heap timers;
 	struct list laters, flushes, next_turn, ends;
+	unsigned soon; /* of this turn, so far */
 	struct grave *graves;
 	char *scratch;
 	struct buf bufs[BUFS_KEPT];
@@ -281,6 +282,14 @@ void loop_later(struct loop *l, struct later *w, later_fn *fn)
 	defer(&l->laters, w, fn);
 }
 
+void loop_soon(struct loop *l, struct later *w, later_fn *fn)
+{
+	if (list_is_linked(&w->node)) {
+		return;
+	}
+	defer(l->soon++ < LOOP_SOON_MAX ? &l->laters : &l->next_turn, w, fn);
+}
+
 void loop_flush_later(struct loop *l, struct later *w, later_fn *fn)
 {
 	defer(&l->flushes, w, fn);
@@ -399,6 +408,7 @@ static void run_turn(struct loop *l)
 	n = epoll_wait(l->epoll_fd, events, EVENTS_PER_TURN, wait_ms(l));
 	atomic_store_explicit(&l->sleeping, false, memory_order_relaxed);
 	l->now_ms = clock_mono_ms();
+	l->soon = 0;
 	list_init(&carried);
 	list_splice(&carried, &l->next_turn);
 	for (int i = 0; i < n; i++) {

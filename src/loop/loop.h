@@ -84,6 +84,12 @@ struct later {
 
 /* Runs before anything is sent: for producers that fill output buffers. */
 void loop_later(struct loop *l, struct later *w, later_fn *fn);
+/*
+ * The same for work that may cause more of its kind: what is beyond LOOP_SOON_MAX in this turn
+ * runs in the next, so that a turn always ends.
+ */
+#define LOOP_SOON_MAX 64
+void loop_soon(struct loop *l, struct later *w, later_fn *fn);
 /* Runs after all others: the one write per turn. */
 void loop_flush_later(struct loop *l, struct later *w, later_fn *fn);
 /* Runs in the next turn, after other events had their chance. */

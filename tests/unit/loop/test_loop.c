@@ -143,6 +143,47 @@ static void test_deferred_order(void **state)
 	loop_free(&the_loop);
 }
 
+struct again {
+	struct later work;
+	struct later turn;
+	unsigned runs, turns;
+};
+
+static void on_again(struct later *w)
+{
+	struct again *a = container_of(w, struct again, work);
+
+	a->runs++;
+	loop_soon(the_loop, w, on_again);
+	loop_soon(the_loop, w, on_again); /* once however often asked */
+}
+
+static void on_third_turn(struct later *w)
+{
+	struct again *a = container_of(w, struct again, turn);
+
+	if (++a->turns == 3) {
+		loop_stop(the_loop);
+	} else {
+		loop_next_turn(the_loop, w, on_third_turn);
+	}
+}
+
+/* Work that causes itself has its share of each turn, and no more. */
+static void test_soon(void **state)
+{
+	struct again a = {.turns = 0};
+
+	(void)state;
+	the_loop = loop_new(0);
+	loop_later(the_loop, &a.work, on_again);
+	loop_next_turn(the_loop, &a.turn, on_third_turn);
+	loop_run(the_loop);
+	assert_in_range(a.runs, 2 * LOOP_SOON_MAX, 3 * (LOOP_SOON_MAX + 1));
+	later_cancel(&a.work);
+	loop_free(&the_loop);
+}
+
 /* ---- messages ---- */
 
 struct count_msg {
@@ -334,6 +375,7 @@ int main(void)
 		cmocka_unit_test(test_heap_orders),
 		cmocka_unit_test(test_timers),
 		cmocka_unit_test(test_deferred_order),
+		cmocka_unit_test(test_soon),
 		cmocka_unit_test(test_messages_keep_order),
 		cmocka_unit_test(test_undelivered_messages_are_dropped),
 		cmocka_unit_test(test_pool),
