@@ -252,6 +252,14 @@ void stream_write_failed(struct stream *s)
 	loop_later(s->loop, &s->redeliver, on_redeliver);
 }
 
+void stream_readable(struct stream *s)
+{
+	s->readable = true;
+	if (!s->dead && !s->read_paused) {
+		loop_soon(s->loop, &s->redeliver, on_redeliver);
+	}
+}
+
 void stream_pause_read(struct stream *s)
 {
 	s->read_paused = true;
@@ -327,7 +335,7 @@ static void on_io(struct io *io, unsigned events)
 
 /* ---- the beginning ---- */
 
-static struct stream *make(struct loop *l, const struct stream_handler *h, void *user)
+struct stream *stream_make(struct loop *l, const struct stream_handler *h, void *user)
 {
 	struct stream *s = MEM_NEW(struct stream);
 
@@ -340,16 +348,21 @@ static struct stream *make(struct loop *l, const struct stream_handler *h, void 
 	return s;
 }
 
-struct stream *stream_new(struct loop *l, int fd, const struct stream_handler *h, void *user)
+void stream_use_fd(struct stream *s, int fd)
 {
-	struct stream *s = make(l, h, user);
-
-	if (io_add(l, &s->io, fd, on_io) != ERR_OK) {
+	if (io_add(s->loop, &s->io, fd, on_io) != ERR_OK) {
 		/* Out of kernel memory: looks like a peer that broke off. */
 		s->io.fd = fd;
 		s->eof = true;
-		loop_later(l, &s->redeliver, on_redeliver);
+		loop_later(s->loop, &s->redeliver, on_redeliver);
 	}
+}
+
+struct stream *stream_new(struct loop *l, int fd, const struct stream_handler *h, void *user)
+{
+	struct stream *s = stream_make(l, h, user);
+
+	stream_use_fd(s, fd);
 	return s;
 }
 
@@ -357,7 +370,7 @@ struct stream *stream_connect(struct loop *l, const struct addr *to, uint32_t ti
 			      stream_connect_fn *on_connect, const struct stream_handler *h,
 			      void *user)
 {
-	struct stream *s = make(l, h, user);
+	struct stream *s = stream_make(l, h, user);
 	int one = 1;
 	int fd = socket(to->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -449,6 +462,9 @@ void stream_detach(struct stream *s)
 		*s->moved = true;
 		s->moved = NULL;
 	}
+	if (s->ops->detach) {
+		s->ops->detach(s);
+	}
 	later_cancel(&s->flush);
 	later_cancel(&s->redeliver);
 	timer_stop(s->loop, &s->timer);
@@ -479,6 +495,9 @@ enum err stream_peer(const struct stream *s, struct addr *out)
 {
 	struct addr a = {.len = sizeof(a.sa)};
 
+	if (s->ops->peer) {
+		return s->ops->peer(s, out);
+	}
 	if (getpeername(s->io.fd, (struct sockaddr *)&a.sa, &a.len) != 0) {
 		return ERR_IO;
 	}

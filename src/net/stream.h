@@ -46,10 +46,10 @@ struct stream_handler {
 };
 
 /*
- * What TLS replaces. Results: > 0 bytes, 0 end of stream (sendfile: the file gives no
- * more), -1 try later, -2 broken. sendv: bytes that the kernel has; a transport which
- * transformed some and could not send all of it says -1, and their number when it
- * could: it is shown the same bytes at the front again.
+ * What TLS and pipes (net/pipe_stream.h) replace. Results: > 0 bytes, 0 end of stream (sendfile:
+ * the file gives no more), -1 try later, -2 broken. sendv: bytes that the kernel has; a transport
+ * which transformed some and could not send all of it says -1, and their number when it could: it
+ * is shown the same bytes at the front again.
  */
 struct stream_ops {
 	ptrdiff_t (*recv)(struct stream *s, void *p, size_t n);
@@ -61,6 +61,10 @@ struct stream_ops {
 	/* Sends what the transport itself holds: 0 nothing left. NULL: it holds nothing. */
 	ptrdiff_t (*flush)(struct stream *s);
 	void (*free)(struct stream *s);
+	/* Before the stream leaves its loop. NULL: its descriptor is all that has to move. */
+	void (*detach)(struct stream *s);
+	/* NULL: the socket knows. */
+	enum err (*peer)(const struct stream *s, struct addr *out);
 	bool short_read_drains; /* a read that returns less than asked emptied the socket */
 };
 
@@ -151,6 +155,8 @@ void stream_fail(struct stream *s, enum err why);
  * still sends what its transport holds (an alert), and closes in order.
  */
 void stream_leave(struct stream *s, enum err why);
+/* recv has something now, the end included: it is asked later in this turn. */
+void stream_readable(struct stream *s);
 /* sendv said -1, but may be asked again, though the descriptor tells no such event. */
 void stream_unblock(struct stream *s);
 /* The transport holds bytes that recv's own work left behind: flush is called in time. */

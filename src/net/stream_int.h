@@ -13,3 +13,7 @@ void stream_send_queued(struct stream *s);
 /* Output is blocked: from now on for at most write_timeout_ms. */
 void stream_watch_blocked(struct stream *s);
 void stream_drop_output(struct stream *s);
+/* A stream with no descriptor yet, on TCP's operations. */
+struct stream *stream_make(struct loop *l, const struct stream_handler *h, void *user);
+/* From now on it lives on `fd`, which becomes its own; -1 = it looks broken off. */
+void stream_use_fd(struct stream *s, int fd);
