@@ -26,6 +26,7 @@
 
 struct http_client;
 struct http_call;
+struct http_server;
 
 struct http_client_options {
 	struct h1_limits head;
@@ -106,6 +107,13 @@ struct http_call_spec {
 	uint32_t idle_timeout_ms;   /* longest silence in the body of the answer; 0 = none */
 	/* Connect to this address instead of looking the host up; never through a proxy. */
 	const struct addr *peer;
+	/*
+	 * Or to this server of the process, without a socket and without TLS, whatever the URI
+	 * says; its exchange_peer is `speaks_for` (borrowed until the end; NULL = nobody). Outlives
+	 * the client, or at least the client's calls to it.
+	 */
+	struct http_server *server;
+	const struct addr *speaks_for;
 	/*
 	 * For https. `tls` is borrowed until http_call_start returns; NULL = of the client, which
 	 * trusts the system's CAs. `sni`: the name to ask for and to verify; n 0 = of uri.

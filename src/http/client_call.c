@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "http/client_int.h"
 #include "http/h2_call.h"
+#include "net/pipe_stream.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -192,8 +193,8 @@ static struct str tunnel_target(struct http_call *c, const struct uri *u)
 static void add_protocols(const struct http_call *c, const struct http_call_spec *s,
 			  struct client_route *out)
 {
-	out->h2 = s->version == HTTP_CALL_H2;
-	if (s->uri.tls) {
+	out->h2 = s->version == HTTP_CALL_H2 && !s->server;
+	if (s->uri.tls && !s->server) {
 		out->tls = s->tls ? s->tls : http_client_default_tls(c->client, s->version);
 		out->sni = s->sni.n > 0 ? s->sni : s->uri.host;
 	}
@@ -202,10 +203,12 @@ static void add_protocols(const struct http_call *c, const struct http_call_spec
 static enum err choose_route(struct http_call *c, const struct http_call_spec *s,
 			     struct client_route *out)
 {
-	const struct http_proxy *proxy =
-		s->direct || s->peer ? NULL : http_proxy_for(c->client->proxies, &s->uri);
+	const struct http_proxy *proxy = s->direct || s->peer || s->server
+						 ? NULL
+						 : http_proxy_for(c->client->proxies, &s->uri);
 
-	*out = (struct client_route){.host = s->uri.host, .port = s->uri.port, .peer = s->peer};
+	*out = (struct client_route){
+		.host = s->uri.host, .port = s->uri.port, .peer = s->peer, .server = s->server};
 	if (!proxy) {
 		add_protocols(c, s, out);
 		return ERR_OK;
@@ -255,6 +258,7 @@ static void copy_spec(struct http_call *c, const struct http_call_spec *s)
 	c->body = s->body_kind == HTTP_CALL_MEM ? s->body : STR_NULL;
 	c->fd = s->body_kind == HTTP_CALL_FILE ? s->fd : -1;
 	c->length = s->length;
+	c->speaks_for = s->speaks_for;
 	c->answer_timeout_ms = s->answer_timeout_ms;
 	c->idle_timeout_ms = s->idle_timeout_ms;
 	c->connect_timeout_ms = s->connect_timeout_ms;
@@ -458,6 +462,9 @@ void http_call_send(struct http_call *c)
 	struct stream *s = c->conn->stream;
 
 	http_call_enter(c, CALL_HEAD);
+	if (c->origin->route.server) {
+		pipe_stream_set_name(s, c->speaks_for);
+	}
 	c->sent = true;
 	c->conn->got_bytes = false;
 	s->write_timeout_ms = c->write_timeout_ms;

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "http/client_int.h"
 #include "http/h2_call.h"
+#include "http/server.h"
 #include "tls/stream.h"
 
 #define ADDR_TIMEOUT_MIN_MS 250
@@ -368,6 +369,17 @@ static void connect_to(struct client_conn *k, const struct addr *peer)
 	connect_next(k);
 }
 
+/* There is nothing to wait for, and nothing that can fail. */
+static void join(struct client_conn *k, struct http_server *server)
+{
+	client_conn_enter(k, CONN_CONNECTING);
+	k->client->stats.connects_total++;
+	k->stream = http_server_connect(server, k->loop);
+	stream_set_handler(k->stream, &stream_events, k);
+	k->stream->write_timeout_ms = k->call->write_timeout_ms;
+	ready(k);
+}
+
 void client_conn_open(struct client_origin *o, struct http_call *c)
 {
 	struct http_client *client = o->client;
@@ -388,6 +400,10 @@ void client_conn_open(struct client_origin *o, struct http_call *c)
 	http_call_enter(c, CALL_CONNECTING);
 	k->connect_by_ms = loop_now_ms(k->loop) + timeout_ms;
 	timer_start(k->loop, &k->timer, timeout_ms, on_connect_timeout);
+	if (o->route.server) {
+		join(k, o->route.server);
+		return;
+	}
 	if (o->route.peer) {
 		connect_to(k, o->route.peer);
 		return;

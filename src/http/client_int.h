@@ -60,10 +60,11 @@ struct client_route {
 	const struct http_proxy *proxy; /* NULL when direct */
 	struct str host;		/* where to connect: the proxy or the target */
 	uint16_t port;
-	struct str tunnel;	 /* "host:port" for CONNECT */
-	bool h2;		 /* shared connections of HTTP/2 */
-	const struct addr *peer; /* connect to it, whatever the host; NULL = look it up */
-	struct tls_client *tls;	 /* NULL = plain; the origin has a reference */
+	struct str tunnel;	    /* "host:port" for CONNECT */
+	bool h2;		    /* shared connections of HTTP/2 */
+	const struct addr *peer;    /* connect to it, whatever the host; NULL = look it up */
+	struct http_server *server; /* in-process; NULL = over the network */
+	struct tls_client *tls;	    /* NULL = plain; the origin has a reference */
 	struct str sni;
 };
 
@@ -145,6 +146,7 @@ struct http_call {
 	const struct http_headers *mem_trailers; /* behind it; NULL = none */
 	uint64_t length;			 /* FILE: all; LENGTH: still to be written */
 	int fd;					 /* FILE, until queued */
+	const struct addr *speaks_for;		 /* to a server of this process */
 	enum http_method method;
 	enum http_call_body body_kind;
 	uint32_t answer_timeout_ms;

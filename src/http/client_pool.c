@@ -40,7 +40,7 @@ static size_t make_key(const struct client_route *r, char out[KEY_MAX])
 	struct {
 		uint16_t kind, port, host_n, tunnel_n, sni_n, peer_n;
 	} head = {
-		.kind = (uint16_t)(r->kind << 1 | (r->h2 ? 1 : 0)),
+		.kind = (uint16_t)(r->kind << 2 | (r->server ? 2 : 0) | (r->h2 ? 1 : 0)),
 		.port = r->port,
 		.host_n = (uint16_t)r->host.n,
 		.tunnel_n = (uint16_t)r->tunnel.n,
@@ -51,7 +51,7 @@ static size_t make_key(const struct client_route *r, char out[KEY_MAX])
 
 	if (sizeof(head) + r->host.n + r->tunnel.n + r->sni.n + sizeof(struct tls_client *) +
 		    sizeof(struct sockaddr_storage) >
-	    KEY_MAX) {
+	    KEY_MAX - sizeof(r->server)) {
 		return 0;
 	}
 	p = put_bytes(p, &head, sizeof(head));
@@ -64,6 +64,9 @@ static size_t make_key(const struct client_route *r, char out[KEY_MAX])
 	}
 	if (r->peer) {
 		p = put_bytes(p, &r->peer->sa, r->peer->len);
+	}
+	if (r->server) {
+		p = put_bytes(p, &r->server, sizeof(r->server));
 	}
 	return (size_t)(p - out);
 }

@@ -207,6 +207,7 @@ void exchange_begin(struct exchange *x)
 	x->method = r->method;
 	x->minor = r->minor;
 	x->is_tls = x->conn->is_tls;
+	x->in_process = x->conn->in_process;
 	x->te_trailers = r->te_trailers;
 	x->keep_alive = r->keep_alive;
 	x->expect_continue = r->expect_continue;
@@ -605,42 +606,62 @@ static void on_proxy_header(struct stream *s, const struct proxy_header *h)
 static const char overloaded[] =
 	"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-/* Without TLS: a handshake is what we cannot afford. */
-static void refuse_overloaded(struct loop *l, int fd, const struct http_listener *hl)
+static void refuse_overloaded(struct stream *s, bool tls)
 {
-	struct stream *s = stream_new(l, fd, &conn_handler, NULL);
-
-	if (!atomic_load(&hl->tls)) {
+	/* Without TLS: a handshake is what we cannot afford. */
+	if (!tls) {
 		stream_write(s, str_of(overloaded, sizeof(overloaded) - 1));
 	}
 	stream_close(s);
+}
+
+/* Counts it; NULL: one too many, it was refused. */
+static struct conn *conn_begin(struct server_loop *sl, struct stream *s, bool tls)
+{
+	const struct http_limits *lim = &sl->server->limits;
+	struct conn *c;
+
+	atomic_fetch_add_explicit(&sl->connections_total, 1, memory_order_relaxed);
+	if (atomic_load_explicit(&sl->connections, memory_order_relaxed) >= lim->connections_max) {
+		refuse_overloaded(s, tls);
+		return NULL;
+	}
+	c = MEM_NEW(struct conn);
+	c->owner = sl;
+	c->stream = s;
+	stream_set_handler(s, &conn_handler, c);
+	s->write_timeout_ms = lim->write_timeout_ms;
+	list_push(&sl->conns, &c->node);
+	atomic_fetch_add_explicit(&sl->connections, 1, memory_order_relaxed);
+	set_timer(c, CONN_IDLE);
+	return c;
 }
 
 void conn_accept(struct loop *l, int fd, const struct addr *peer, void *http_listener)
 {
 	const struct http_listener *hl = http_listener;
 	struct server_loop *sl = &hl->server->per_loop[loop_index(l)];
-	const struct http_limits *lim = &sl->server->limits;
-	struct conn *c;
+	struct stream *s = stream_new(l, fd, &conn_handler, NULL);
+	struct conn *c = conn_begin(sl, s, atomic_load(&hl->tls));
 
-	atomic_fetch_add_explicit(&sl->connections_total, 1, memory_order_relaxed);
-	if (atomic_load_explicit(&sl->connections, memory_order_relaxed) >= lim->connections_max) {
-		refuse_overloaded(l, fd, hl);
+	if (!c) {
 		return;
 	}
-	c = MEM_NEW(struct conn);
-	c->owner = sl;
 	c->listener = hl;
 	memcpy(&c->peer, &peer->sa, MIN(sizeof(c->peer), peer->len));
-	c->stream = stream_new(l, fd, &conn_handler, c);
-	c->stream->write_timeout_ms = lim->write_timeout_ms;
-	list_push(&sl->conns, &c->node);
-	atomic_fetch_add_explicit(&sl->connections, 1, memory_order_relaxed);
 	c->may_h2 = hl->http2;
-	set_timer(c, CONN_IDLE);
 	if (hl->proxy_protocol) {
-		stream_expect_proxy(c->stream, lim->head_timeout_ms, on_proxy_header);
+		stream_expect_proxy(c->stream, sl->server->limits.head_timeout_ms, on_proxy_header);
 	} else {
 		begin_tls(c);
+	}
+}
+
+void conn_join(struct server_loop *sl, struct stream *s)
+{
+	struct conn *c = conn_begin(sl, s, false);
+
+	if (c) {
+		c->in_process = true;
 	}
 }

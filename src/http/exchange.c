@@ -47,7 +47,11 @@ const struct addr *exchange_peer(struct exchange *x)
 {
 	if (!x->peer) {
 		x->peer = ARENA_NEW(&x->arena, struct addr);
-		if (x->conn) {
+		if (x->in_process) {
+			if (!x->conn || stream_peer(x->conn->stream, x->peer) != ERR_OK) {
+				x->peer->len = 0;
+			}
+		} else if (x->conn) {
 			x->peer->len = sizeof(x->conn->peer);
 			memcpy(&x->peer->sa, &x->conn->peer, sizeof(x->conn->peer));
 		}
@@ -81,6 +85,11 @@ const struct addr *exchange_local(struct exchange *x)
 	return x->local;
 }
 
+bool exchange_is_in_process(const struct exchange *x)
+{
+	return x->in_process;
+}
+
 bool exchange_is_tls(const struct exchange *x)
 {
 	return x->is_tls;
@@ -99,6 +108,45 @@ const struct stream *exchange_connection(const struct exchange *x)
 struct str exchange_host(const struct exchange *x)
 {
 	return x->req.authority;
+}
+
+/* Host is the client's if the route preserves it; only then are mapped ports what they seem. */
+static struct str host_behind_gateway(struct exchange *x, bool tls)
+{
+	const struct http_headers *h = &x->req.headers;
+	struct str host = http_header_get(h, STR("X-Forwarded-Host"));
+	struct str port = http_header_get(h, STR("X-Forwarded-Port"));
+
+	if (host.n == 0 || str_starts(x->req.authority, host)) {
+		return x->req.authority;
+	}
+	if (port.n == 0 || str_eq(port, tls ? STR("443") : STR("80"))) {
+		return host;
+	}
+	return str_fmt(&x->arena, "%.*s:%.*s", STR_ARG(host), STR_ARG(port));
+}
+
+static struct str base_url_behind_gateway(struct exchange *x)
+{
+	const struct http_headers *h = &x->req.headers;
+	bool tls = str_eq(http_header_get(h, STR("X-Forwarded-Proto")), STR("https"));
+	struct str host = host_behind_gateway(x, tls);
+	struct str prefix = http_header_get(h, STR("X-Forwarded-Prefix"));
+
+	if (str_ends(prefix, STR("/"))) {
+		prefix.n--;
+	}
+	return str_fmt(&x->arena, "%s://%.*s%.*s", tls ? "https" : "http", STR_ARG(host),
+		       STR_ARG(prefix));
+}
+
+struct str exchange_base_url(struct exchange *x)
+{
+	if (x->in_process) {
+		return base_url_behind_gateway(x);
+	}
+	return str_fmt(&x->arena, "%s://%.*s", x->is_tls ? "https" : "http",
+		       STR_ARG(x->req.authority));
 }
 
 uint64_t exchange_start_ms(const struct exchange *x)

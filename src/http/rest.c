@@ -345,8 +345,7 @@ static void on_body_end(struct exchange *x)
 	struct buf body = {0};
 
 	t->peer_ip = str_dup(exchange_arena(x), str_of(ip, addr_format_ip(exchange_peer(x), ip)));
-	t->base_url = str_fmt(exchange_arena(x), "%s://%.*s", exchange_is_tls(x) ? "https" : "http",
-			      STR_ARG(exchange_host(x)));
+	t->base_url = exchange_base_url(x);
 	exchange_take(x, &t->arena, &t->request, &body);
 	t->body = str_dup(&t->arena, buf_str(&body));
 	buf_free(&body);

@@ -1,6 +1,7 @@
 /* Listeners, per-loop state, drain and statistics of an HTTP server. */
 #include "base/mem.h"
 #include "http/server_int.h"
+#include "net/pipe_stream.h"
 
 #include <unistd.h>
 
@@ -102,8 +103,11 @@ struct http_server *http_server_new(const struct http_limits *limits, dispatch_f
 	return s;
 }
 
-static void make_loops(struct http_server *s, struct loops *loops)
+void http_server_serve(struct http_server *s, struct loops *loops)
 {
+	if (s->per_loop) {
+		return;
+	}
 	s->loops = loops;
 	s->per_loop = MEM_NEW_ARRAY(struct server_loop, loops->n);
 	for (unsigned i = 0; i < loops->n; i++) {
@@ -123,9 +127,7 @@ enum err http_server_listen_to(struct http_server *s, struct loops *loops,
 		return fault_set(f, ERR_LIMIT, "at most %zu addresses for one role",
 				 ARRAY_LEN(s->listeners));
 	}
-	if (!s->per_loop) {
-		make_loops(s, loops);
-	}
+	http_server_serve(s, loops);
 	hl->server = s;
 	hl->proxy_protocol = listen->proxy_protocol;
 	hl->http2 = listen->http2;
@@ -145,6 +147,15 @@ enum err http_server_listen(struct http_server *s, struct loops *loops, struct s
 			    struct fault *f)
 {
 	return http_server_listen_to(s, loops, &(struct http_listen){.address = address}, f);
+}
+
+struct stream *http_server_connect(struct http_server *s, struct loop *l)
+{
+	struct stream *ends[2];
+
+	pipe_stream_new(l, ends);
+	conn_join(&s->per_loop[loop_index(l)], ends[0]);
+	return ends[1];
 }
 
 void http_server_set_tls(struct http_server *s, size_t i, struct tls_server *tls)

@@ -50,6 +50,18 @@ struct http_server *http_server_new(const struct http_limits *limits, dispatch_f
 enum err http_server_listen(struct http_server *s, struct loops *loops, struct str address,
 			    struct fault *f) MUST_USE;
 
+/*
+ * Serves in-process connections, with or without addresses to listen on. Main thread, before
+ * the first http_server_connect.
+ */
+void http_server_serve(struct http_server *s, struct loops *loops);
+/*
+ * The client's end of a new connection inside the process, on loop `l`: HTTP/1.1 over a pipe
+ * (net/pipe_stream.h), counted, limited and drained like one that was accepted. The server may
+ * be draining, so that what has begun elsewhere in the process can end. `l`'s thread.
+ */
+struct stream *http_server_connect(struct http_server *s, struct loop *l);
+
 struct http_listen {
 	struct str address;
 	struct tls_server *tls; /* NULL = plain; the listener takes a reference */
@@ -105,9 +117,17 @@ struct exchange *exchange_find(struct exchange_id id);
 /* The role's own object for this exchange. */
 void exchange_set_user(struct exchange *x, void *user);
 void *exchange_user(const struct exchange *x);
-/* The client's address as seen by the socket, or as the PROXY header tells. */
+/*
+ * The client's address as seen by the socket, or as the PROXY header tells. In-process: whom the
+ * caller speaks for.
+ */
 const struct addr *exchange_peer(struct exchange *x);
-/* The address and port that the client connected to, likewise. */
+/*
+ * It came through http_server_connect: the caller is another role of this process, the front
+ * door, and what it writes into X-Forwarded-* is so.
+ */
+bool exchange_is_in_process(const struct exchange *x);
+/* The address and port that the client connected to, likewise; len 0 in-process. */
 const struct addr *exchange_local(struct exchange *x);
 bool exchange_is_tls(const struct exchange *x);
 /* False without TLS, and when the client has gone. Strings live as long as the connection. */
@@ -116,6 +136,11 @@ bool exchange_tls_info(const struct exchange *x, struct tls_info *out);
 const struct stream *exchange_connection(const struct exchange *x);
 /* Host header (or authority of an absolute target). */
 struct str exchange_host(const struct exchange *x);
+/*
+ * Where the client finds us, without a slash at the end: scheme and host, or what the gateway of
+ * this process says of them, and the prefix that it took off. In the exchange's arena.
+ */
+struct str exchange_base_url(struct exchange *x);
 /* Milliseconds (loop time) at which the head was complete. */
 uint64_t exchange_start_ms(const struct exchange *x);
 

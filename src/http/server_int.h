@@ -42,7 +42,7 @@ struct http_listener;
 struct conn {
 	struct stream *stream;
 	struct server_loop *owner;
-	const struct http_listener *listener;
+	const struct http_listener *listener; /* NULL: in_process */
 	struct list_node node;
 	struct exchange *x;
 	struct h2 *h2; /* CONN_H2 */
@@ -55,6 +55,7 @@ struct conn {
 	union peer *local; /* NULL until a PROXY header tells it, or somebody asks */
 	enum conn_state state;
 	bool is_tls : 1;
+	bool in_process : 1;
 	bool may_h2 : 1; /* its first bytes may be the preface of HTTP/2 */
 	bool in_on_data : 1;
 	bool wait_drain : 1; /* not reading the next request: the peer takes no answers */
@@ -116,6 +117,7 @@ struct exchange {
 	enum http_method method;
 	uint8_t minor;
 	bool is_tls : 1;
+	bool in_process : 1;
 	bool keep_alive : 1;
 	bool body_done : 1;
 	bool collecting : 1;
@@ -151,6 +153,8 @@ void exchange_free(struct exchange *x);
 void exchange_abort(struct exchange *x, int status);
 
 void conn_accept(struct loop *l, int fd, const struct addr *peer, void *http_listener);
+/* One end of a pipe, whose other end is a client of this process. */
+void conn_join(struct server_loop *sl, struct stream *s);
 /* Its request is complete up to the body: gives it an id and what x->req says. */
 void exchange_begin(struct exchange *x);
 

@@ -36,7 +36,7 @@ struct task {
 	struct task_param params[TASK_PARAMS_MAX]; /* of the path */
 	size_t n_params;
 	struct str peer_ip;
-	struct str base_url; /* scheme://host as the client sees us */
+	struct str base_url; /* exchange_base_url */
 	void *role;	     /* of the REST table */
 	const void *route_arg;
 	uint64_t start_ms; /* monotonic: when the head was complete */
