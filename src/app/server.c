@@ -76,26 +76,18 @@ static enum err open_bodies(struct server *s, struct fault *f)
 	return blob_store_open(&config, &s->bodies, f);
 }
 
-/* Where the gateway finds the other roles of this process. Asked on loops, after the start. */
-static bool role_address(void *arg, struct str role, struct addr *out)
+/* Where the gateway finds the other roles of this process. Asked on loops: the list is complete
+ * before the first address is open. */
+static struct http_server *role_server(void *arg, struct str role)
 {
 	const struct server *s = arg;
 
 	for (int r = 0; r < ROLES; r++) {
-		const struct addr *a;
-
-		if (!str_eq(role, str_c(role_names[r])) || !s->http[r]) {
-			continue;
+		if (str_eq(role, str_c(role_names[r]))) {
+			return s->http[r];
 		}
-		a = http_server_addr(s->http[r], 0);
-		if (!a) {
-			return false;
-		}
-		*out = *a;
-		addr_any_to_loopback(out);
-		return true;
 	}
-	return false;
+	return NULL;
 }
 
 static void gateway_counters(void *arg, struct admin_counters *out)
@@ -122,7 +114,7 @@ static enum err start_roles(struct server *s, struct fault *f)
 		.database = s->database,
 		.pools = {s->pools[REST_DB], s->pools[REST_SLOW]},
 		.bodies = s->bodies,
-		.gateway_ops = {.role_address = role_address, .arg = s},
+		.gateway_ops = {.role_server = role_server, .arg = s},
 		.gateway_counters = gateway_counters,
 	};
 
@@ -144,44 +136,49 @@ static struct listen_pick pick_of(struct server *s, int which)
 		       : (struct listen_pick){0};
 }
 
-static enum err listen_all(struct server *s, int which, const char *name, dispatch_fn *fn,
-			   void *role, struct fault *f)
+static void make_server(struct server *s, int which, const char *name, dispatch_fn *fn, void *role)
 {
-	const struct listen_set *set = addresses(s->settings, which);
-	struct listen_pick pick = pick_of(s, which);
 	struct http_limits lim = http_limits_default;
 
 	s->http[which] = http_server_new(&lim, fn, role);
-	/* Before the first connection: /metrics reads the list on a loop. */
-	if (set->n > 0) {
-		s->status.servers[s->status.n_servers++] =
-			(struct status_server){name, s->http[which]};
-	}
-	for (size_t i = 0; i < set->n; i++) {
-		TRY(listen_open(&set->v[i], &pick, s->http[which], &s->loops, f));
-	}
-	return ERR_OK;
+	http_server_serve(s->http[which], &s->loops);
+	s->status.servers[s->status.n_servers++] = (struct status_server){name, s->http[which]};
 }
 
-static enum err start_listeners(struct server *s, struct fault *f)
+/* All, before the first connection: /metrics and the gateway read the lists on loops. */
+static void make_servers(struct server *s)
 {
 	for (int r = 0; r < ROLES; r++) {
 		if (s->settings->runs[r]) {
-			TRY(listen_all(s, r, role_names[r], roles_dispatch_fn((enum role)r),
-				       roles_dispatch_arg(&s->roles, (enum role)r), f));
+			make_server(s, r, role_names[r], roles_dispatch_fn((enum role)r),
+				    roles_dispatch_arg(&s->roles, (enum role)r));
 		}
 	}
 	for (size_t i = 0;
 	     s->settings->runs[ROLE_GATEWAY] && i < s->settings->gateway_more.n_admins; i++) {
-		TRY(listen_all(s, LISTENER_ADMIN + (int)i, "admin", admin_dispatch,
-			       s->roles.gateway.admins[i], f));
+		make_server(s, LISTENER_ADMIN + (int)i, "admin", admin_dispatch,
+			    s->roles.gateway.admins[i]);
 	}
+	make_server(s, LISTENER_STATUS, "status", status_dispatch, &s->status);
+}
+
+static enum err start_listeners(struct server *s, struct fault *f)
+{
+	make_servers(s);
 	s->status.relay = s->roles.relay;
 	s->status.gateway = s->roles.gateway.gateway;
 	s->status.pools[REST_DB] = s->pools[REST_DB];
 	s->status.pools[REST_SLOW] = s->pools[REST_SLOW];
 	status_init(&s->status);
-	return listen_all(s, LISTENER_STATUS, "status", status_dispatch, &s->status, f);
+	for (int which = 0; which < LISTENERS; which++) {
+		const struct listen_set *set = addresses(s->settings, which);
+		struct listen_pick pick = pick_of(s, which);
+
+		for (size_t i = 0; s->http[which] && i < set->n; i++) {
+			TRY(listen_open(&set->v[i], &pick, s->http[which], &s->loops, f));
+		}
+	}
+	return ERR_OK;
 }
 
 static enum err start(struct server *s, struct fault *f)
@@ -211,11 +208,17 @@ enum err server_start(struct settings *settings, struct server **out, struct fau
 
 void server_addresses(const struct server *s, struct buf *out)
 {
+	bool any = false;
+
 	for (size_t i = 0; i < s->status.n_servers; i++) {
 		const struct status_server *ss = &s->status.servers[i];
 		const struct addr *a;
 
-		buf_printf(out, "%s%s=", i > 0 ? " " : "", ss->name);
+		if (!http_server_addr(ss->server, 0)) {
+			continue;
+		}
+		buf_printf(out, "%s%s=", any ? " " : "", ss->name);
+		any = true;
 		for (size_t k = 0; (a = http_server_addr(ss->server, k)); k++) {
 			char text[ADDR_TEXT_MAX];
 

@@ -71,8 +71,9 @@ enum call_state {
 /* Where this try goes. */
 struct gw_peer {
 	struct uri uri;
-	const struct addr *addr; /* NULL = to be looked up */
-	struct str authority;	 /* of the balancer's target; empty = the service's */
+	const struct addr *addr;    /* NULL = to be looked up */
+	struct http_server *server; /* instead: of this process */
+	struct str authority;	    /* of the balancer's target; empty = the service's */
 	struct str sni;
 };
 
@@ -182,6 +183,8 @@ void call_prepare_headers(struct gw_call *c);
 void call_set_host(struct gw_call *c);
 bool call_is_trusted(const struct gw_call *c);
 void call_find_client(struct gw_call *c);
+/* role://gateway has brought it back here too often. */
+bool call_is_loop(const struct gw_call *c);
 /* Headers of an answer that came from the service; `r` is borrowed for the call. */
 void call_take_answer_head(struct gw_call *c, const struct http_response *r);
 /* What every answer carries: Via or Server, latencies, request id, what plugins added. */

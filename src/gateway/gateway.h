@@ -19,8 +19,8 @@ struct admin_counters;
 
 /* What the gateway needs of the process. */
 struct gateway_ops {
-	/* Where a role listens in this process; false when it does not run here. */
-	bool (*role_address)(void *arg, struct str role, struct addr *out);
+	/* The server of a role of this process; NULL when it does not run here. On loops. */
+	struct http_server *(*role_server)(void *arg, struct str role);
 	/* Of the proxy's listeners, for /metrics. May be NULL. */
 	void (*counters)(void *arg, struct admin_counters *out);
 	void *arg;

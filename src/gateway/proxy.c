@@ -527,6 +527,8 @@ static void try_service(struct gw_call *c)
 		.sni = c->peer.sni,
 		.version = s->http2 ? HTTP_CALL_H2 : HTTP_CALL_AUTO,
 		.peer = c->peer.addr,
+		.server = c->peer.server,
+		.speaks_for = c->client,
 		.direct = true,
 	};
 	c->facts.upstream_uri = spec.path_query;
@@ -824,6 +826,11 @@ void gateway_dispatch(struct exchange *x, void *arg)
 	c = call_new(x, gl);
 	make_request_id(c);
 	call_find_client(c);
+	if (call_is_loop(c)) {
+		use_plan(c, gl->hold->epoch->routing->global);
+		call_fail(c, 508, STR("Loop detected"));
+		return;
+	}
 	if (!path_normalize(c->arena, exchange_request(x)->path, &c->path)) {
 		use_plan(c, gl->hold->epoch->routing->global);
 		call_fail(c, 400, STR("Bad request"));

@@ -3,8 +3,10 @@
 
 #include <stdio.h>
 
-#define VIA "1.1 kong/3.10.0"
-#define VIA_HTTP2 "2 kong/3.10.0"
+#define VIA_NAME "kong/3.10.0"
+#define VIA "1.1 " VIA_NAME
+#define VIA_HTTP2 "2 " VIA_NAME
+#define PASSES_MAX 8
 
 /* ---- who the client is ---- */
 
@@ -60,6 +62,22 @@ void call_find_client(struct gw_call *c)
 		c->client = a ? a : c->client;
 	}
 	c->client_ip_n = addr_format_ip(c->client, c->client_ip);
+}
+
+/* Each pass through this gateway leaves a name in Via (RFC 9110 7.6.3). */
+bool call_is_loop(const struct gw_call *c)
+{
+	unsigned passes = 0;
+	struct str via, hop;
+
+	if (!exchange_is_in_process(c->x)) {
+		return false;
+	}
+	via = http_header_get(&exchange_request(c->x)->headers, STR("via"));
+	while (str_split(&via, ',', &hop)) {
+		passes += str_ends(hop, STR(VIA_NAME));
+	}
+	return passes >= PASSES_MAX;
 }
 
 /* ---- to the service ---- */

@@ -133,13 +133,11 @@ static enum err pick_role(struct gw_call *c, struct str role)
 {
 	const struct gateway_ops *ops = &c->gl->gateway->deps.ops;
 
-	struct addr *addr = arena_alloc(c->arena, sizeof(*addr));
-
-	if (!ops->role_address || !ops->role_address(ops->arg, role, addr)) {
+	c->peer.server = ops->role_server ? ops->role_server(ops->arg, role) : NULL;
+	if (!c->peer.server) {
 		return ERR_UNAVAILABLE;
 	}
-	c->peer.addr = addr;
-	set_peer(c, role, addr_port(addr));
+	set_peer(c, role, 80);
 	return ERR_OK;
 }
 

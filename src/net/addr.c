@@ -162,20 +162,3 @@ bool addr_net_has(const struct addr_net *net, const struct addr *a)
 	}
 	return rest == 0 || ((x[whole] ^ y[whole]) & (0xff00 >> rest) & 0xff) == 0;
 }
-
-void addr_any_to_loopback(struct addr *a)
-{
-	if (a->sa.ss_family == AF_INET) {
-		struct sockaddr_in *in = (struct sockaddr_in *)&a->sa;
-
-		if (in->sin_addr.s_addr == htonl(INADDR_ANY)) {
-			in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-		}
-	} else if (a->sa.ss_family == AF_INET6) {
-		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&a->sa;
-
-		if (IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr)) {
-			in6->sin6_addr = in6addr_loopback;
-		}
-	}
-}

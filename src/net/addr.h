@@ -24,9 +24,6 @@ size_t addr_format(const struct addr *a, char out[ADDR_TEXT_MAX]);
 /* Without the port and brackets. */
 size_t addr_format_ip(const struct addr *a, char out[ADDR_TEXT_MAX]);
 
-/* 0.0.0.0 and [::] become the loopback address: where to reach a listener from here. */
-void addr_any_to_loopback(struct addr *a);
-
 struct addr_net {
 	struct addr base;
 	unsigned bits;

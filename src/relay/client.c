@@ -232,6 +232,7 @@ static void take_headers(struct relay_request *r, struct exchange *x)
 	struct http_headers *h = exchange_headers(x);
 	struct forwarded f = {
 		.peer = *exchange_peer(x),
+		.by_gateway = exchange_is_in_process(x),
 		.is_tls = exchange_is_tls(x),
 		.host = exchange_host(x),
 		.mode = e->config->forwarded_headers,

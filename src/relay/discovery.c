@@ -13,6 +13,9 @@ static struct str base_url(struct relay_loop *rl, struct exchange *x)
 	if (url.n > 0) {
 		return str_ends(url, STR("/")) ? str_slice(url, 0, url.n - 1) : url;
 	}
+	if (exchange_is_in_process(x)) {
+		return exchange_base_url(x);
+	}
 	struct forwarded f = {.peer = *exchange_peer(x), .is_tls = exchange_is_tls(x)};
 
 	f.peer_is_trusted = relay_epoch_trusts(e, &f.peer);

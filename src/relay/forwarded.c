@@ -103,13 +103,30 @@ static void apply_x(struct arena *a, const struct forwarded *f, struct http_head
 	set_unless(a, h, XFP, f->is_tls ? STR("https") : STR("http"), keep);
 }
 
+/* What the client asked for: the gateway may have changed Host. */
+static struct str host_of(struct arena *a, const struct forwarded *f, const struct http_headers *h)
+{
+	struct str name = http_header_get(h, XFH), port = http_header_get(h, XFPORT);
+	struct str usual = str_eq(forwarded_scheme(f, h), STR("https")) ? STR("443") : STR("80");
+
+	if (!f->by_gateway || name.n == 0) {
+		return f->host;
+	}
+	return port.n == 0 || str_eq(port, usual)
+		       ? name
+		       : str_fmt(a, "%.*s:%.*s", STR_ARG(name), STR_ARG(port));
+}
+
 static void apply_rfc7239(struct arena *a, const struct forwarded *f, struct http_headers *h,
 			  struct str ip)
 {
 	bool v6 = str_index(ip, ':') >= 0;
+	struct str proto = f->by_gateway ? forwarded_scheme(f, h)
+			   : f->is_tls	 ? STR("https")
+					 : STR("http");
 	struct str element =
-		str_fmt(a, "for=%s%.*s%s;host=\"%.*s\";proto=%s", v6 ? "\"[" : "", STR_ARG(ip),
-			v6 ? "]\"" : "", STR_ARG(f->host), f->is_tls ? "https" : "http");
+		str_fmt(a, "for=%s%.*s%s;host=\"%.*s\";proto=%.*s", v6 ? "\"[" : "", STR_ARG(ip),
+			v6 ? "]\"" : "", STR_ARG(host_of(a, f, h)), STR_ARG(proto));
 
 	append(a, h, FWD, element, f->peer_is_trusted);
 }
@@ -123,7 +140,7 @@ void forwarded_apply(struct arena *a, const struct forwarded *f, struct http_hea
 		return;
 	}
 	drop_aliases(h);
-	if (f->mode != FORWARDED_RFC7239) {
+	if (!f->by_gateway && f->mode != FORWARDED_RFC7239) {
 		apply_x(a, f, h, ip);
 	}
 	if (f->mode != FORWARDED_X) {
@@ -135,7 +152,8 @@ void forwarded_apply(struct arena *a, const struct forwarded *f, struct http_hea
 
 struct str forwarded_scheme(const struct forwarded *f, const struct http_headers *h)
 {
-	struct str said = f->peer_is_trusted ? http_header_get(h, XFP) : STR_NULL;
+	bool believed = f->peer_is_trusted || f->by_gateway;
+	struct str said = believed ? http_header_get(h, XFP) : STR_NULL;
 
 	if (str_eq_nocase(said, STR("https")) || str_eq_nocase(said, STR("http"))) {
 		return str_eq_nocase(said, STR("https")) ? STR("https") : STR("http");

@@ -6,6 +6,8 @@
  *	await fetch(`${server.relay}/relay/T1/web/`);
  *	await server.stop();
  *
+ * With a section `gateway` that role runs, too: `server.gateway` and `server.admin`.
+ *
  * POSTHOUSE_TEST_PG=postgres://… runs the same tests on PostgreSQL: each server gets
  * a database of its own there.
  */
@@ -62,6 +64,10 @@ export class Server {
 		for (const [role, defaults] of Object.entries(DEFAULTS)) {
 			const listen = this[role] ? new URL(this[role]).host : '127.0.0.1:0';
 			config[role] = { listen: [listen], ...defaults, ...this.options[role] };
+		}
+		if (this.options.gateway) {
+			const free = '127.0.0.1:0';
+			config.gateway = { listen: [free], admin: [{ listen: free }], ...this.options.gateway };
 		}
 		config.relay.bodies ??= `file:${this.bodies}`;
 		if (config.relay.authority) {

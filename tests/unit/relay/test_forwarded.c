@@ -97,6 +97,35 @@ static void test_rfc7239(void **state)
 	assert_null(get(x, "X-Forwarded-For").p);
 }
 
+/* What the gateway of this process wrote stands; only `Forwarded` is ours to add. */
+static void test_by_gateway(void **state)
+{
+	struct fixture *x = *state;
+
+	x->f.by_gateway = true;
+	x->f.host = STR("relay");
+	x->f.mode = FORWARDED_BOTH;
+	add(x, "X-Forwarded-For", "10.1.2.3");
+	add(x, "X-Forwarded-Host", "shop.example");
+	add(x, "X-Forwarded-Port", "8443");
+	add(x, "X-Forwarded-Proto", "https");
+	add(x, "Forwarded", "for=1.1.1.1");
+	forwarded_apply(&x->a, &x->f, &x->h);
+	assert_int_equal(x->h.n, 5);
+	assert_str(get(x, "X-Forwarded-For"), STR("10.1.2.3"));
+	assert_str(get(x, "X-Forwarded-Host"), STR("shop.example"));
+	assert_str(get(x, "Forwarded"), STR("for=10.1.2.3;host=\"shop.example:8443\";proto=https"));
+	assert_str(forwarded_scheme(&x->f, &x->h), STR("https"));
+	http_header_set(&x->a, &x->h, STR("X-Forwarded-Port"), STR("443"));
+	(void)http_header_remove(&x->h, STR("Forwarded"));
+	forwarded_apply(&x->a, &x->f, &x->h);
+	assert_str(get(x, "Forwarded"), STR("for=10.1.2.3;host=\"shop.example\";proto=https"));
+	x->f.mode = FORWARDED_X;
+	forwarded_apply(&x->a, &x->f, &x->h);
+	assert_null(get(x, "Forwarded").p);
+	assert_str(get(x, "X-Forwarded-For"), STR("10.1.2.3"));
+}
+
 static void test_none_touches_nothing(void **state)
 {
 	struct fixture *x = *state;
@@ -127,6 +156,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stranger_is_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_trusted_is_appended_to, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rfc7239, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_by_gateway, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_none_touches_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_scheme, setup, teardown),
 	};
