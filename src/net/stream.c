@@ -509,6 +509,9 @@ enum err stream_local(const struct stream *s, struct addr *out)
 {
 	struct addr a = {.len = sizeof(a.sa)};
 
+	if (s->io.fd < 0) {
+		return ERR_NOT_FOUND;
+	}
 	if (getsockname(s->io.fd, (struct sockaddr *)&a.sa, &a.len) != 0) {
 		return ERR_IO;
 	}
