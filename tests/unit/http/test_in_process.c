@@ -331,7 +331,7 @@ static void test_drain(void **state)
 	begin(&f, &waits, STR("POST"), STR("/hang"));
 	expect(&f, STR("GET"), STR("/"), 200, STR("hello"));
 	assert_int_equal(http_server_active(f.server), 2);
-	http_server_drain(f.server);
+	http_server_drain(f.server, 0);
 	assert_int_equal(http_server_active(f.server), 1);
 	expect(&f, STR("GET"), STR("/"), 200, STR("hello"));
 	while (http_server_active(f.server) > 1) {
