@@ -149,6 +149,8 @@ enum err gateway_role_start(struct gateway_role *r, const struct gateway_role_de
 		.loop = deps->loops->v[0],
 		.pool = deps->pools[REST_DB],
 		.entities = r->entities,
+		.database = deps->database,
+		.interval_ms = (uint64_t)deps->settings->gateway.db_update_ms,
 		.tick = tick_admins,
 		.arg = r,
 	});

@@ -39,6 +39,9 @@ static const struct conf_key keys[] = {
 	 "Largest request body held in memory so that another try can send it again."},
 	{"relay_url", CONF_STR, OFF(relay_url), NULL, 0, 0, NULL, 0,
 	 "Relay server for relay:// services when the relay role does not run here."},
+	{"db_update_frequency", CONF_DURATION, OFF(db_update_ms), "1s", 100, 0, NULL, 0,
+	 "How often the database is asked for changes that other processes made. PostgreSQL tells "
+	 "them at once; a SQLite file is only asked when it was written."},
 };
 
 const struct conf_section gateway_conf = {

@@ -22,6 +22,7 @@ struct gateway_config {
 	int64_t body_memory_max;
 	int64_t body_replay_max;
 	struct str relay_url;
+	int64_t db_update_ms;
 };
 
 enum gateway_error_type {

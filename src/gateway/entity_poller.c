@@ -3,28 +3,34 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/entity_store.h"
 #include "loop/periodic.h"
+#include "store/watch.h"
 
 enum { INTERVAL_MS = 1000, POLL_TIMEOUT_MS = 20000, UPKEEP_INTERVAL_MS = 60000 };
 
 struct entity_poller {
 	struct entity_poller_deps deps;
 	struct periodic *periodic;
-	/* the run that is under way */
+	struct db_watch *watch;
+	/* the loop's, once both are there */
+	struct periodic *hurried;
+	struct db_watch *asked;
+	uint64_t poll_due_ms, upkeep_due_ms;
+	/* the run's while one is under way, else the loop's */
+	bool wants_upkeep;
 	bool is_failing;
-	uint64_t upkeep_due_ms;
 };
+
+/* ---- on a worker ---- */
 
 static enum err do_chores(struct entity_poller *p, struct db *db)
 {
-	uint64_t now = clock_mono_ms();
+	bool upkeep = p->wants_upkeep;
 
+	p->wants_upkeep = false;
 	TRY(entities_poll(p->deps.entities, db));
-	if (now < p->upkeep_due_ms) {
-		return ERR_OK;
-	}
-	p->upkeep_due_ms = now + UPKEEP_INTERVAL_MS;
-	return entities_upkeep(p->deps.entities, db);
+	return upkeep ? entities_upkeep(p->deps.entities, db) : ERR_OK;
 }
 
 /* An outage is told at its begin and at its end. */
@@ -52,26 +58,96 @@ static void poll_database(struct entity_poller *p, struct db *db)
 	arena_fini(&a);
 }
 
-static void on_due(void *arg, void *worker)
+static void run(void *arg, void *worker)
+{
+	if (worker) {
+		poll_database(arg, worker);
+	}
+}
+
+/* ---- on the loop ---- */
+
+static uint64_t interval_of(const struct entity_poller *p)
+{
+	return p->deps.interval_ms ? p->deps.interval_ms : INTERVAL_MS;
+}
+
+/* At rest nothing is due but once a minute: no worker wakes, the database is not asked. */
+static bool is_due(void *arg)
 {
 	struct entity_poller *p = arg;
+	uint64_t now = clock_mono_ms();
 
-	if (worker && !entities_is_memory(p->deps.entities)) {
-		poll_database(p, worker);
-	}
 	if (p->deps.tick) {
 		p->deps.tick(p->deps.arg);
 	}
+	if (entities_is_memory(p->deps.entities)) {
+		return false;
+	}
+	if (now >= p->upkeep_due_ms) {
+		p->wants_upkeep = true;
+		p->upkeep_due_ms = now + UPKEEP_INTERVAL_MS;
+	} else if (now < p->poll_due_ms ||
+		   (!p->is_failing && p->asked && db_watch_is_quiet(p->asked))) {
+		return false;
+	}
+	p->poll_due_ms = now + interval_of(p);
+	return true;
 }
+
+static void on_news(void *arg)
+{
+	struct entity_poller *p = arg;
+
+	if (p->hurried) {
+		periodic_hurry(p->hurried);
+	}
+}
+
+static void join(struct loop *l, void *arg)
+{
+	struct entity_poller *p = arg;
+
+	(void)l;
+	p->hurried = p->periodic;
+	p->asked = p->watch;
+	on_news(p); /* it may have come already */
+}
+
+static void part(struct loop *l, void *arg)
+{
+	struct entity_poller *p = arg;
+
+	(void)l;
+	p->hurried = NULL;
+	p->asked = NULL;
+}
+
+/* ---- life ---- */
 
 struct entity_poller *entity_poller_start(const struct entity_poller_deps *deps)
 {
 	struct entity_poller *p = MEM_NEW(struct entity_poller);
 
 	p->deps = *deps;
-	p->periodic =
-		periodic_start(deps->loop, deps->pool,
-			       deps->interval_ms ? deps->interval_ms : INTERVAL_MS, on_due, p);
+	p->periodic = periodic_start_chore(deps->loop, deps->pool,
+					   &(struct periodic_chore){
+						   .interval_ms = MIN(interval_of(p), INTERVAL_MS),
+						   .gate = is_due,
+						   .fn = run,
+						   .arg = p,
+					   });
+	if (deps->database && !entities_is_memory(deps->entities)) {
+		p->watch = db_watch_start(&(struct db_watch_deps){
+			.database = deps->database,
+			.loop = deps->loop,
+			.workers = deps->pool,
+			.channel = ENTITY_CHANNEL,
+			.on_news = on_news,
+			.arg = p,
+		});
+		loop_call(deps->loop, join, p);
+	}
 	return p;
 }
 
@@ -81,6 +157,8 @@ void entity_poller_stop(struct entity_poller **pp)
 
 	*pp = NULL;
 	if (p) {
+		loop_call(p->deps.loop, part, p);
+		db_watch_stop(&p->watch);
 		periodic_stop(&p->periodic);
 		mem_free(p);
 	}

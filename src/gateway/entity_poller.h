@@ -1,7 +1,10 @@
 /*
  * entity_poller - lets the repository learn what other processes wrote, and do its chores
  *
- * Threads  start, stop: the main thread, while loop and pool run. `tick`: a worker.
+ * A poll is a job for a worker. Where the database can be watched (store/watch.h) it is left out
+ * while nothing was committed, and on PostgreSQL a change of another process starts one at once.
+ *
+ * Threads  start, stop: the main thread, while loop and pool run. `tick`: the loop.
  */
 #pragma once
 #include "gateway/entities.h"
@@ -13,10 +16,11 @@ struct entity_poller_deps {
 	struct loop *loop; /* of the timer */
 	struct pool *pool; /* its workers' value is a struct db * */
 	struct entities *entities;
-	/* After each poll; may be NULL. For admin_tick. */
+	struct db_pool *database; /* to be watched; NULL: polls go on whatever happens */
+	/* Once a second or more often; may be NULL. For admin_tick. */
 	void (*tick)(void *arg);
 	void *arg;
-	uint32_t interval_ms; /* 0 = 1 s */
+	uint64_t interval_ms; /* 0 = 1 s */
 };
 
 /* The first poll is due at once: it tells everything when entities_load has not. */

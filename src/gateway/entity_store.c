@@ -132,9 +132,11 @@ static const struct stmt stmts[] = {
 			.sqlite = "INSERT INTO gateway_changes (kind, id, changed_at)"
 				  " VALUES ($1, $2, $3)",
 			.pgsql = "WITH turn AS MATERIALIZED"
-				 " (SELECT pg_advisory_xact_lock(7678710000000003))"
+				 " (SELECT pg_advisory_xact_lock(7678710000000003)),"
+				 " told AS MATERIALIZED"
+				 " (SELECT pg_notify('" ENTITY_CHANNEL "', ''))"
 				 " INSERT INTO gateway_changes (kind, id, changed_at)"
-				 " SELECT $1, $2, $3 FROM turn",
+				 " SELECT $1, $2, $3 FROM turn, told",
 			.params = "tum"},
 	[CHANGES] = {.name = "entity_changes",
 		     .sql = "SELECT seq, kind, id FROM gateway_changes WHERE seq > $1"

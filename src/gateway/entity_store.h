@@ -96,6 +96,8 @@ struct entity_changed {
 	struct guid id;
 };
 
+/* On PostgreSQL those who listen are told at the commit. */
+#define ENTITY_CHANNEL "posthouse_gateway"
 /* Last in a transaction: others wait from here to its end, so that numbers become visible in
  * their order. */
 enum err entity_store_put_change(struct db *db, enum entity_kind kind, const struct guid *id,

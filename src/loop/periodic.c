@@ -8,12 +8,12 @@ struct periodic {
 	/* constant */
 	struct loop *loop;
 	struct pool *pool;
-	uint64_t interval_ms;
-	periodic_fn *fn;
-	void *arg;
+	struct periodic_chore chore;
 	/* the loop's, and the worker's while it runs */
 	struct timer timer;
 	struct job job;
+	bool under_way;
+	bool hurry; /* again after this run, without asking the gate */
 	/* guarded by mtx */
 	pthread_mutex_t mtx;
 	pthread_cond_t cond;
@@ -56,15 +56,16 @@ static void run(struct job *j, void *worker)
 {
 	struct periodic *p = container_of(j, struct periodic, job);
 
-	p->fn(p->arg, worker);
+	p->chore.fn(p->chore.arg, worker);
 }
 
 static void done(struct job *j)
 {
 	struct periodic *p = container_of(j, struct periodic, job);
 
+	p->under_way = false;
 	if (!is_stopping(p)) {
-		timer_start(p->loop, &p->timer, p->interval_ms, on_due);
+		timer_start(p->loop, &p->timer, p->hurry ? 0 : p->chore.interval_ms, on_due);
 	}
 	end_run(p); /* last: periodic_stop may free now */
 }
@@ -73,10 +74,16 @@ static void on_due(struct timer *t)
 {
 	struct periodic *p = container_of(t, struct periodic, timer);
 
+	if (!p->hurry && p->chore.gate && !p->chore.gate(p->chore.arg)) {
+		timer_start(p->loop, &p->timer, p->chore.interval_ms, on_due);
+		return;
+	}
 	if (!begin_run(p)) {
 		return;
 	}
+	p->hurry = false;
 	p->job = (struct job){.run = run, .done = done, .home = p->loop};
+	p->under_way = true;
 	if (pool_submit(p->pool, &p->job) != ERR_OK) {
 		done(&p->job);
 	}
@@ -96,20 +103,34 @@ static void stop_on_loop(struct loop *l, void *arg)
 	timer_stop(l, &p->timer);
 }
 
-struct periodic *periodic_start(struct loop *l, struct pool *pool, uint64_t interval_ms,
-				periodic_fn *fn, void *arg)
+void periodic_hurry(struct periodic *p)
+{
+	p->hurry = true;
+	if (!p->under_way && !is_stopping(p)) {
+		timer_start(p->loop, &p->timer, 0, on_due);
+	}
+}
+
+struct periodic *periodic_start_chore(struct loop *l, struct pool *pool,
+				      const struct periodic_chore *chore)
 {
 	struct periodic *p = MEM_NEW(struct periodic);
 
 	p->loop = l;
 	p->pool = pool;
-	p->interval_ms = interval_ms;
-	p->fn = fn;
-	p->arg = arg;
+	p->chore = *chore;
 	(void)pthread_mutex_init(&p->mtx, NULL);
 	(void)pthread_cond_init(&p->cond, NULL);
 	loop_call(l, start_on_loop, p);
 	return p;
+}
+
+struct periodic *periodic_start(struct loop *l, struct pool *pool, uint64_t interval_ms,
+				periodic_fn *fn, void *arg)
+{
+	return periodic_start_chore(
+		l, pool,
+		&(struct periodic_chore){.interval_ms = interval_ms, .fn = fn, .arg = arg});
 }
 
 void periodic_stop(struct periodic **pp)

@@ -8,6 +8,8 @@
 #include <pthread.h>
 #include <time.h>
 
+struct db_watch;
+
 enum tx_kind { TX_NONE, TX_READ, TX_WRITE, TX_MIGRATE };
 
 /* One column of the current row; which member counts follows from the type character. */
@@ -65,6 +67,11 @@ struct db_engine {
 	/* After a failure the transaction may still be open: rollback follows. */
 	enum err (*commit)(struct db *db);
 	void (*rollback)(struct db *db);
+
+	/* watch_int.h */
+	void (*watch_start)(struct db_watch *w);
+	void (*watch_stop)(struct db_watch *w);
+	bool (*watch_is_quiet)(struct db_watch *w);
 };
 
 extern const struct db_engine sqlite_engine;

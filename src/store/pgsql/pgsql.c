@@ -391,4 +391,7 @@ const struct db_engine pgsql_engine = {
 	.begin = pgsql_begin,
 	.commit = pgsql_commit,
 	.rollback = pgsql_rollback,
+	.watch_start = pgsql_watch_start,
+	.watch_stop = pgsql_watch_stop,
+	.watch_is_quiet = pgsql_watch_is_quiet,
 };

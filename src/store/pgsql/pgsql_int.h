@@ -50,6 +50,10 @@ enum err pgsql_connect(struct db *db);
 void pgsql_disconnect(struct db *db);
 bool pgsql_is_alive(struct db *db);
 
+void pgsql_watch_start(struct db_watch *w);
+void pgsql_watch_stop(struct db_watch *w);
+bool pgsql_watch_is_quiet(struct db_watch *w);
+
 /*
  * The next result of what was sent, or NULL when there is no more. Fails when the connection
  * broke (it is closed then). When the task should stop the server is asked to cancel, and

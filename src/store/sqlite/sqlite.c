@@ -359,4 +359,7 @@ const struct db_engine sqlite_engine = {
 	.begin = sqlite_begin,
 	.commit = sqlite_commit,
 	.rollback = sqlite_rollback,
+	.watch_start = sqlite_watch_start,
+	.watch_stop = sqlite_watch_stop,
+	.watch_is_quiet = sqlite_watch_is_quiet,
 };

@@ -39,6 +39,10 @@ enum err sqlite_connect(struct db *db);
 void sqlite_disconnect(struct db *db);
 bool sqlite_is_alive(struct db *db);
 
+void sqlite_watch_start(struct db_watch *w);
+void sqlite_watch_stop(struct db_watch *w);
+bool sqlite_watch_is_quiet(struct db_watch *w);
+
 /* The turn of this session to write; kept until sqlite_turn_end. */
 enum err sqlite_turn_begin(struct db *db);
 void sqlite_turn_end(struct db *db);

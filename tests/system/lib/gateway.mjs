@@ -23,14 +23,14 @@ import { newDatabase } from './server.mjs';
 const DEFAULTS = { listen: ['127.0.0.1:0'], admin: [{ listen: '127.0.0.1:0' }] };
 
 export class Gateway {
-	/* Sections as of the configuration, and `env`. */
-	static async start({ env = {}, ...sections } = {}) {
+	/* Sections as of the configuration, `env`, and the `database` of another one. */
+	static async start({ env = {}, database, ...sections } = {}) {
 		const gw = new Gateway();
 		gw.dir = await mkdtemp(join(tmpdir(), 'posthouse-gateway-'));
 		gw.file = join(gw.dir, 'posthouse.yaml');
 		gw.env = env;
 		gw.sections = sections;
-		gw.database = await newDatabase(gw.dir);
+		gw.database = database ?? await newDatabase(gw.dir);
 		await gw.configure();
 		await gw.launch();
 		return gw;

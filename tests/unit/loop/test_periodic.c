@@ -63,14 +63,6 @@ static void test_comes_again(void **state)
 	assert_null(fx.periodic);
 }
 
-static void hold_loop(struct msg *m, struct loop *l)
-{
-	(void)m;
-	(void)l;
-	(void)sem_post(&fx.in_loop);
-	(void)sem_wait(&fx.leave_loop);
-}
-
 static void hold_worker(struct job *j, void *worker)
 {
 	(void)j;
@@ -82,6 +74,87 @@ static void hold_worker(struct job *j, void *worker)
 static void forget(struct job *j)
 {
 	(void)j;
+}
+
+static atomic_int asked;
+static atomic_bool is_open;
+
+static bool gate(void *arg)
+{
+	(void)arg;
+	atomic_fetch_add(&asked, 1);
+	return atomic_load(&is_open);
+}
+
+static void hurry(struct loop *l, void *arg)
+{
+	(void)l;
+	periodic_hurry(*(struct periodic **)arg);
+}
+
+static void wait_until_asked(int n)
+{
+	while (atomic_load(&asked) < n) {
+		sched_yield();
+	}
+}
+
+static void test_a_gate_skips_runs(void **state)
+{
+	struct periodic_chore chore = {.interval_ms = 1, .gate = gate, .fn = count};
+
+	(void)state;
+	fx.periodic = periodic_start_chore(fx.loops.v[0], fx.pool, &chore);
+	wait_until_asked(5);
+	assert_int_equal(atomic_load(&fx.runs), 0);
+	atomic_store(&is_open, true);
+	wait_for_runs(3);
+	periodic_stop(&fx.periodic);
+	atomic_store(&is_open, false);
+}
+
+/* Neither the gate nor an hour stands before a run that hurries. */
+static void test_a_run_may_hurry(void **state)
+{
+	struct periodic_chore chore = {.interval_ms = 3600000, .gate = gate, .fn = count};
+
+	(void)state;
+	atomic_store(&asked, 0);
+	fx.periodic = periodic_start_chore(fx.loops.v[0], fx.pool, &chore);
+	wait_until_asked(1);
+	for (int i = 1; i <= 3; i++) {
+		loop_call(fx.loops.v[0], hurry, &fx.periodic);
+		wait_for_runs(i);
+	}
+	periodic_stop(&fx.periodic);
+}
+
+static void test_hurry_during_a_run_means_another(void **state)
+{
+	struct periodic_chore chore = {.interval_ms = 3600000, .fn = count};
+	struct job busy = {.run = hold_worker, .done = forget};
+
+	(void)state;
+	assert_ok(pool_submit(fx.pool, &busy));
+	(void)sem_wait(&fx.in_worker);
+	fx.periodic = periodic_start_chore(fx.loops.v[0], fx.pool, &chore);
+	for (struct pool_stats st = {0}; st.queued == 0;) { /* the first run waits */
+		pool_stats(fx.pool, &st);
+	}
+	loop_call(fx.loops.v[0], hurry, &fx.periodic);
+	loop_call(fx.loops.v[0], hurry, &fx.periodic);
+	(void)sem_post(&fx.leave_worker);
+	wait_for_runs(2);
+	periodic_stop(&fx.periodic);
+	assert_int_equal(atomic_load(&fx.runs), 2);
+}
+
+static void hold_loop(struct msg *m, struct loop *l)
+{
+	(void)m;
+	(void)l;
+	(void)sem_post(&fx.in_loop);
+	(void)sem_wait(&fx.leave_loop);
 }
 
 static void *stop(void *arg)
@@ -144,6 +217,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_comes_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_gate_skips_runs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_run_may_hurry, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hurry_during_a_run_means_another, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_no_run_after_stop, setup, teardown),
 	};
 

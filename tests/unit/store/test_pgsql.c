@@ -5,9 +5,11 @@
 
 #include "base/clock.h"
 #include "store/engines.h"
+#include "store/watch.h"
 
 #include <netinet/in.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -337,6 +339,71 @@ static void a_changed_plan_heals(void **state)
 	assert_str(s, STR("abc"));
 }
 
+/* ---- watch ---- */
+
+static void on_news(void *arg)
+{
+	(void)sem_post(arg);
+}
+
+static void ask_quiet(struct loop *l, void *arg)
+{
+	struct db_watch **w = arg;
+
+	(void)l;
+	/* A pointer has room for the answer. */
+	*w = db_watch_is_quiet(*w) ? *w : NULL;
+}
+
+static bool is_quiet(struct loops *loops, struct db_watch *w)
+{
+	loop_call(loops->v[0], ask_quiet, &w);
+	return w != NULL;
+}
+
+/* News come once it listens, with each NOTIFY, and when it is back after the server went away. */
+static void a_watch_is_told_and_comes_back(void **state)
+{
+	static const struct stmt notify = {.name = "notify", .pgsql = "NOTIFY test_channel"};
+	static const struct stmt other = {.name = "other", .pgsql = "NOTIFY test_other"};
+	struct test_db *t = *state;
+	struct loops loops = {0};
+	struct pool *workers = pool_new("test", 1, 4, NULL);
+	struct db_watch *w;
+	sem_t news;
+
+	assert_int_equal(sem_init(&news, 0, 0), 0);
+	assert_ok(loops_start(&loops, 1, NULL));
+	w = db_watch_start(&(struct db_watch_deps){.database = t->pool,
+						   .loop = loops.v[0],
+						   .workers = workers,
+						   .channel = "test_channel",
+						   .on_news = on_news,
+						   .arg = &news});
+	(void)sem_wait(&news);
+	assert_false(is_quiet(&loops, w));
+	assert_true(is_quiet(&loops, w));
+	for (int i = 0; i < 3; i++) {
+		assert_ok(db_exec(t->db, &other, DB_NO_ARGS));
+		assert_ok(db_exec(t->db, &notify, DB_NO_ARGS));
+		(void)sem_wait(&news);
+		assert_false(is_quiet(&loops, w));
+		assert_true(is_quiet(&loops, w));
+	}
+	assert_int_equal(sem_trywait(&news), -1);
+	test_pg_kill();
+	test_pg_restart();
+	(void)sem_wait(&news);
+	wait_until_back(t);
+	assert_ok(db_exec(t->db, &notify, DB_NO_ARGS));
+	(void)sem_wait(&news);
+	db_watch_stop(&w);
+	pool_free(&workers);
+	loops_join(&loops);
+	loops_free(&loops);
+	(void)sem_destroy(&news);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -352,6 +419,7 @@ int main(void)
 		ON_PGSQL(a_deadlock_is_a_transient_conflict),
 		ON_PGSQL(refused_values_are_invalid),
 		ON_PGSQL(a_changed_plan_heals),
+		ON_PGSQL(a_watch_is_told_and_comes_back),
 	};
 
 	test_pg_own();

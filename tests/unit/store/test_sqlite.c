@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "store/engines.h"
+#include "store/watch.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -353,6 +354,45 @@ static void a_full_disk_is_told_and_survived(void **state)
 	rmdir(dir);
 }
 
+/* ---- watch ---- */
+
+static void make_old(struct test_db *t)
+{
+	struct timespec old[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+	char wal[sizeof(t->url) + 8];
+
+	snprintf(wal, sizeof(wal), "%s-wal", t->url + strlen("sqlite:"));
+	assert_int_equal(utimensat(AT_FDCWD, t->url + strlen("sqlite:"), old, 0), 0);
+	assert_int_equal(utimensat(AT_FDCWD, wal, old, 0), 0);
+}
+
+static void a_watch_sees_commits_of_others(void **state)
+{
+	struct test_db *t = *state;
+	struct db_watch *w = db_watch_start(&(struct db_watch_deps){.database = t->pool});
+	struct other o;
+
+	assert_ok(db_exec(t->db, &create, DB_NO_ARGS));
+	other_open(&o, t, (struct db_config){0});
+	make_old(t);
+	assert_false(db_watch_is_quiet(w)); /* it has never looked */
+	for (int i = 0; i < 3; i++) {
+		assert_true(db_watch_is_quiet(w));
+		assert_ok(db_exec(o.db, &insert, DB_ARGS(DB_INT(i))));
+		assert_false(db_watch_is_quiet(w));
+		/* Another commit may have the same time. */
+		assert_false(db_watch_is_quiet(w));
+		make_old(t);
+		assert_false(db_watch_is_quiet(w));
+	}
+	assert_true(db_watch_is_quiet(w));
+	assert_int_equal(number(o.db, &count), 3); /* reading is no change */
+	assert_true(db_watch_is_quiet(w));
+	other_close(&o);
+	db_watch_stop(&w);
+	assert_null(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +407,7 @@ int main(void)
 		ON_SQLITE(processes_may_share_a_file),
 		ON_SQLITE(a_killed_process_loses_only_what_was_open),
 		ON_SQLITE(a_full_disk_is_told_and_survived),
+		ON_SQLITE(a_watch_sees_commits_of_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
