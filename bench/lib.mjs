@@ -298,12 +298,12 @@ export async function inTurn(title, contestants, rounds, one) {
 
 /* ---- tables ---- */
 
-function median(list) {
+export function median(list) {
 	const sorted = [...list].sort((a, b) => a - b);
 	const half = Math.floor(sorted.length / 2);
 	return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }
-const medians = (rows) => Object.fromEntries(Object.keys(rows[0]).map((k) => [k, median(rows.map((r) => r[k]))]));
+export const medians = (rows) => Object.fromEntries(Object.keys(rows[0]).map((k) => [k, median(rows.map((r) => r[k]))]));
 
 export function print(title, rows, columns) {
 	const lines = [columns.map((c) => c[0]), ...rows.map((r) => columns.map((c) => String(c[1](r))))];
