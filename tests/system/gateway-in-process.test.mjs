@@ -241,7 +241,7 @@ check('slow readers hold neither memory nor other requests', async () => {
 		const now = await server.metric('posthouse_process_resident_bytes');
 		const still = now === moved;
 		moved = now;
-		return still;
+		return still || SANITIZED; /* which remembers what was freed */
 	}, 'the bytes stand still');
 	assert.equal((await via('/out/status/200')).status, 200);
 	if (!SANITIZED) {
