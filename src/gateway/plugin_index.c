@@ -43,8 +43,8 @@ void plugin_index_add(struct plugin_index *x, struct entity_item *item)
 	}
 	if (g->n == g->cap) {
 		g->cap = g->cap * 2 + 2;
-		g->v = mem_resize(g->v, sizeof(*g->v) * g->cap);
-		g->items = mem_resize(g->items, sizeof(*g->items) * g->cap);
+		g->v = mem_resize(g->v, sizeof(const struct plugin_instance *) * g->cap);
+		g->items = mem_resize(g->items, sizeof(struct entity_item *) * g->cap);
 	}
 	g->items[g->n] = item;
 	g->v[g->n++] = item->compiled;
