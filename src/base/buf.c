@@ -39,33 +39,17 @@ static void grow(struct buf *b, size_t want)
 	b->cap = cap;
 }
 
-char *buf_reserve(struct buf *b, size_t n)
+char *buf_make_room(struct buf *b, size_t n)
 {
 	ASSERT(n <= PTRDIFF_MAX / 4 && b->n <= PTRDIFF_MAX / 4);
-	if (!b->p || b->cap - b->off - b->n < n) {
-		/* Moving pays only when no more than what was consumed has to move. */
-		if (b->p && b->off >= b->n && b->cap - b->n >= n) {
-			memmove(b->p, b->p + b->off, b->n);
-			b->off = 0;
-		} else {
-			grow(b, n);
-		}
+	/* Moving pays only when no more than what was consumed has to move. */
+	if (b->p && b->off >= b->n && b->cap - b->n >= n) {
+		memmove(b->p, b->p + b->off, b->n);
+		b->off = 0;
+	} else {
+		grow(b, n);
 	}
 	return b->p + b->off + b->n;
-}
-
-void buf_commit(struct buf *b, size_t n)
-{
-	ASSERT(n <= b->cap - b->off - b->n);
-	b->n += n;
-}
-
-void buf_append(struct buf *b, const void *p, size_t n)
-{
-	if (n > 0) {
-		memcpy(buf_reserve(b, n), p, n);
-		b->n += n;
-	}
 }
 
 void buf_consume(struct buf *b, size_t n)

@@ -27,11 +27,33 @@ static inline struct str buf_str(const struct buf *b)
 void buf_free(struct buf *b);
 /* Keeps the memory. */
 void buf_clear(struct buf *b);
+/* buf_reserve when there is no such room yet. */
+char *buf_make_room(struct buf *b, size_t n);
+
 /* At least `n` bytes of room after the content; returns where to write them. */
-char *buf_reserve(struct buf *b, size_t n);
+static inline char *buf_reserve(struct buf *b, size_t n)
+{
+	if (LIKELY(b->p && b->cap - b->off - b->n >= n)) {
+		return b->p + b->off + b->n;
+	}
+	return buf_make_room(b, n);
+}
+
 /* Declares `n` of the reserved bytes written. */
-void buf_commit(struct buf *b, size_t n);
-void buf_append(struct buf *b, const void *p, size_t n);
+static inline void buf_commit(struct buf *b, size_t n)
+{
+	ASSERT(n <= b->cap - b->off - b->n);
+	b->n += n;
+}
+
+static inline void buf_append(struct buf *b, const void *p, size_t n)
+{
+	if (n > 0) {
+		memcpy(buf_reserve(b, n), p, n);
+		b->n += n;
+	}
+}
+
 void buf_consume(struct buf *b, size_t n);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
 /* `dst` must hold no memory; `src` is empty afterwards. */

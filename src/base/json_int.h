@@ -44,14 +44,32 @@ static inline bool json_scan_block(const char **p, __m128i v, unsigned len, bool
 static inline const char *json_scan(const char *p, const char *end, bool *high)
 {
 #ifdef __SSE2__
+	size_t n = (size_t)(end - p);
+
 	while (end - p >= 16) {
 		if (json_scan_block(&p, _mm_loadu_si128((const __m128i *)(const void *)p), 16,
 				    high)) {
 			return p;
 		}
 	}
-	if (end - p >= 8 &&
-	    json_scan_block(&p, _mm_loadl_epi64((const __m128i *)(const void *)p), 8, high)) {
+	/* The rest, with some that was scanned already. */
+	if (p < end && n >= 16) {
+		p = end - 16;
+		(void)json_scan_block(&p, _mm_loadu_si128((const __m128i *)(const void *)p), 16,
+				      high);
+		return p;
+	}
+	if (n >= 8) {
+		if (p < end &&
+		    json_scan_block(&p, _mm_loadl_epi64((const __m128i *)(const void *)p), 8,
+				    high)) {
+			return p;
+		}
+		if (p < end) {
+			p = end - 8;
+			(void)json_scan_block(&p, _mm_loadl_epi64((const __m128i *)(const void *)p),
+					      8, high);
+		}
 		return p;
 	}
 #endif

@@ -172,18 +172,20 @@ void json_put_str_or_null(struct json_writer *w, struct str s)
 
 void json_put_int(struct json_writer *w, int64_t v)
 {
-	char text[20];
-	char *p = text + sizeof(text);
 	uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+	size_t n = 1;
+	char *to = begin(w, 20);
 
-	do {
-		*--p = (char)('0' + u % 10);
-		u /= 10;
-	} while (u);
-	if (v < 0) {
-		*--p = '-';
+	for (uint64_t rest = u; rest >= 10; rest /= 10) {
+		n++;
 	}
-	json_put_raw(w, str_of(p, (size_t)(text + sizeof(text) - p)));
+	if (v < 0) {
+		*to++ = '-';
+	}
+	for (char *p = to + n; p > to; u /= 10) {
+		*--p = (char)('0' + u % 10);
+	}
+	end(w, to + n, true);
 }
 
 void json_put_bool(struct json_writer *w, bool v)

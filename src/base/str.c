@@ -8,19 +8,21 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static bool eq_nocase_n(const char *a, const char *b, size_t n)
+bool str_eq_nocase_n(const char *a, const char *b, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8) {
+		if (ascii_lower8(str_load8(a + i)) != ascii_lower8(str_load8(b + i))) {
+			return false;
+		}
+	}
+	for (; i < n; i++) {
 		if (ascii_lower(a[i]) != ascii_lower(b[i])) {
 			return false;
 		}
 	}
 	return true;
-}
-
-bool str_eq_nocase(struct str a, struct str b)
-{
-	return a.n == b.n && eq_nocase_n(a.p, b.p, a.n);
 }
 
 int str_cmp(struct str a, struct str b)
@@ -51,7 +53,7 @@ bool str_starts(struct str s, struct str prefix)
 
 bool str_starts_nocase(struct str s, struct str prefix)
 {
-	return s.n >= prefix.n && eq_nocase_n(s.p, prefix.p, prefix.n);
+	return s.n >= prefix.n && str_eq_nocase_n(s.p, prefix.p, prefix.n);
 }
 
 bool str_ends(struct str s, struct str suffix)
@@ -204,26 +206,20 @@ struct str str_fmt(struct arena *a, const char *fmt, ...)
 	return str_of(p, (size_t)n);
 }
 
-static struct str map_bytes(struct arena *a, struct str s, char (*fn)(char))
-{
-	char *p;
-
-	if (s.n == 0) {
-		return s;
-	}
-	p = arena_alloc(a, s.n);
-	for (size_t i = 0; i < s.n; i++) {
-		p[i] = fn(s.p[i]);
-	}
-	return str_of(p, s.n);
-}
-
 struct str str_lower(struct arena *a, struct str s)
 {
-	return map_bytes(a, s, ascii_lower);
+	char *p = s.n > 0 ? arena_alloc(a, s.n) : NULL;
+
+	(void)str_put_lower(p, s);
+	return s.n > 0 ? str_of(p, s.n) : s;
 }
 
 struct str str_upper(struct arena *a, struct str s)
 {
-	return map_bytes(a, s, ascii_upper);
+	char *p = s.n > 0 ? arena_alloc(a, s.n) : NULL;
+
+	for (size_t i = 0; i < s.n; i++) {
+		p[i] = ascii_upper(s.p[i]);
+	}
+	return s.n > 0 ? str_of(p, s.n) : s;
 }

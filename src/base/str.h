@@ -42,7 +42,11 @@ static inline bool str_eq(struct str a, struct str b)
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
-bool str_eq_nocase(struct str a, struct str b);
+bool str_eq_nocase_n(const char *a, const char *b, size_t n);
+static inline bool str_eq_nocase(struct str a, struct str b)
+{
+	return a.n == b.n && str_eq_nocase_n(a.p, b.p, a.n);
+}
 int str_cmp(struct str a, struct str b);
 /* For secrets: time depends on lengths only. */
 bool str_eq_const_time(struct str a, struct str b);
@@ -78,6 +82,40 @@ struct str str_upper(struct arena *a, struct str s);
 static inline char ascii_lower(char c)
 {
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+/* Eight characters at once: bit 7 of each sum tells whether it reached 'A', or passed 'Z'. */
+static inline uint64_t ascii_lower8(uint64_t v)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint64_t low = v & (0x7f * ones);
+	uint64_t is_upper = (low + (0x80 - 'A') * ones) ^ (low + (0x7f - 'Z') * ones);
+
+	return v | (is_upper & ~v & (0x80 * ones)) >> 2;
+}
+
+static inline uint64_t str_load8(const char *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+/* Writes `s` in lower case; returns where it ends. */
+static inline char *str_put_lower(char *to, struct str s)
+{
+	size_t i = 0;
+	uint64_t v;
+
+	for (; i + sizeof(v) <= s.n; i += sizeof(v)) {
+		v = ascii_lower8(str_load8(s.p + i));
+		memcpy(to + i, &v, sizeof(v));
+	}
+	for (; i < s.n; i++) {
+		to[i] = ascii_lower(s.p[i]);
+	}
+	return to + s.n;
 }
 
 static inline char ascii_upper(char c)

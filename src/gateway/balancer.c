@@ -394,8 +394,6 @@ struct balancer *balancer_find(const struct balancer_view *v, struct str name)
 	if (name.n > sizeof(lower)) {
 		return NULL;
 	}
-	for (size_t i = 0; i < name.n; i++) {
-		lower[i] = ascii_lower(name.p[i]);
-	}
+	(void)str_put_lower(lower, name);
 	return map_get(&v->by_name, str_of(lower, name.n));
 }

@@ -38,15 +38,14 @@ static void put_header_value(struct buf *out, const struct http_header *h)
 /* A token: nothing to escape. */
 static void put_header_name(struct buf *out, struct str name)
 {
-	char *p = buf_reserve(out, name.n + 3);
+	char *p = buf_reserve(out, name.n + 4);
 
+	*p++ = ',';
 	*p++ = '"';
-	for (size_t i = 0; i < name.n; i++) {
-		*p++ = ascii_lower(name.p[i]);
-	}
+	p = str_put_lower(p, name);
 	*p++ = '"';
-	*p = ':';
-	buf_commit(out, name.n + 3);
+	*p++ = ':';
+	buf_commit(out, name.n + 4);
 }
 
 /* Index of the next line of the same name after `i`; h->n when there is none. */
@@ -70,34 +69,86 @@ static bool was_before(const struct http_headers *h, size_t i)
 	return false;
 }
 
+/* A small set of names that may be wrong about one that it does not hold. */
+struct name_set {
+	uint64_t bits[8];
+};
+
+static bool has_name(const struct name_set *set, unsigned hash)
+{
+	return set->bits[hash / 64] >> hash % 64 & 1;
+}
+
+static void add_name(struct name_set *set, unsigned hash)
+{
+	set->bits[hash / 64] |= UINT64_C(1) << hash % 64;
+}
+
+/* The same for names that are the same; below 512. */
+static unsigned name_hash(struct str name)
+{
+	unsigned first = (unsigned char)name.p[0] | 0x20;
+	unsigned last = (unsigned char)name.p[name.n - 1] | 0x20;
+	unsigned middle = (unsigned char)name.p[name.n / 2] | 0x20;
+
+	return ((unsigned)name.n * 37 + first * 11 + middle * 5 + last) % 512;
+}
+
+static struct name_set repeated_names(const struct http_headers *h)
+{
+	struct name_set seen = {0}, repeated = {0};
+
+	for (size_t i = 0; i < h->n; i++) {
+		unsigned hash = name_hash(h->v[i].name);
+
+		if (has_name(&seen, hash)) {
+			add_name(&repeated, hash);
+		}
+		add_name(&seen, hash);
+	}
+	return repeated;
+}
+
+/* The line at `i` with all that have its name. */
+static void put_lines(struct buf *out, const struct http_headers *h, size_t i)
+{
+	size_t next = next_same(h, i);
+
+	if (next == h->n) {
+		put_header_value(out, &h->v[i]);
+		return;
+	}
+	buf_putc(out, '[');
+	put_header_value(out, &h->v[i]);
+	for (; next < h->n; next = next_same(h, next)) {
+		buf_putc(out, ',');
+		put_header_value(out, &h->v[next]);
+	}
+	buf_putc(out, ']');
+}
+
 static void put_headers(struct buf *out, const struct http_headers *h)
 {
-	bool comma = false;
+	struct name_set repeated = repeated_names(h);
+	size_t start = out->n;
 
-	buf_putc(out, '{');
 	for (size_t i = 0; i < h->n; i++) {
-		size_t next;
+		bool alone = !has_name(&repeated, name_hash(h->v[i].name));
 
-		if (was_before(h, i)) {
+		if (!alone && was_before(h, i)) {
 			continue;
 		}
-		if (comma) {
-			buf_putc(out, ',');
-		}
-		comma = true;
 		put_header_name(out, h->v[i].name);
-		next = next_same(h, i);
-		if (next == h->n) {
+		if (alone) {
 			put_header_value(out, &h->v[i]);
-			continue;
+		} else {
+			put_lines(out, h, i);
 		}
-		buf_putc(out, '[');
-		put_header_value(out, &h->v[i]);
-		for (; next < h->n; next = next_same(h, next)) {
-			buf_putc(out, ',');
-			put_header_value(out, &h->v[next]);
-		}
-		buf_putc(out, ']');
+	}
+	if (out->n == start) {
+		buf_putc(out, '{');
+	} else {
+		buf_head(out)[start] = '{'; /* for the first comma */
 	}
 	buf_putc(out, '}');
 }

@@ -69,9 +69,7 @@ static struct str fold(struct str name, char out[NAME_MAX_LEN])
 	if (name.n > NAME_MAX_LEN) {
 		return STR_NULL;
 	}
-	for (size_t i = 0; i < name.n; i++) {
-		out[i] = ascii_lower(name.p[i]);
-	}
+	(void)str_put_lower(out, name);
 	return str_of(out, name.n);
 }
 

@@ -15,6 +15,15 @@ static void compare(void **state)
 	assert_true(str_eq_nocase(STR_NULL, STR("")));
 	assert_false(str_eq_nocase(STR("a["), STR("a{")));
 	assert_false(str_eq_nocase(STR("\xc3\x84"), STR("\xc3\xa4")));
+	assert_true(str_eq_nocase(STR("eight+Four12"), STR("EIGHT+four12")));
+	assert_false(str_eq_nocase(STR("eight+fo12"), STR("eight+fo13")));
+	for (unsigned c = 0; c < 256; c++) {
+		uint64_t word = c * UINT64_C(0x0101010101010101), low = ascii_lower8(word);
+
+		assert_int_equal(low, (uint8_t)ascii_lower((char)c) * UINT64_C(0x0101010101010101));
+	}
+	/* No carry from one character to the next. */
+	assert_int_equal(ascii_lower8(UINT64_C(0xff417f5aff5b40da)), UINT64_C(0xff617f7aff5b40da));
 	assert_true(str_cmp(STR("a"), STR("b")) < 0);
 	assert_true(str_cmp(STR("a"), STR("aa")) < 0);
 	assert_true(str_cmp(STR("b"), STR("aa")) > 0);
@@ -144,6 +153,7 @@ static void copies(void **state)
 	assert_string_equal(str_cstr(&a, str_of("abcdef", 3)), "abc");
 	assert_string_equal(str_cstr(&a, STR_NULL), "");
 	assert_str(str_lower(&a, STR("AbZ[")), STR("abz["));
+	assert_str(str_lower(&a, STR("X-Request-ID")), STR("x-request-id"));
 	assert_str(str_upper(&a, STR("aBz{")), STR("ABZ{"));
 	assert_str(str_fmt(&a, "%s=%d", "n", 7), STR("n=7"));
 	memset(big, 'x', sizeof(big) - 1);
