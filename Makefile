@@ -53,7 +53,7 @@ fuzz: deps build-fuzz/build.ninja ## every fuzz target for FUZZ_SECONDS (60)
 	$(NINJA) -C build-fuzz
 	FUZZ_SECONDS=$(FUZZ_SECONDS) tools/fuzz build-fuzz
 
-soak: build ## what takes too long for every change: 10,000 reloads under load (RELOADS=n)
+soak: build ## what takes too long for every change: 10,000 reloads under load (RELOADS=n), timing of credentials
 	POSTHOUSE_BIN=$(BUILD)/posthouse tests/system/run --sqlite tests/soak/*.test.mjs
 
 bench: build ## the gateway beside nginx, HAProxy, h2o and Caddy, the relay beside nginx and OpenSSH; see docs/benchmarks.md

@@ -16,20 +16,30 @@ bool call_nth_header(const struct gw_call *c, struct str name, size_t nth, struc
 	return false;
 }
 
+bool cookie_find(struct str line, struct str name, struct str *out)
+{
+	struct str part;
+
+	while (str_split(&line, ';', &part)) {
+		ptrdiff_t eq;
+
+		part = str_trim(part);
+		eq = str_index(part, '=');
+		if (eq > 0 && str_eq(str_slice(part, 0, (size_t)eq), name)) {
+			*out = str_skip(part, (size_t)eq + 1);
+			return true;
+		}
+	}
+	return false;
+}
+
 bool call_cookie(const struct gw_call *c, struct str name, struct str *out)
 {
-	struct str line, part;
+	struct str line;
 
 	for (size_t i = 0; call_nth_header(c, STR("cookie"), i, &line); i++) {
-		while (str_split(&line, ';', &part)) {
-			ptrdiff_t eq;
-
-			part = str_trim(part);
-			eq = str_index(part, '=');
-			if (eq > 0 && str_eq(str_slice(part, 0, (size_t)eq), name)) {
-				*out = str_skip(part, (size_t)eq + 1);
-				return true;
-			}
+		if (cookie_find(line, name, out)) {
+			return true;
 		}
 	}
 	return false;

@@ -10,43 +10,25 @@
 
 /* ---- who the client is ---- */
 
-static bool is_trusted(const struct gateway *g, const struct addr *a)
+static struct addr_nets trusted_nets(const struct gateway *g)
 {
-	for (size_t i = 0; i < g->n_trusted; i++) {
-		if (addr_net_has(&g->trusted[i], a)) {
-			return true;
-		}
-	}
-	return false;
+	return (struct addr_nets){g->trusted, g->n_trusted};
 }
 
 bool call_is_trusted(const struct gw_call *c)
 {
-	return c->gl->gateway->n_trusted > 0 && is_trusted(c->gl->gateway, exchange_peer(c->x));
+	return addr_nets_have(trusted_nets(c->gl->gateway), exchange_peer(c->x));
 }
 
-/* The last address of a list, or with real_ip_recursive the last that is not trusted. */
 static const struct addr *told_client(struct gw_call *c, struct str list)
 {
 	const struct gateway *g = c->gl->gateway;
-	struct addr *found = NULL;
+	struct addr a;
 
-	while (list.n > 0) {
-		ptrdiff_t comma = str_rindex(list, ',');
-		struct str part = str_trim(comma < 0 ? list : str_skip(list, (size_t)comma + 1));
-		struct addr a;
-
-		if (addr_from_ip(part, 0, &a) != ERR_OK) {
-			break;
-		}
-		found = found ? found : ARENA_NEW(c->arena, struct addr);
-		*found = a;
-		if (!g->config->real_ip_recursive || !is_trusted(g, &a) || comma < 0) {
-			break;
-		}
-		list = str_slice(list, 0, (size_t)comma);
+	if (!addr_told(list, trusted_nets(g), g->config->real_ip_recursive, &a)) {
+		return NULL;
 	}
-	return found;
+	return memcpy(ARENA_NEW(c->arena, struct addr), &a, sizeof(a));
 }
 
 void call_find_client(struct gw_call *c)

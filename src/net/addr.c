@@ -162,3 +162,35 @@ bool addr_net_has(const struct addr_net *net, const struct addr *a)
 	}
 	return rest == 0 || ((x[whole] ^ y[whole]) & (0xff00 >> rest) & 0xff) == 0;
 }
+
+bool addr_nets_have(struct addr_nets nets, const struct addr *a)
+{
+	for (size_t i = 0; i < nets.n; i++) {
+		if (addr_net_has(&nets.v[i], a)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool addr_told(struct str list, struct addr_nets trusted, bool recursive, struct addr *out)
+{
+	bool found = false;
+
+	while (list.n > 0) {
+		ptrdiff_t comma = str_rindex(list, ',');
+		struct str part = str_trim(comma < 0 ? list : str_skip(list, (size_t)comma + 1));
+		struct addr a;
+
+		if (addr_from_ip(part, 0, &a) != ERR_OK) {
+			break;
+		}
+		found = true;
+		*out = a;
+		if (!recursive || !addr_nets_have(trusted, &a) || comma < 0) {
+			break;
+		}
+		list = str_slice(list, 0, (size_t)comma);
+	}
+	return found;
+}

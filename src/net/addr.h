@@ -31,3 +31,15 @@ struct addr_net {
 /* "10.0.0.0/8", "::1", "192.168.1.1" */
 enum err addr_net_parse(struct str text, struct addr_net *out) MUST_USE;
 bool addr_net_has(const struct addr_net *net, const struct addr *a);
+
+struct addr_nets {
+	struct addr_net *v;
+	size_t n;
+};
+bool addr_nets_have(struct addr_nets nets, const struct addr *a);
+/*
+ * Who an X-Forwarded-For tells of, read from its end: the last address or, if `recursive`, the
+ * last that is in none of the nets; the first one if all are. What is no address ends the
+ * search, and nothing left of it counts. False: there is none.
+ */
+bool addr_told(struct str list, struct addr_nets trusted, bool recursive, struct addr *out);

@@ -1,5 +1,8 @@
 #include "gateway/plugins/auth.h"
 
+#include "base/enc.h"
+#include "base/mem.h"
+
 bool auth_is_done(const struct gw_call *c, struct str anonymous)
 {
 	return anonymous.n > 0 && call_credential(c) != NULL;
@@ -81,4 +84,29 @@ size_t auth_remove_header(struct http_headers *h, struct str name)
 	}
 	h->n = n;
 	return was - n;
+}
+
+bool auth_read_basic(struct arena *a, struct str value, struct auth_login *out)
+{
+	struct buf b = {0};
+	struct str text = STR_NULL;
+	ptrdiff_t colon;
+
+	if (!str_starts_nocase(value, STR("basic "))) {
+		return false;
+	}
+	if (base64_decode(&b, str_trim(str_skip(value, 6))) == ERR_OK) {
+		text = str_dup(a, buf_str(&b));
+	}
+	if (b.p) {
+		mem_wipe(b.p, b.cap);
+	}
+	buf_free(&b);
+	colon = str_index(text, ':');
+	if (colon < 0) {
+		return false;
+	}
+	out->username = str_slice(text, 0, (size_t)colon);
+	out->password = str_skip(text, (size_t)colon + 1);
+	return out->username.n > 0;
 }

@@ -17,3 +17,9 @@ struct str auth_challenge(struct arena *a, const char *scheme, struct str realm)
 
 /* Removes a header in every spelling that a service may take for it: X_Consumer_Groups. */
 size_t auth_remove_header(struct http_headers *h, struct str name);
+
+struct auth_login {
+	struct str username, password;
+};
+/* "Basic dTpw" (RFC 7617); the username has no colon and is not empty. */
+bool auth_read_basic(struct arena *a, struct str value, struct auth_login *out);

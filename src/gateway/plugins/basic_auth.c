@@ -7,7 +7,6 @@
 #include "gateway/plugins/auth.h"
 #include "gateway/plugins/fields.h"
 
-#include "base/enc.h"
 #include "base/mem.h"
 #include "tls/crypto.h"
 
@@ -48,37 +47,7 @@ static enum err compile(struct plugin_host *h, struct plugin_instance *p, struct
 	return ERR_OK;
 }
 
-struct login {
-	struct str username, password;
-};
-
-/* "Basic dTpw" */
-static bool read_header(struct arena *a, struct str value, struct login *out)
-{
-	struct buf b = {0};
-	struct str text = STR_NULL;
-	ptrdiff_t colon;
-
-	if (!str_starts_nocase(value, STR("basic "))) {
-		return false;
-	}
-	if (base64_decode(&b, str_trim(str_skip(value, 6))) == ERR_OK) {
-		text = str_dup(a, buf_str(&b));
-	}
-	if (b.p) {
-		mem_wipe(b.p, b.cap);
-	}
-	buf_free(&b);
-	colon = str_index(text, ':');
-	if (colon < 0) {
-		return false;
-	}
-	out->username = str_slice(text, 0, (size_t)colon);
-	out->password = str_skip(text, (size_t)colon + 1);
-	return out->username.n > 0;
-}
-
-static bool find_login(struct gw_call *c, const struct config *k, struct login *out)
+static bool find_login(struct gw_call *c, const struct config *k, struct auth_login *out)
 {
 	static const struct str names[] = {STR_INIT("Proxy-Authorization"),
 					   STR_INIT("Authorization")};
@@ -86,7 +55,7 @@ static bool find_login(struct gw_call *c, const struct config *k, struct login *
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		struct str value = http_header_get(&call_request(c)->headers, names[i]);
 
-		if (value.p && read_header(call_arena(c), value, out)) {
+		if (value.p && auth_read_basic(call_arena(c), value, out)) {
 			if (k->hide_credentials) {
 				http_header_remove(call_headers(c), names[i]);
 			}
@@ -96,7 +65,7 @@ static bool find_login(struct gw_call *c, const struct config *k, struct login *
 	return false;
 }
 
-static void digest(const struct login *l, const char *consumer_id, char out[2 * SHA1_LEN])
+static void digest(const struct auth_login *l, const char *consumer_id, char out[2 * SHA1_LEN])
 {
 	static const char hex[] = "0123456789abcdef";
 	uint8_t sum[SHA1_LEN];
@@ -113,7 +82,7 @@ static void digest(const struct login *l, const char *consumer_id, char out[2 * 
 	}
 }
 
-static bool is_password(const struct gw_credential *found, const struct login *l)
+static bool is_password(const struct gw_credential *found, const struct auth_login *l)
 {
 	static const char nobody[GUID_D_LEN + 1] = "00000000-0000-0000-0000-000000000000";
 	char got[2 * SHA1_LEN];
@@ -127,7 +96,7 @@ static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_inst
 {
 	const struct config *k = p->config;
 	const struct gw_credential *found;
-	struct login login;
+	struct auth_login login;
 
 	if (auth_is_done(c, k->anonymous)) {
 		return PLUGIN_NEXT;
