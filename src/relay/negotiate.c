@@ -4,10 +4,13 @@
 
 #include "base/enc.h"
 
-static const struct str transports =
-	STR_INIT("[{\"transport\":\"WebSockets\",\"transferFormats\":[\"Text\",\"Binary\"]},"
-		 "{\"transport\":\"ServerSentEvents\",\"transferFormats\":[\"Text\"]},"
-		 "{\"transport\":\"LongPolling\",\"transferFormats\":[\"Text\",\"Binary\"]}]");
+#define WEB_SOCKETS "[{\"transport\":\"WebSockets\",\"transferFormats\":[\"Text\",\"Binary\"]},"
+#define EVENTS "{\"transport\":\"ServerSentEvents\",\"transferFormats\":[\"Text\"]},"
+#define LONG_POLLING "{\"transport\":\"LongPolling\",\"transferFormats\":[\"Text\",\"Binary\"]}]"
+
+static const struct str transports = STR_INIT(WEB_SOCKETS EVENTS LONG_POLLING);
+/* An event stream takes its connection over, which those of HTTP/2 share. */
+static const struct str transports_h2 = STR_INIT(WEB_SOCKETS LONG_POLLING);
 
 /* -- a connection, if the tenant may have one ---------------------------------------- */
 
@@ -82,7 +85,7 @@ static void on_conn(struct errand *e)
 		put(&w, "connectionId", hub_token(c));
 	}
 	json_key(&w, STR("availableTransports"));
-	json_put_raw(&w, transports);
+	json_put_raw(&w, e->flag ? transports_h2 : transports);
 	json_end_object(&w);
 	errand_reply(e, 200, STR("application/json"));
 }
@@ -127,6 +130,7 @@ void endpoint_negotiate(struct relay_loop *rl, struct exchange *x)
 	struct errand *e = errand_new(rl, x);
 
 	e->number = version;
+	e->flag = exchange_request(x)->major == 2;
 	errand_set_visitor(e, &v);
 	errand_go(e, relay_home(rl->relay, v.tenant_key), on_home);
 }

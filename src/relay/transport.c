@@ -136,15 +136,23 @@ static void endpoint_get(struct relay_loop *rl, struct exchange *x)
 {
 	const struct http_request *q = exchange_request(x);
 	struct str accept = http_header_get(&q->headers, STR("Accept"));
+	bool events = str_find(accept, STR("text/event-stream")) >= 0;
 	struct relay_loop *home;
-	struct errand *e = connector_errand(rl, x, !q->upgrade_websocket, &home);
+	struct errand *e;
 
+	/* Nothing is reserved yet: the client goes on with another transport. */
+	if (events && q->major == 2) {
+		exchange_reply_text(x, 406, STR("text/plain"),
+				    STR("Server-Sent Events need HTTP/1.1"));
+		return;
+	}
+	e = connector_errand(rl, x, !q->upgrade_websocket, &home);
 	if (!e) {
 		return;
 	}
 	if (q->upgrade_websocket) {
 		errand_go(e, home, transport_ws);
-	} else if (str_find(accept, STR("text/event-stream")) >= 0) {
+	} else if (events) {
 		errand_go(e, home, transport_sse);
 	} else {
 		exchange_set_user(x, rl);

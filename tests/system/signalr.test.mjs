@@ -1,5 +1,6 @@
 /* The SignalR transport: spec §4, §5, §6. */
 import assert from 'node:assert/strict';
+import http2 from 'node:http2';
 import { after, before } from 'node:test';
 import { check, event, until, within } from './lib/check.mjs';
 import { request, timed } from './lib/client.mjs';
@@ -384,4 +385,45 @@ check('Configure arrives where the tenant has a configuration', async () => {
 	assert.equal(config.reconnectMinimumDelay, null);
 	hub.close();
 	await event(hub.socket, 'close').catch(() => {});
+});
+
+/* { status, text } of one request over HTTP/2. */
+async function askH2(session, head, body) {
+	const stream = session.request(head).setEncoding('utf8');
+	let text = '';
+	stream.on('data', (d) => {
+		text += d;
+	});
+	const ended = event(stream, 'end', 'the end of an answer');
+	let status;
+	stream.on('response', (h) => {
+		status = h[':status'];
+	});
+	stream.end(body);
+	await ended;
+	return { status, text };
+}
+
+check('over HTTP/2: long polling works, Server-Sent Events are not offered and refused', async () => {
+	const shared = await Server.start({ relay: { listen: [{ address: '127.0.0.1:0', http2: true }] } });
+	const session = http2.connect(shared.relay);
+	try {
+		const token = await shared.token('T1', await shared.addTenant('T1'));
+		const head = { authorization: `Bearer ${token}` };
+		const { status, text } = await askH2(session, { ...head, ':method': 'POST', ':path': '/connector/negotiate?negotiateVersion=1' });
+		assert.equal(status, 200, text);
+		const { connectionToken, availableTransports } = JSON.parse(text);
+		assert.deepEqual(availableTransports.map((t) => t.transport), ['WebSockets', 'LongPolling']);
+
+		const path = `/connector?id=${connectionToken}`;
+		const events = await askH2(session, { ...head, ':path': path, accept: 'text/event-stream' });
+		assert.deepEqual([events.status, events.text], [406, 'Server-Sent Events need HTTP/1.1']);
+		/* The same connection goes on with another transport. */
+		assert.equal((await askH2(session, { ...head, ':path': path })).status, 200);
+		assert.equal((await askH2(session, { ...head, ':method': 'POST', ':path': path }, HANDSHAKE)).status, 200);
+		assert.equal((await askH2(session, { ...head, ':path': path })).text, `{}${RS}`);
+	} finally {
+		session.close();
+		await shared.close();
+	}
 });
