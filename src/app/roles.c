@@ -317,7 +317,8 @@ void roles_drain(struct roles *r)
 bool roles_are_drained(const struct roles *r)
 {
 	return (!r->relay || relay_active(r->relay) == 0) &&
-	       (!r->gateway.gateway || gateway_active(r->gateway.gateway) == 0);
+	       (!r->gateway.gateway ||
+		(gateway_active(r->gateway.gateway) == 0 && gateway_flush(r->gateway.gateway)));
 }
 
 void roles_stop(struct roles *r)

@@ -32,6 +32,7 @@ struct gw_loop {
 	struct list calls; /* for gateway_stop */
 	struct list tunnels;
 	_Atomic uint32_t active;
+	bool is_flushed;
 };
 
 enum header_flags {
@@ -44,6 +45,7 @@ enum header_flags {
 struct gateway {
 	struct gateway_deps deps;
 	const struct gateway_config *config;
+	uint64_t flush_until_ms; /* 0 = not ending */
 	struct addr_net *trusted;
 	size_t n_trusted;
 	unsigned tell; /* enum header_flags */

@@ -1,6 +1,7 @@
 /* The role: what loops share, how a new epoch reaches them, start and end. */
 #include "gateway/gateway.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/admin.h"
@@ -196,6 +197,37 @@ static void stop_loop(struct loop *l, void *arg)
 void gateway_stop(struct gateway *g)
 {
 	on_each_loop(g, stop_loop);
+}
+
+/* How long records for elsewhere may hold up the end. */
+#define FLUSH_MS 5000
+
+static void flush_loop(struct loop *l, void *arg)
+{
+	struct gw_loop *gl = arg;
+	const struct plugin_host *h = builder_plugin_host(gl->gateway->builder);
+
+	gl->is_flushed = true;
+	for (size_t i = 0; h->states && i < n_plugins; i++) {
+		if (plugins[i]->flush && h->states[i]) {
+			gl->is_flushed = plugins[i]->flush(h->states[i], l) && gl->is_flushed;
+		}
+	}
+}
+
+bool gateway_flush(struct gateway *g)
+{
+	uint64_t now = clock_mono_ms();
+	bool done = true;
+
+	if (g->flush_until_ms == 0) {
+		g->flush_until_ms = now + FLUSH_MS;
+	}
+	on_each_loop(g, flush_loop);
+	for (unsigned i = 0; i < g->deps.loops->n; i++) {
+		done = done && g->per_loop[i].is_flushed;
+	}
+	return done || now >= g->flush_until_ms;
 }
 
 void gateway_joined(struct gateway *g)

@@ -46,6 +46,11 @@ struct balancer_set *gateway_balancers(struct gateway *g);
 struct guid gateway_node_id(const struct gateway *g);
 /* Requests that have not ended. */
 unsigned gateway_active(const struct gateway *g);
+/*
+ * When no request is left: sends what plugins hold back (records of logs). True when that is
+ * done or five seconds have passed since the first time; ask again until then. Not on a loop.
+ */
+bool gateway_flush(struct gateway *g);
 /* While the loops run: what is under way is cut. */
 void gateway_stop(struct gateway *g);
 /* After the loops have been joined and before loops_free. */

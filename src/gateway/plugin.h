@@ -93,6 +93,11 @@ struct plugin {
 	 * process. May be NULL. */
 	void *(*state_new)(struct plugin_host *h);
 	void (*state_free)(void *state);
+	/*
+	 * On a loop, when no request is left: what waits to be sent goes now. True when
+	 * nothing is left; asked again until then, for a few seconds. May be NULL.
+	 */
+	bool (*flush)(void *state, struct loop *l);
 	/* Text for /metrics of status and Admin listeners. May be NULL. */
 	void (*metrics)(void *state, struct buf *out);
 };

@@ -1,10 +1,17 @@
 /* http-log: records arrive, in batches, through an outage and a change of configuration, within bounds. */
 import assert from 'node:assert/strict';
+import https from 'node:https';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, afterEach, before, beforeEach } from 'node:test';
 import { check, until } from './lib/check.mjs';
 import { request } from './lib/client.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
 import { freePort } from './lib/ports.mjs';
+import { execute } from './lib/process.mjs';
+import { RawConnection } from './lib/raw.mjs';
 
 let gw;
 let echo;
@@ -72,6 +79,30 @@ check('a record arrives for each request', async () => {
 	assert.equal(record.env, 'test');
 	await gw.get('/s/two');
 	assert.deepEqual(urls([JSON.parse((await sink.hits.take()).body)]), ['/s/two']);
+});
+
+check('sizes are those on the wire, with what the server adds', async () => {
+	const chunked = await Echo.start({ answer: (req, res) => {
+		res.flushHeaders();
+		res.end();
+	} });
+	await plug({ http_endpoint: sink.url });
+	await gw.route({ name: 'c', url: chunked.url }, { paths: ['/c'] });
+	try {
+		for (const path of ['/s/x', '/c', '/nowhere']) {
+			const raw = await RawConnection.open(gw.proxy);
+			const request_ = `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
+			raw.send(request_);
+			await raw.response();
+			const { request: { size }, response } = JSON.parse((await sink.hits.take()).body);
+			assert.equal(size, request_.length, path);
+			/* The chunk that ends is the coding's. */
+			assert.equal(response.size, raw.socket.bytesRead - (path === '/c' ? '0\r\n\r\n'.length : 0), path);
+			raw.close();
+		}
+	} finally {
+		await chunked.close();
+	}
 });
 
 check('several records come in one array', async () => {
@@ -144,4 +175,65 @@ check('a batch is given up after max_retry_time', async () => {
 	await gw.get('/s/a');
 	await until(async () => (await metric('dropped')) === dropped + 1, 'a drop');
 	assert.equal(sink.requests.length, 1);
+});
+
+check('https: verified by the CAs of the system, by others, or not at all', async () => {
+	const dir = await mkdtemp(join(tmpdir(), 'posthouse-http-log-'));
+	const [keyFile, certFile] = [join(dir, 'key'), join(dir, 'cert')];
+	await execute('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '3',
+		'-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', keyFile, '-out', certFile]);
+	const [key, cert] = [await readFile(keyFile, 'utf8'), await readFile(certFile, 'utf8')];
+	let taken = 0;
+	const secure = https.createServer({ key, cert }, (req, res) => req.resume().on('end', () => {
+		taken++;
+		res.end();
+	})).listen(0, '127.0.0.1');
+	await once(secure, 'listening');
+	const endpoint = { http_endpoint: `https://localhost:${secure.address().port}/` };
+	try {
+		const failures = await metric('failures');
+		const { id } = await plug({ ...endpoint, queue: { max_retry_time: 0 } });
+		await gw.get('/s/a');
+		await until(async () => (await metric('failures')) === failures + 1, 'a refusal of the certificate');
+		assert.equal(taken, 0);
+		await gw.make(`/plugins/${id}`, { config: { ssl_ca: cert } }, 'PATCH');
+		await gw.get('/s/b');
+		await until(() => taken === 1, 'a record with another CA');
+		await gw.make(`/plugins/${id}`, { config: { ssl_ca: null, ssl_verify: false } }, 'PATCH');
+		await gw.get('/s/c');
+		await until(() => taken === 2, 'a record without verification');
+		assert.equal((await gw.admin('PATCH', `/plugins/${id}`, { config: { ssl_ca: 'no PEM' } })).status, 400);
+	} finally {
+		secure.closeAllConnections();
+		secure.close();
+		await rm(dir, { recursive: true, force: true });
+	}
+});
+
+check('what waits is sent at the end, and a dead server does not hold it up', async () => {
+	const ending = await Gateway.start();
+	const log = join(ending.dir, 'requests.log');
+	try {
+		await ending.route({ url: echo.url }, { name: 'r', paths: ['/s'] });
+		await ending.make('/plugins', { name: 'http-log', config: { http_endpoint: sink.url, queue: { max_batch_size: 10, max_coalescing_delay: 3600 } } });
+		await ending.make('/plugins', { name: 'file-log', config: { path: log } });
+		await ending.get('/s/late');
+		await ending.stop();
+		assert.deepEqual(urls(records()), ['/s/late']);
+		assert.equal(urls([JSON.parse(await readFile(log, 'utf8'))])[0], '/s/late');
+
+		await ending.launch();
+		for (const { id, name } of (await ending.make('/plugins', undefined, 'GET')).data) {
+			if (name === 'http-log') {
+				await ending.make(`/plugins/${id}`, { config: { http_endpoint: `http://127.0.0.1:${await freePort()}/` } }, 'PATCH');
+			}
+		}
+		await ending.get('/s/lost');
+		const begun = Date.now();
+		await ending.stop();
+		assert.ok(Date.now() - begun < 15_000, `it took ${Date.now() - begun} ms`);
+		assert.ok(ending.child.lines.some((l) => /log records were not sent before the end/.test(l)), ending.child.story());
+	} finally {
+		await ending.close();
+	}
 });

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -22,6 +23,7 @@ enum {
 	WAITING_MAX = 8 << 20, /* of one path */
 	REPORT_MS = 10000,
 	FILE_MODE = 0644,
+	END_MS = 5000,
 };
 
 struct lane {
@@ -313,6 +315,20 @@ struct file_sinks *file_sinks_new(struct loops *loops)
 	return s;
 }
 
+/* A file system that hangs must not keep the process from its end. */
+static bool join_writer(struct file_sinks *s)
+{
+	uint64_t until = clock_mono_ms() + END_MS;
+	struct timespec at = {.tv_sec = (time_t)(until / 1000),
+			      .tv_nsec = (long)(until % 1000) * 1000000};
+
+	if (pthread_clockjoin_np(s->writer, NULL, CLOCK_MONOTONIC, &at) == 0) {
+		return true;
+	}
+	log_warn("gateway", "lines of logs were not written before the end");
+	return false;
+}
+
 void file_sinks_free(struct file_sinks **sinks)
 {
 	struct file_sinks *s = *sinks;
@@ -335,7 +351,10 @@ void file_sinks_free(struct file_sinks **sinks)
 	s->is_stopping = true;
 	(void)pthread_cond_signal(&s->wake);
 	(void)pthread_mutex_unlock(&s->mtx);
-	(void)pthread_join(s->writer, NULL);
+	if (!join_writer(s)) {
+		*sinks = NULL;
+		return; /* it still works on them */
+	}
 	for (struct list_node *node; (node = list_pop(&s->sinks)) != NULL;) {
 		sink_free(container_of(node, struct file_sink, node));
 	}

@@ -10,6 +10,7 @@
 #include "gateway/plugins/log_queue.h"
 
 #include "http/message.h"
+#include "tls/cert.h"
 
 struct queue_config {
 	int64_t max_batch_size, max_entries, max_bytes, concurrency_limit;
@@ -19,6 +20,8 @@ struct queue_config {
 struct config {
 	struct str http_endpoint, method, content_type;
 	int64_t timeout, keepalive;
+	bool ssl_verify;
+	struct str ssl_ca;
 	const struct json *headers, *custom_fields;
 	struct queue_config queue;
 	/* compiled */
@@ -104,6 +107,16 @@ static enum err check_name(struct arena *a, const struct schema_field *field, co
 	return ERR_OK;
 }
 
+static enum err check_ca(struct arena *a, const struct schema_field *field, const struct json *v,
+			 struct fault *f)
+{
+	struct tls_cert_info info;
+
+	(void)a;
+	(void)field;
+	return tls_pem_inspect(v->text, &info, f);
+}
+
 static const struct schema_field header_key = {.type = SCHEMA_STRING, .check = check_name};
 static const struct schema_field header_value = {
 	.type = SCHEMA_STRING, .flags = SCHEMA_REFERENCEABLE, .check = field_check_header_value};
@@ -135,6 +148,15 @@ static const struct schema_field fields[] = {
 	 RANGE(0, 2147483646),
 	 .doc = "0 closes the connection after each request; with any other value it is kept for "
 		"60 seconds."},
+	{.name = "ssl_verify",
+	 FIELD(BOOLEAN, BOOL, ssl_verify),
+	 .dflt = "true",
+	 .doc = "Whether the certificate of an https server must be good."},
+	{.name = "ssl_ca",
+	 FIELD(STRING, STR, ssl_ca),
+	 .flags = SCHEMA_REFERENCEABLE,
+	 .check = check_ca,
+	 .doc = "Certificates in PEM that are trusted for that, instead of those of the system."},
 	{.name = "headers",
 	 FIELD(MAP, TREE, headers),
 	 .keys = &header_key,
@@ -176,6 +198,8 @@ static enum err make_settings(struct arena *a, struct config *k, struct fault *f
 		.content_type = k->content_type,
 		.timeout_ms = (uint32_t)k->timeout,
 		.keep_alive = k->keepalive > 0,
+		.insecure = !k->ssl_verify,
+		.ca = k->ssl_ca,
 		.max_batch_size = (size_t)q->max_batch_size,
 		.max_coalescing_delay_ms = ms_of(q->max_coalescing_delay),
 		.max_entries = (size_t)q->max_entries,
@@ -205,6 +229,7 @@ static void on_release(struct plugin_host *h, struct plugin_instance *p)
 	struct config *k = p->config;
 
 	(void)h;
+	log_queue_close(&k->records);
 	log_queue_settings_unref(&k->settings);
 }
 
@@ -229,6 +254,11 @@ static void state_free(void *state)
 	struct log_queues *s = state;
 
 	log_queues_free(&s);
+}
+
+static bool flush(void *state, struct loop *l)
+{
+	return log_queues_flush(state, l);
 }
 
 static void write_metrics(void *state, struct buf *out)
@@ -259,9 +289,11 @@ static const char example[] =
 	"cannot\n"
 	"be reached, the same batch is sent again with growing delays. Requests of clients never\n"
 	"wait for it: what does not fit into the queue is dropped, the log says so, and\n"
-	"`posthouse_http_log_dropped_total` counts it. Records that wait when the gateway ends "
-	"are\n"
-	"lost. Certificates of https servers are verified with the CAs of the system.\n";
+	"`posthouse_http_log_dropped_total` counts it. A gateway that ends sends what waits, for "
+	"five\n"
+	"seconds at most. Certificates of https servers are verified with the CAs of the system "
+	"unless\n"
+	"`ssl_ca` names others.\n";
 
 const struct plugin plugin_http_log = {
 	.name = "http-log",
@@ -276,5 +308,6 @@ const struct plugin plugin_http_log = {
 	.log = on_log,
 	.state_new = state_new,
 	.state_free = state_free,
+	.flush = flush,
 	.metrics = write_metrics,
 };

@@ -2,6 +2,10 @@
  * Who holds whom: log_queues has the list of queues, a queue a lane for each loop. A lane is
  * touched by its loop only; the counters are read by others. `batch` is what is under way: its
  * records are kept until the answer, as the body that was made of them.
+ *
+ * A queue counts its users and its busy lanes, those that hold anything or have a call. Who
+ * takes the last of both away frees it: lane_settle and log_queue_close, which therefore come
+ * last in whatever calls them.
  */
 #include "gateway/plugins/log_queue.h"
 
@@ -11,6 +15,7 @@
 #include "base/mem.h"
 #include "http/client.h"
 #include "loop/loop.h"
+#include "tls/context.h"
 
 #include <pthread.h>
 
@@ -23,6 +28,7 @@ struct log_queue_settings {
 	struct uri uri;
 	struct http_header *headers;
 	size_t n_headers;
+	struct tls_client *tls; /* NULL = of the client */
 };
 
 struct record {
@@ -46,6 +52,8 @@ struct lane {
 	struct http_call *call;
 	int status; /* of the answer */
 	unsigned attempts;
+	bool is_busy;
+	bool is_flushing;
 	uint64_t first_attempt_ms;
 	uint64_t reported_at_ms, reported;
 	_Atomic uint64_t sent, dropped, failures;
@@ -55,13 +63,16 @@ struct log_queue {
 	struct list_node node;
 	struct log_queues *owner;
 	struct guid id;
-	struct lane *lanes; /* by index of the loop */
+	struct lane *lanes;   /* by index of the loop */
+	unsigned users, busy; /* guarded by the owner's mtx */
 };
 
 struct log_queues {
 	unsigned n_loops;
 	pthread_mutex_t mtx;
-	struct list queues; /* guarded by mtx */
+	/* guarded by mtx */
+	struct list queues;
+	struct log_queues_stats gone; /* of those that were freed */
 };
 
 /* ---- settings ---- */
@@ -89,6 +100,17 @@ static void add_basic(struct log_queue_settings *s)
 	buf_free(&value);
 }
 
+static enum err make_tls(struct log_queue_settings *s, struct fault *f)
+{
+	struct tls_client_options o = {
+		.alpn = TLS_ALPN_HTTP1, .insecure = s->o.insecure, .ca = s->o.ca};
+
+	if (!s->uri.tls || (!o.insecure && o.ca.n == 0)) {
+		return ERR_OK;
+	}
+	return tls_client_new(&o, &s->tls, f);
+}
+
 enum err log_queue_settings_new(const struct log_queue_options *o, struct log_queue_settings **out,
 				struct fault *f)
 {
@@ -110,6 +132,11 @@ enum err log_queue_settings_new(const struct log_queue_options *o, struct log_qu
 		add_header(s, o->headers[i].name, o->headers[i].value);
 	}
 	add_basic(s);
+	e = make_tls(s, f);
+	if (e != ERR_OK) {
+		log_queue_settings_unref(&s);
+		return e;
+	}
 	*out = s;
 	return ERR_OK;
 }
@@ -120,6 +147,7 @@ void log_queue_settings_unref(struct log_queue_settings **sp)
 
 	*sp = NULL;
 	if (s && atomic_fetch_sub(&s->refs, 1) == 1) {
+		tls_client_unref(&s->tls);
 		arena_fini(&s->arena);
 		mem_free(s);
 	}
@@ -197,6 +225,7 @@ static bool make_room(struct lane *lane, size_t n)
 /* ---- sending ---- */
 
 static void advance(struct lane *lane);
+static void lane_settle(struct lane *lane);
 static void on_timer(struct timer *t);
 
 static void wait_for(struct lane *lane, enum lane_state state, uint64_t ms)
@@ -257,6 +286,7 @@ static void on_failure(struct lane *lane, const char *why)
 		end_batch(lane, &lane->dropped);
 		report(lane, why);
 		advance(lane);
+		lane_settle(lane);
 		return;
 	}
 	report(lane, why);
@@ -288,6 +318,7 @@ static void on_end(struct http_call *c)
 	}
 	end_batch(lane, &lane->sent);
 	advance(lane);
+	lane_settle(lane);
 }
 
 static void on_fail(struct http_call *c, enum err why)
@@ -320,6 +351,7 @@ static void send_batch(struct lane *lane)
 		.connect_timeout_ms = s->o.timeout_ms,
 		.idle_timeout_ms = s->o.timeout_ms,
 		.close = !s->o.keep_alive,
+		.tls = s->tls,
 	};
 
 	lane->state = LANE_SENDING;
@@ -332,7 +364,7 @@ static void advance(struct lane *lane)
 {
 	const struct log_queue_options *o = &lane->settings->o;
 
-	if (lane->n_records >= o->max_batch_size) {
+	if (lane->n_records >= o->max_batch_size || (lane->is_flushing && lane->n_records > 0)) {
 		timer_pause(&lane->timer);
 		fill_batch(lane);
 		send_batch(lane);
@@ -371,6 +403,7 @@ void log_queue_put(struct log_queue *q, struct loop *l, struct log_queue_setting
 	lane->loop = l;
 	take_settings(lane, settings);
 	if (!make_room(lane, text.n)) {
+		lane_settle(lane);
 		return;
 	}
 	r = mem_alloc(sizeof(*r) + text.n);
@@ -382,6 +415,7 @@ void log_queue_put(struct log_queue *q, struct loop *l, struct log_queue_setting
 	if (lane->state == LANE_IDLE || lane->state == LANE_COLLECTING) {
 		advance(lane);
 	}
+	lane_settle(lane);
 }
 
 /* ---- queues ---- */
@@ -423,6 +457,41 @@ static struct log_queue *queue_new(struct log_queues *s, const struct guid *id)
 	return q;
 }
 
+static uint64_t queue_free(struct log_queue *q);
+
+/* With the owner's mutex held. */
+static void free_if_unused(struct log_queue *q)
+{
+	if (q->users == 0 && q->busy == 0) {
+		list_remove(&q->node);
+		(void)queue_free(q);
+	}
+}
+
+/* Last of all: the queue may be gone after it. */
+static void lane_settle(struct lane *lane)
+{
+	struct log_queues *s = lane->queue->owner;
+	bool busy = lane->n_records + lane->n_batch > 0;
+
+	if (busy == lane->is_busy) {
+		return;
+	}
+	lane->is_busy = busy;
+	if (!busy) {
+		lane->state = LANE_IDLE;
+		timer_stop(lane->loop, &lane->timer);
+	}
+	(void)pthread_mutex_lock(&s->mtx);
+	if (busy) {
+		lane->queue->busy++;
+	} else {
+		lane->queue->busy--;
+		free_if_unused(lane->queue);
+	}
+	(void)pthread_mutex_unlock(&s->mtx);
+}
+
 struct log_queue *log_queue_open(struct log_queues *s, const struct guid *id)
 {
 	struct log_queue *q;
@@ -432,8 +501,53 @@ struct log_queue *log_queue_open(struct log_queues *s, const struct guid *id)
 	if (!q) {
 		q = queue_new(s, id);
 	}
+	q->users++;
 	(void)pthread_mutex_unlock(&s->mtx);
 	return q;
+}
+
+void log_queue_close(struct log_queue **qp)
+{
+	struct log_queue *q = *qp;
+	struct log_queues *s;
+
+	*qp = NULL;
+	if (!q) {
+		return;
+	}
+	s = q->owner;
+	(void)pthread_mutex_lock(&s->mtx);
+	q->users--;
+	free_if_unused(q);
+	(void)pthread_mutex_unlock(&s->mtx);
+}
+
+/* ---- the end ---- */
+
+static bool lane_flush(struct lane *lane)
+{
+	bool is_first = !lane->is_flushing;
+
+	lane->is_flushing = true;
+	if (lane->state == LANE_COLLECTING || (is_first && lane->state == LANE_WAITING)) {
+		timer_pause(&lane->timer);
+		on_timer(&lane->timer);
+	}
+	return !lane->is_busy;
+}
+
+bool log_queues_flush(struct log_queues *s, struct loop *l)
+{
+	bool done = true;
+
+	(void)pthread_mutex_lock(&s->mtx);
+	LIST_EACH (&s->queues, node) {
+		const struct log_queue *q = container_of(node, struct log_queue, node);
+
+		done = lane_flush(&q->lanes[loop_index(l)]) && done;
+	}
+	(void)pthread_mutex_unlock(&s->mtx);
+	return done;
 }
 
 /* The calls went with the loop's client, the timers with the loop. */
@@ -452,6 +566,29 @@ static uint64_t lane_fini(struct lane *lane)
 	return lost;
 }
 
+static void add_counters(const struct log_queue *q, struct log_queues_stats *sum)
+{
+	for (unsigned i = 0; i < q->owner->n_loops; i++) {
+		sum->sent += atomic_load(&q->lanes[i].sent);
+		sum->dropped += atomic_load(&q->lanes[i].dropped);
+		sum->failures += atomic_load(&q->lanes[i].failures);
+	}
+}
+
+/* Returns how many records it still had. */
+static uint64_t queue_free(struct log_queue *q)
+{
+	uint64_t lost = 0;
+
+	add_counters(q, &q->owner->gone);
+	for (unsigned i = 0; i < q->owner->n_loops; i++) {
+		lost += lane_fini(&q->lanes[i]);
+	}
+	mem_free(q->lanes);
+	mem_free(q);
+	return lost;
+}
+
 void log_queues_free(struct log_queues **sp)
 {
 	struct log_queues *s = *sp;
@@ -462,13 +599,7 @@ void log_queues_free(struct log_queues **sp)
 	}
 	*sp = NULL;
 	for (struct list_node *node; (node = list_pop(&s->queues)) != NULL;) {
-		struct log_queue *q = container_of(node, struct log_queue, node);
-
-		for (unsigned i = 0; i < s->n_loops; i++) {
-			lost += lane_fini(&q->lanes[i]);
-		}
-		mem_free(q->lanes);
-		mem_free(q);
+		lost += queue_free(container_of(node, struct log_queue, node));
 	}
 	if (lost > 0) {
 		log_warn("gateway", "log records were not sent before the end",
@@ -480,17 +611,13 @@ void log_queues_free(struct log_queues **sp)
 
 void log_queues_stats(struct log_queues *s, struct log_queues_stats *out)
 {
-	struct log_queues_stats sum = {0};
+	struct log_queues_stats sum;
 
 	(void)pthread_mutex_lock(&s->mtx);
+	sum = s->gone;
 	LIST_EACH (&s->queues, node) {
-		const struct log_queue *q = container_of(node, struct log_queue, node);
-
-		for (unsigned i = 0; i < s->n_loops; i++) {
-			sum.sent += atomic_load(&q->lanes[i].sent);
-			sum.dropped += atomic_load(&q->lanes[i].dropped);
-			sum.failures += atomic_load(&q->lanes[i].failures);
-		}
+		sum.queues++;
+		add_counters(container_of(node, struct log_queue, node), &sum);
 	}
 	(void)pthread_mutex_unlock(&s->mtx);
 	*out = sum;

@@ -11,11 +11,11 @@
  * Limits  `max_entries` and `max_bytes` of each lane count what waits and what is under way.
  *         The oldest that waits makes room; what is dropped is counted, and named in the log
  *         at most once in ten seconds.
- * Life    A queue is found by the id of its plugin and kept for the life of the process, so
- *         that changes of the configuration lose nothing; the newest settings hold for all
- *         that it has. Calls end with the loop's client; what is left then is lost, and the log
- *         says how much.
- * Threads open, settings: any. put: a loop. free: after the loops have ended.
+ * Life    A queue is found by the id of its plugin and outlives the versions of its
+ *         configuration, so that changes lose nothing; the newest settings hold for all
+ *         that it has. When nobody has it open any more it goes with its last record. Calls
+ *         end with the loop's client; what is left then is lost, and the log says how much.
+ * Threads open, close, settings: any. put, flush: a loop. free: after the loops have ended.
  */
 #pragma once
 #include "base/buf.h"
@@ -35,6 +35,8 @@ struct log_queue_options {
 	size_t n_headers;
 	uint32_t timeout_ms;
 	bool keep_alive;
+	bool insecure;	       /* https: take any certificate */
+	struct str ca;	       /* https: PEM; n 0 = those of the system */
 	size_t max_batch_size; /* above 1 the body is an array */
 	uint64_t max_coalescing_delay_ms;
 	size_t max_entries;
@@ -46,17 +48,26 @@ struct log_queue_options {
 struct log_queues *log_queues_new(unsigned n_loops);
 void log_queues_free(struct log_queues **s);
 
-/* ERR_INVALID: not a URL. */
+/* ERR_INVALID: not a URL, or no CA. */
 enum err log_queue_settings_new(const struct log_queue_options *o, struct log_queue_settings **out,
 				struct fault *f) MUST_USE;
 void log_queue_settings_unref(struct log_queue_settings **s);
 
+/* Close it once for each time; no put comes after the last. */
 struct log_queue *log_queue_open(struct log_queues *s, const struct guid *id);
+void log_queue_close(struct log_queue **q);
 /* Takes a reference to `settings` when they are new to the lane. */
 void log_queue_put(struct log_queue *q, struct loop *l, struct log_queue_settings *settings,
 		   struct str record);
 
+/*
+ * The process ends: what is collected on this loop goes out at once, what waits for another
+ * attempt has it now. True when nothing is left; ask again until then.
+ */
+bool log_queues_flush(struct log_queues *s, struct loop *l);
+
 struct log_queues_stats {
+	unsigned queues;
 	uint64_t sent, dropped, failures; /* records, records, calls */
 };
 void log_queues_stats(struct log_queues *s, struct log_queues_stats *out);

@@ -90,7 +90,10 @@ static void begin(struct fixture *f, const struct step *steps)
 	script_open(&f->server, f->loop, steps);
 	f->queues = log_queues_new(1);
 	f->queue = log_queue_open(f->queues, &id);
-	assert_ptr_equal(log_queue_open(f->queues, &id), f->queue);
+	struct log_queue *again = log_queue_open(f->queues, &id);
+
+	assert_ptr_equal(again, f->queue);
+	log_queue_close(&again);
 	apply(f);
 }
 
@@ -270,6 +273,55 @@ static void test_ends_with_the_loop(void **state)
 	end(&f);
 }
 
+static const struct step taken[] = {{.reply = OK, .body = 1}, {0}};
+
+static void test_closed_queue_goes_with_its_last_record(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, taken);
+	put(&f, "1");
+	log_queue_close(&f.queue);
+	assert_int_equal(stats(&f).queues, 1);
+	run_until(&f, 1, 0);
+	assert_int_equal(stats(&f).queues, 0);
+	assert_int_equal(stats(&f).sent, 1);
+	assert_bodies(&f, "1|");
+	end(&f);
+}
+
+static void test_unused_queue_goes_at_once(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, taken);
+	log_queue_close(&f.queue);
+	assert_int_equal(stats(&f).queues, 0);
+	end(&f);
+}
+
+/* Neither the batch nor the delay would have sent it. */
+static void test_flush(void **state)
+{
+	static const struct step steps[] = {{.reply = OK, .body = 3}, {0}};
+	struct fixture f;
+
+	(void)state;
+	begin(&f, steps);
+	f.o.max_batch_size = 10;
+	f.o.max_coalescing_delay_ms = 3600000;
+	apply(&f);
+	assert_true(log_queues_flush(f.queues, f.loop));
+	put(&f, "1");
+	assert_false(log_queues_flush(f.queues, f.loop));
+	run_until(&f, 1, 0);
+	assert_true(log_queues_flush(f.queues, f.loop));
+	assert_bodies(&f, "[1]|");
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -279,6 +331,9 @@ int main(void)
 		cmocka_unit_test(test_given_up_after_the_time),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_new_settings_take_over),
+		cmocka_unit_test(test_closed_queue_goes_with_its_last_record),
+		cmocka_unit_test(test_unused_queue_goes_at_once),
+		cmocka_unit_test(test_flush),
 		cmocka_unit_test(test_ends_with_the_loop),
 	};
 
