@@ -53,6 +53,9 @@ struct gateway {
 	struct epoch *epoch; /* the latest */
 	struct guid node_id;
 	struct gw_loop *per_loop;
+	struct arena texts; /* of `dns` */
+	struct dns_options dns;
+	enum err dns_result;
 	bool has_relay_url;
 	struct uri relay_url;
 };

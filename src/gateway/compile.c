@@ -1,5 +1,6 @@
 #include "gateway/compile.h"
 
+#include "base/log.h"
 #include "gateway/log_record.h"
 
 #include <string.h>
@@ -105,6 +106,16 @@ static struct str bare_host(struct str host)
 	return host;
 }
 
+/* Kept as Kong keeps them; nobody shall think that they work. Once for each version. */
+static void warn_stream(const struct entity_item *item, const char *collection)
+{
+	char id[GUID_D_LEN];
+
+	guid_d(&item->id, id);
+	log_warn("gateway", "tcp, tls, tls_passthrough and udp are not proxied: it has no effect",
+		 LOG_CSTR("entity", collection), LOG_STR("id", str_of(id, sizeof(id))));
+}
+
 static void release_service(void *compiled)
 {
 	struct service *s = compiled;
@@ -131,6 +142,9 @@ enum err service_compile(struct entity_item *item, struct fault *f)
 	s->kind = service_kind_of(protocol);
 	s->tls = str_eq(protocol, STR("https")) || str_eq(protocol, STR("grpcs"));
 	s->http2 = str_starts(protocol, STR("grpc"));
+	if (s->kind == SERVICE_STREAM) {
+		warn_stream(item, "services");
+	}
 	s->enabled = bool_of(v, "enabled", true);
 	s->host = text_of(v, "host");
 	s->port = (uint16_t)port;
@@ -195,6 +209,9 @@ enum err route_compile(struct entity_item *item, struct fault *f)
 	rule->regex_priority = int_of(v, "regex_priority", 0);
 	r->service = compile_foreign(v, "service");
 	r->protocols = compile_protocols(v);
+	if (r->protocols & GW_STREAM) {
+		warn_stream(item, "routes");
+	}
 	r->path_handling = str_eq(text_of(v, "path_handling"), STR("v1")) ? PATH_V1 : PATH_V0;
 	r->redirect_status = (int)int_of(v, "https_redirect_status_code", 426);
 	r->strip_path = bool_of(v, "strip_path", true);

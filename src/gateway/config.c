@@ -1,5 +1,7 @@
 #include "gateway/config.h"
 
+#include "net/dns_cache.h"
+
 #define OFF(member) offsetof(struct gateway_config, member)
 
 static const char *const error_types[] = {"text/plain", "application/json", "application/xml",
@@ -42,7 +44,104 @@ static const struct conf_key keys[] = {
 	{"db_update_frequency", CONF_DURATION, OFF(db_update_ms), "1s", 100, 0, NULL, 0,
 	 "How often the database is asked for changes that other processes made. PostgreSQL tells "
 	 "them at once; a SQLite file is only asked when it was written."},
+	{"dns_resolver", CONF_STRS, OFF(dns_resolver), NULL, 0, 0, NULL, 0,
+	 "Name servers as address or address:port. Default: those of /etc/resolv.conf."},
+	{"dns_hostsfile", CONF_STR, OFF(dns_hostsfile), "/etc/hosts", 0, 0, NULL, 0,
+	 "File of names that comes before all name servers."},
+	{"dns_order", CONF_STRS, OFF(dns_order), "LAST,SRV,A,AAAA", 0, 0, NULL, 0,
+	 "Types of records to ask for, in this order: SRV, A, AAAA. What answered last always "
+	 "comes "
+	 "first and CNAME is always followed, so LAST and CNAME change nothing."},
+	{"dns_valid_ttl", CONF_DURATION, OFF(dns_valid_ttl_ms), "0s", 0, 0, NULL, 0,
+	 "How long an answer counts, instead of its own TTL; 0s = its own."},
+	{"dns_stale_ttl", CONF_DURATION, OFF(dns_stale_ttl_ms), "1h", 0, 0, NULL, 0,
+	 "How long an answer is used beyond that while it is asked for anew."},
+	{"dns_not_found_ttl", CONF_DURATION, OFF(dns_not_found_ttl_ms), "30s", 0, 0, NULL, 0,
+	 "How long a name that does not exist is not asked for again."},
+	{"dns_error_ttl", CONF_DURATION, OFF(dns_error_ttl_ms), "1s", 0, 0, NULL, 0,
+	 "The same after a name server failed to answer."},
+	{"dns_cache_size", CONF_INT, OFF(dns_cache_size), "10000", 100, 1 << 24, NULL, 0,
+	 "Names that each event loop remembers."},
 };
+
+static enum err parse_order(const struct conf_strs *v, struct dns_options *out, struct fault *f)
+{
+	static const struct {
+		const char *name;
+		enum dns_kind kind; /* DNS_NONE: without effect */
+	} names[] = {{"LAST", DNS_NONE},
+		     {"CNAME", DNS_NONE},
+		     {"SRV", DNS_SRV},
+		     {"A", DNS_A},
+		     {"AAAA", DNS_AAAA}};
+
+	out->n_order = 0;
+	for (size_t i = 0; i < v->n; i++) {
+		size_t k = 0;
+
+		while (k < ARRAY_LEN(names) && !str_eq_nocase(v->v[i], str_c(names[k].name))) {
+			k++;
+		}
+		if (k == ARRAY_LEN(names) || out->n_order == ARRAY_LEN(out->order)) {
+			return fault_set(f, ERR_INVALID,
+					 "gateway.dns_order: '%.*s' is none of LAST, SRV, A, AAAA, "
+					 "CNAME, or one too many",
+					 STR_ARG(v->v[i]));
+		}
+		if (names[k].kind != DNS_NONE) {
+			out->order[out->n_order++] = names[k].kind;
+		}
+	}
+	return out->n_order > 0
+		       ? ERR_OK
+		       : fault_set(f, ERR_INVALID, "gateway.dns_order names no type of address");
+}
+
+/* "127.0.0.1", "127.0.0.1:53", "::1", "[::1]:53" */
+static bool is_server(struct str s)
+{
+	struct addr addr;
+
+	return addr_from_ip(s, 53, &addr) == ERR_OK || addr_parse(s, &addr) == ERR_OK;
+}
+
+static enum err join_servers(struct arena *a, const struct conf_strs *v, struct str *out,
+			     struct fault *f)
+{
+	struct buf b = {0};
+
+	for (size_t i = 0; i < v->n; i++) {
+		if (!is_server(v->v[i])) {
+			buf_free(&b);
+			return fault_set(f, ERR_INVALID,
+					 "gateway.dns_resolver: '%.*s' is no address of a name "
+					 "server",
+					 STR_ARG(v->v[i]));
+		}
+		buf_put(&b, i > 0 ? STR(",") : STR(""));
+		buf_put(&b, v->v[i]);
+	}
+	*out = str_dup(a, buf_str(&b));
+	buf_free(&b);
+	return ERR_OK;
+}
+
+enum err gateway_dns_options(struct arena *a, const struct gateway_config *c,
+			     struct dns_options *out, struct fault *f)
+{
+	struct dns_options o = dns_options_default;
+
+	TRY(parse_order(&c->dns_order, &o, f));
+	TRY(join_servers(a, &c->dns_resolver, &o.servers, f));
+	o.hosts_file = c->dns_hostsfile;
+	o.valid_ttl_ms = (uint32_t)MIN(c->dns_valid_ttl_ms, UINT32_MAX);
+	o.stale_ttl_ms = (uint32_t)MIN(c->dns_stale_ttl_ms, UINT32_MAX);
+	o.not_found_ttl_ms = (uint32_t)MIN(c->dns_not_found_ttl_ms, UINT32_MAX);
+	o.error_ttl_ms = (uint32_t)MIN(c->dns_error_ttl_ms, UINT32_MAX);
+	o.cache_max = (unsigned)c->dns_cache_size;
+	*out = o;
+	return ERR_OK;
+}
 
 const struct conf_section gateway_conf = {
 	.name = "gateway",

@@ -23,6 +23,11 @@ struct gateway_config {
 	int64_t body_replay_max;
 	struct str relay_url;
 	int64_t db_update_ms;
+	/* names; see gateway_dns_options */
+	struct conf_strs dns_resolver, dns_order;
+	struct str dns_hostsfile;
+	int64_t dns_valid_ttl_ms, dns_stale_ttl_ms, dns_not_found_ttl_ms, dns_error_ttl_ms;
+	int64_t dns_cache_size;
 };
 
 enum gateway_error_type {
@@ -33,3 +38,8 @@ enum gateway_error_type {
 };
 
 extern const struct conf_section gateway_conf;
+
+struct dns_options;
+/* What the keys dns_* say; `a` keeps the texts. ERR_INVALID names the key. */
+enum err gateway_dns_options(struct arena *a, const struct gateway_config *c,
+			     struct dns_options *out, struct fault *f) MUST_USE;

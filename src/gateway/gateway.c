@@ -7,6 +7,7 @@
 #include "gateway/admin.h"
 #include "gateway/call_int.h"
 #include "gateway/certificates.h"
+#include "net/dns_cache.h"
 
 #include <malloc.h>
 #include <unistd.h>
@@ -63,6 +64,7 @@ static enum err parse_tell(struct gateway *g, struct fault *f)
 
 static enum err parse_config(struct gateway *g, struct fault *f)
 {
+	TRY(gateway_dns_options(&g->texts, g->config, &g->dns, f));
 	TRY(parse_trusted(g, f));
 	TRY(parse_tell(g, f));
 	if (g->config->relay_url.n > 0) {
@@ -73,6 +75,18 @@ static enum err parse_config(struct gateway *g, struct fault *f)
 }
 
 /* ---- loops ---- */
+
+/* Then the loop's resolver stays as it is: configuring it forgets what others asked. */
+static bool has_default_names(const struct dns_options *o)
+{
+	const struct dns_options *d = &dns_options_default;
+
+	return o->servers.n == 0 && str_eq(o->hosts_file, d->hosts_file) &&
+	       o->n_order == d->n_order && memcmp(o->order, d->order, sizeof(o->order)) == 0 &&
+	       o->valid_ttl_ms == d->valid_ttl_ms && o->stale_ttl_ms == d->stale_ttl_ms &&
+	       o->not_found_ttl_ms == d->not_found_ttl_ms && o->error_ttl_ms == d->error_ttl_ms &&
+	       o->cache_max == d->cache_max;
+}
 
 static void start_loop(struct loop *l, void *arg)
 {
@@ -86,6 +100,9 @@ static void start_loop(struct loop *l, void *arg)
 	list_init(&gl->calls);
 	list_init(&gl->tunnels);
 	gl->client = http_client_new(l, &o);
+	if (gl->gateway->dns_result == ERR_OK && !has_default_names(&gl->gateway->dns)) {
+		gl->gateway->dns_result = dns_configure(l, &gl->gateway->dns);
+	}
 }
 
 static void on_each_loop(struct gateway *g, void (*fn)(struct loop *l, void *arg))
@@ -123,6 +140,7 @@ enum err gateway_new(const struct gateway_deps *deps, struct gateway **out, stru
 
 	g->deps = *deps;
 	g->config = deps->config;
+	arena_init(&g->texts, 0);
 	e = parse_config(g, f);
 	if (e != ERR_OK) {
 		gateway_free(&g);
@@ -143,6 +161,12 @@ enum err gateway_new(const struct gateway_deps *deps, struct gateway **out, stru
 	}
 	on_each_loop(g, start_loop);
 	gateway_changes(g, NULL, 0, true);
+	if (g->dns_result != ERR_OK) {
+		gateway_stop(g);
+		gateway_joined(g);
+		gateway_free(&g);
+		return fault_set(f, ERR_INVALID, "gateway.dns_resolver: the resolver refuses it");
+	}
 	*out = g;
 	return ERR_OK;
 }
@@ -248,6 +272,7 @@ void gateway_free(struct gateway **gp)
 	builder_free(&g->builder);
 	mem_free(g->per_loop);
 	mem_free(g->trusted);
+	arena_fini(&g->texts);
 	mem_free(g);
 }
 

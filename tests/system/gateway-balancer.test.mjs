@@ -1,7 +1,11 @@
 /* The balancer behind the proxy: shares, stickiness, health, names; acceptance checks 12, 27 and 29. */
 import assert from 'node:assert/strict';
+import dgram from 'node:dgram';
 import net from 'node:net';
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, afterEach, before } from 'node:test';
 import { check, deferred, until } from './lib/check.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
@@ -415,4 +419,66 @@ check('names: a target of the hosts file, one address of it, and a service witho
 
 	await serve('plain', { host: 'localhost', port: echo.port });
 	assert.equal(await server('/plain'), echo.port);
+});
+
+/* Answers A questions with 127.0.0.1 and counts them by name; all else has no records. */
+async function nameServer() {
+	const socket = dgram.createSocket('udp4');
+	const asked = new Map();
+	socket.on('message', (query, from) => {
+		const labels = [];
+		let at = 12;
+		while (query[at] > 0) {
+			labels.push(query.toString('latin1', at + 1, at + 1 + query[at]));
+			at += query[at] + 1;
+		}
+		const end = at + 5;
+		const isA = query.readUInt16BE(at + 1) === 1;
+		const name = labels.join('.').toLowerCase();
+		const head = Buffer.from(query.subarray(0, 12));
+		if (isA) {
+			asked.set(name, (asked.get(name) ?? 0) + 1);
+		}
+		head.writeUInt16BE(0x8580, 2);
+		head.writeUInt16BE(isA ? 1 : 0, 6);
+		head.writeUInt32BE(0, 8);
+		const record = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 127, 0, 0, 1]);
+		socket.send(Buffer.concat([head, query.subarray(12, end), ...(isA ? [record] : [])]), from.port, from.address);
+	});
+	socket.bind(0, '127.0.0.1');
+	await once(socket, 'listening');
+	return { asked, address: `127.0.0.1:${socket.address().port}`, close: () => socket.close() };
+}
+
+check('names: the resolver, the hosts file, the order and the times of the configuration', async () => {
+	const [echo] = await echoes(1);
+	const names = await nameServer();
+	const dir = await mkdtemp(join(tmpdir(), 'posthouse-dns-'));
+	await writeFile(join(dir, 'hosts'), '127.0.0.1 of-the-file.test\n');
+	const asking = await Gateway.start({ loops: 1, gateway: {
+		dns_resolver: names.address, dns_hostsfile: join(dir, 'hosts'), dns_order: 'LAST,A', dns_valid_ttl: '1h',
+	} });
+	try {
+		for (const host of ['of-the-file.test', 'of-the-server.test']) {
+			await asking.route({ url: `http://${host}:${echo.port}` }, { paths: [`/${host}`] });
+			assert.equal((await asking.get(`/${host}`)).status, 200, host);
+		}
+		assert.deepEqual([...names.asked], [['of-the-server.test', 1]]);
+		await asking.stop();
+		await asking.configure({ gateway: { dns_order: 'LAST,MX' } });
+		await assert.rejects(asking.launch(), /dns_order: 'MX' is none of/);
+		await asking.configure({ gateway: { dns_order: 'A', dns_resolver: 'no address' } });
+		await assert.rejects(asking.launch(), /dns_resolver: 'no address' is no address/);
+	} finally {
+		await asking.close();
+		names.close();
+		await rm(dir, { recursive: true, force: true });
+	}
+});
+
+check('a service of tcp is kept, and the log says that it has no effect', async () => {
+	const from = gw.child.lines.length;
+	await gw.make('/services', { name: 'stream', host: 'localhost', port: 1, protocol: 'tcp' });
+	assert.match(await gw.child.line(/are not proxied/, { from }), /"entity":"services"/);
+	await gw.make('/services/stream', undefined, 'DELETE');
 });
