@@ -611,9 +611,21 @@ static void on_collected(struct exchange *x)
 }
 
 static const struct exchange_handler collecting = {
+/* Only request-size-limiting sets a limit of its own, and has words of its own. */
+static void on_too_large(struct exchange *x)
+{
+	struct gw_call *c = exchange_user(x);
+
+	c->from_service = false;
+	call_fail(c, 413,
+		  c->body_max < UINT64_MAX ? STR("Request size limit exceeded")
+					   : STR("Payload too large"));
+}
+
 	.on_trailers = on_body_trailers,
 	.on_end = on_collected,
 	.on_drained = on_drained,
+	.on_too_large = on_too_large,
 	.on_abort = on_abort,
 };
 
@@ -640,6 +652,7 @@ static bool has_body(const struct http_request *r)
 static void send_on(struct gw_call *c)
 {
 	const struct http_request *r = exchange_request(c->x);
+	.on_too_large = on_too_large,
 
 	if (c->has_body) {
 		go_upstream(c);
@@ -653,6 +666,7 @@ static void send_on(struct gw_call *c)
 	} else {
 		c->streams_body = true;
 		exchange_pause_body(c->x);
+	.on_too_large = on_too_large,
 		exchange_stream(c->x, c->body_max, &streaming);
 		go_upstream(c);
 	}

@@ -284,7 +284,7 @@ static bool body_piece(struct conn *c, struct str data)
 
 	x->body_seen += data.n;
 	if (x->body_seen > x->body_max) {
-		conn_refuse(c, 413);
+		exchange_too_large(x);
 		return false;
 	}
 	if (x->collecting) {

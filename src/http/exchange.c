@@ -158,6 +158,17 @@ uint64_t exchange_start_ms(const struct exchange *x)
 
 static const struct str continue_line = STR_INIT("HTTP/1.1 100 Continue\r\n\r\n");
 
+void exchange_too_large(struct exchange *x)
+{
+	if (x->h && x->h->on_too_large && !x->answer_begun) {
+		x->h->on_too_large(x);
+	} else if (x->h2) {
+		h2_exchange_refuse(x, 413);
+	} else {
+		conn_refuse(x->conn, 413);
+	}
+}
+
 static void accept_body(struct exchange *x, uint64_t max, const struct exchange_handler *h)
 {
 	struct conn *c = x->conn;
@@ -167,11 +178,7 @@ static void accept_body(struct exchange *x, uint64_t max, const struct exchange_
 	x->h = h;
 	x->body_max = max;
 	if (x->body_left > max) {
-		if (x->h2) {
-			h2_exchange_refuse(x, 413);
-		} else {
-			conn_refuse(c, 413);
-		}
+		exchange_too_large(x);
 		return;
 	}
 	if (x->body_done) {

@@ -191,7 +191,7 @@ static void on_data(struct h2_stream *s, struct str data)
 	x->body_left -= MIN(x->body_left, data.n);
 	x->body_seen += data.n;
 	if (x->body_seen > x->body_max) {
-		h2_exchange_refuse(x, 413);
+		exchange_too_large(x);
 	} else if (x->collecting) {
 		buf_put(&x->body, data);
 	} else if (data.n > 0) {

@@ -165,6 +165,8 @@ bool conn_is_draining(const struct conn *c);
 /* The exchange's answer is queued: next request, discard, or close. */
 void conn_answered(struct conn *c);
 /* The role asked for the body (or for more of it). */
+/* 413, by the role if it wants to; then the exchange has ended. */
+void exchange_too_large(struct exchange *x);
 void conn_resume_body(struct conn *c);
 /* Ends the connection after what is queued. */
 void conn_close(struct conn *c);

@@ -573,3 +573,39 @@ check('bytes of a service that is no HTTP are 502', async () => {
 		server.close();
 	}
 });
+
+check('a body over the limit is 413 in the form that the client reads, over both versions', async () => {
+	const small = await Gateway.start({ gateway: { listen: [LISTEN[0]], body_memory_max: '1KiB' } });
+	const session = http2.connect(small.proxy);
+	try {
+		const { route } = await small.route({ url: echo.url }, { paths: ['/b'] });
+		await small.make(`/routes/${route.id}/plugins`, { name: 'request-transformer', config: { add: { body: ['a:1'] } } });
+		const big = 'x'.repeat(5000);
+		const chunks = `1388\r\n${big}\r\n0\r\n\r\n`;
+		const type = 'Content-Type: application/json\r\nAccept: application/json';
+		for (const framing of [`Content-Length: 5000\r\n\r\n${big}`, `Transfer-Encoding: chunked\r\n\r\n${chunks}`]) {
+			const raw = await RawConnection.open(small.proxy);
+			raw.send(`POST /b HTTP/1.1\r\nHost: x\r\n${type}\r\n${framing}`);
+			const reply = await raw.response({ method: 'POST' });
+			assert.equal(reply.status, 413);
+			assert.equal(JSON.parse(reply.body).message, 'Payload too large');
+			/* The connection goes on behind the body. */
+			raw.send('GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n');
+			assert.equal((await raw.response()).status, 404);
+			raw.close();
+		}
+		const stream = session.request({ ':method': 'POST', ':path': '/b', 'content-type': 'application/json', accept: 'text/plain' });
+		stream.setEncoding('utf8').on('error', () => {}).end(big);
+		let text = '';
+		stream.on('data', (d) => {
+			text += d;
+		});
+		const [head] = await within(once(stream, 'response'), 'an answer');
+		await within(once(stream, 'end'), 'its end');
+		assert.equal(head[':status'], 413);
+		assert.match(text, /^Payload too large\nrequest_id: [0-9a-f]{32}\n$/);
+	} finally {
+		session.close();
+		await small.close();
+	}
+});
