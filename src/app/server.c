@@ -103,6 +103,9 @@ static void gateway_counters(void *arg, struct admin_counters *out)
 		.handled = st.connections_total,
 		.requests = st.requests_total,
 		.active = st.connections,
+		.reading = st.reading,
+		.writing = st.writing,
+		.waiting = st.waiting,
 	};
 }
 

@@ -23,7 +23,7 @@ struct admin;
 
 struct admin_counters {
 	uint64_t accepted, handled, requests;
-	uint64_t active;
+	uint64_t active, reading, writing, waiting; /* connections, now */
 };
 
 struct admin_ops {

@@ -150,9 +150,9 @@ static const struct json *server(struct admin_call *a)
 	set_int(a, o, "connections_accepted", (int64_t)n.accepted);
 	set_int(a, o, "connections_handled", (int64_t)n.handled);
 	set_int(a, o, "connections_active", (int64_t)n.active);
-	set_int(a, o, "connections_reading", 0);
-	set_int(a, o, "connections_writing", (int64_t)n.active);
-	set_int(a, o, "connections_waiting", 0);
+	set_int(a, o, "connections_reading", (int64_t)n.reading);
+	set_int(a, o, "connections_writing", (int64_t)n.writing);
+	set_int(a, o, "connections_waiting", (int64_t)n.waiting);
 	set_int(a, o, "total_requests", (int64_t)n.requests);
 	return o;
 }

@@ -59,7 +59,7 @@ static enum err vault_schema(struct admin_call *a)
 	struct str name = admin_param(a, 0);
 
 	return str_eq(name, STR("env"))
-		       ? reply_schema(a, entity_defs[ENTITY_VAULT].schema)
+		       ? reply_schema(a, &entity_vault_env_schema)
 		       : admin_message(a, 404, "No vault named '%.*s'", STR_ARG(name));
 }
 

@@ -145,6 +145,7 @@ struct gw_call {
 	const struct http_headers *answer_trailers; /* known just before the end */
 	struct buf answer_body;
 	bool answer_body_set;
+	int64_t answer_length; /* as announced; -1 = chunked */
 	/* for logs */
 	struct call_facts facts;
 	struct call_try *tries; /* GW_TRIES_MAX at most; made with the first */

@@ -63,6 +63,8 @@ typedef bool entity_plugin_find_fn(struct str name, struct entity_plugin *out);
 /* Once, before the first entity is processed. Without it no plugin is enabled. */
 void entity_plugins_from(entity_plugin_find_fn *find);
 /* The answer of /schemas/plugins/NAME: fields and rules as they are for that plugin. */
+/* Of the one kind of vault. */
+extern const struct schema entity_vault_env_schema;
 void entity_plugin_schema_write(const struct entity_plugin *p, struct json_writer *w);
 
 struct entity_item {

@@ -160,13 +160,13 @@ enum err gateway_new(const struct gateway_deps *deps, struct gateway **out, stru
 		g->per_loop[i].gateway = g;
 	}
 	on_each_loop(g, start_loop);
-	gateway_changes(g, NULL, 0, true);
 	if (g->dns_result != ERR_OK) {
 		gateway_stop(g);
 		gateway_joined(g);
 		gateway_free(&g);
 		return fault_set(f, ERR_INVALID, "gateway.dns_resolver: the resolver refuses it");
 	}
+	gateway_changes(g, NULL, 0, true);
 	*out = g;
 	return ERR_OK;
 }
@@ -197,30 +197,6 @@ unsigned gateway_active(const struct gateway *g)
 		n += atomic_load_explicit(&g->per_loop[i].active, memory_order_relaxed);
 	}
 	return n;
-}
-
-/* The server has ended its exchanges before; what is left has no client any more. */
-static void stop_loop(struct loop *l, void *arg)
-{
-	struct gw_loop *gl = arg;
-
-	(void)l;
-	tunnel_stop_all(gl);
-	while (!list_is_empty(&gl->calls)) {
-		struct gw_call *c = container_of(list_first(&gl->calls), struct gw_call, node);
-
-		struct exchange *x = c->x;
-
-		hold_put(call_leave(c));
-		exchange_cut(x);
-	}
-	http_client_free(&gl->client);
-	gw_loop_drop_epoch(gl);
-}
-
-void gateway_stop(struct gateway *g)
-{
-	on_each_loop(g, stop_loop);
 }
 
 /* How long records for elsewhere may hold up the end. */
@@ -254,6 +230,30 @@ bool gateway_flush(struct gateway *g)
 	return done || now >= g->flush_until_ms;
 }
 
+/* The server has ended its exchanges before; what is left has no client any more. */
+static void stop_loop(struct loop *l, void *arg)
+{
+	struct gw_loop *gl = arg;
+
+	(void)l;
+	tunnel_stop_all(gl);
+	while (!list_is_empty(&gl->calls)) {
+		struct gw_call *c = container_of(list_first(&gl->calls), struct gw_call, node);
+
+		struct exchange *x = c->x;
+
+		hold_put(call_leave(c));
+		exchange_cut(x);
+	}
+	http_client_free(&gl->client);
+	gw_loop_drop_epoch(gl);
+}
+
+void gateway_stop(struct gateway *g)
+{
+	on_each_loop(g, stop_loop);
+}
+
 void gateway_joined(struct gateway *g)
 {
 	epoch_unref(&g->epoch);
@@ -284,9 +284,8 @@ static void put_connections(struct buf *out, const char *node, const struct admi
 		const char *state;
 		uint64_t v;
 	} rows[] = {
-		{"accepted", n->accepted},
-		{"active", n->active},
-		{"handled", n->handled},
+		{"accepted", n->accepted}, {"active", n->active},   {"handled", n->handled},
+		{"reading", n->reading},   {"writing", n->writing}, {"waiting", n->waiting},
 		{"total", n->requests},
 	};
 

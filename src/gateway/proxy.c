@@ -102,6 +102,32 @@ static uint64_t head_bytes(size_t first_line, const struct http_headers *h)
 	return n;
 }
 
+static uint64_t line_bytes(size_t name, size_t value)
+{
+	return name + value + sizeof(": \r\n") - 1;
+}
+
+/* What the server adds to an answer: when it was made, and how it ends. */
+static uint64_t added_bytes(const struct gw_call *c)
+{
+	uint64_t n = 0;
+
+	if (!http_header_get(&c->answer, STR("date")).p) {
+		n += line_bytes(sizeof("Date") - 1, CLOCK_HTTP_DATE_LEN);
+	}
+	if (c->status < 200 || c->status == 204 || c->status == 304) {
+		return n;
+	}
+	if (c->answer_length < 0) {
+		return n + line_bytes(sizeof("Transfer-Encoding") - 1, sizeof("chunked") - 1);
+	}
+	size_t digits = 1;
+	for (int64_t v = c->answer_length; v > 9; v /= 10) {
+		digits++;
+	}
+	return n + line_bytes(sizeof("Content-Length") - 1, digits);
+}
+
 static void complete_facts(struct gw_call *c)
 {
 	const struct http_request *r = exchange_request(c->x);
@@ -110,7 +136,9 @@ static void complete_facts(struct gw_call *c)
 	c->facts.total_ms = (uint32_t)(loop_now_ms(c->gl->loop) - c->start_ms);
 	c->facts.request_bytes += head_bytes(
 		r->method_text.n + r->target.n + sizeof("  HTTP/1.1\r\n") - 1, &r->headers);
-	c->facts.answer_bytes += head_bytes(sizeof("HTTP/1.1 200 OK\r\n") - 1, &c->answer);
+	c->facts.answer_bytes +=
+		head_bytes(sizeof("HTTP/1.1 200 \r\n") - 1 + http_reason(c->status).n, &c->answer) +
+		added_bytes(c);
 }
 
 static bool runs(const struct gw_call *c, const struct plugin_instance *p)
@@ -236,7 +264,8 @@ static void on_head(struct http_call *hc, const struct http_response *r)
 	call_enter(c, CALL_ANSWER);
 	call_run_response_head(c);
 	call_finish_answer_head(c);
-	exchange_start(c->x, c->status, c->answer.v, c->answer.n, length_of(r));
+	c->answer_length = length_of(r);
+	exchange_start(c->x, c->status, c->answer.v, c->answer.n, c->answer_length);
 }
 
 static void collect(struct gw_call *c, struct str data)
@@ -313,6 +342,7 @@ static void reply_whole(struct gw_call *c)
 	call_finish_answer_head(c);
 	body = buf_str(&c->answer_body);
 	c->facts.answer_bytes += body.n;
+	c->answer_length = trailers ? -1 : (int64_t)body.n;
 	answer = (struct exchange_answer){
 		.status = c->status,
 		.headers = c->answer.v,
@@ -582,9 +612,21 @@ static void on_body_end(struct exchange *x)
 	}
 }
 
+/* Only request-size-limiting sets a limit of its own, and has words of its own. */
+static void on_too_large(struct exchange *x)
+{
+	struct gw_call *c = exchange_user(x);
+
+	c->from_service = false;
+	call_fail(c, 413,
+		  c->body_max < UINT64_MAX ? STR("Request size limit exceeded")
+					   : STR("Payload too large"));
+}
+
 /* Also while there is no body: tells when the client goes. */
 static const struct exchange_handler streaming = {
 	.on_data = on_body_data,
+	.on_too_large = on_too_large,
 	.on_trailers = on_body_trailers,
 	.on_end = on_body_end,
 	.on_drained = on_drained,
@@ -611,21 +653,10 @@ static void on_collected(struct exchange *x)
 }
 
 static const struct exchange_handler collecting = {
-/* Only request-size-limiting sets a limit of its own, and has words of its own. */
-static void on_too_large(struct exchange *x)
-{
-	struct gw_call *c = exchange_user(x);
-
-	c->from_service = false;
-	call_fail(c, 413,
-		  c->body_max < UINT64_MAX ? STR("Request size limit exceeded")
-					   : STR("Payload too large"));
-}
-
+	.on_too_large = on_too_large,
 	.on_trailers = on_body_trailers,
 	.on_end = on_collected,
 	.on_drained = on_drained,
-	.on_too_large = on_too_large,
 	.on_abort = on_abort,
 };
 
@@ -636,6 +667,7 @@ static void on_collected_late(struct exchange *x)
 }
 
 static const struct exchange_handler collecting_late = {
+	.on_too_large = on_too_large,
 	.on_trailers = on_body_trailers,
 	.on_end = on_collected_late,
 	.on_drained = on_drained,
@@ -652,7 +684,6 @@ static bool has_body(const struct http_request *r)
 static void send_on(struct gw_call *c)
 {
 	const struct http_request *r = exchange_request(c->x);
-	.on_too_large = on_too_large,
 
 	if (c->has_body) {
 		go_upstream(c);
@@ -666,7 +697,6 @@ static void send_on(struct gw_call *c)
 	} else {
 		c->streams_body = true;
 		exchange_pause_body(c->x);
-	.on_too_large = on_too_large,
 		exchange_stream(c->x, c->body_max, &streaming);
 		go_upstream(c);
 	}

@@ -188,6 +188,7 @@ void call_answer(struct gw_call *c, const struct call_answer *a)
 	call_run_response_head(c);
 	call_finish_answer_head(c);
 	c->facts.answer_bytes += a->body.n;
+	c->answer_length = (int64_t)a->body.n;
 	answer.status = c->status;
 	answer.headers = c->answer.v;
 	answer.n_headers = c->answer.n;

@@ -67,9 +67,20 @@ static void set_timer(struct conn *c, enum conn_state to)
 	}
 }
 
+/* No atomic addition: nobody else writes. */
+static void count_state(struct conn *c, enum conn_state s, int by)
+{
+	_Atomic uint32_t *n = &c->owner->in_state[s];
+
+	atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + (uint32_t)by,
+			      memory_order_relaxed);
+}
+
 void conn_enter(struct conn *c, enum conn_state to)
 {
 	ASSERT(conn_next[c->state] & 1u << to);
+	count_state(c, c->state, -1);
+	count_state(c, to, 1);
 	c->state = to;
 	set_timer(c, to);
 }
@@ -633,6 +644,7 @@ static struct conn *conn_begin(struct server_loop *sl, struct stream *s, bool tl
 	s->write_timeout_ms = lim->write_timeout_ms;
 	list_push(&sl->conns, &c->node);
 	atomic_fetch_add_explicit(&sl->connections, 1, memory_order_relaxed);
+	count_state(c, CONN_IDLE, 1);
 	set_timer(c, CONN_IDLE);
 	return c;
 }

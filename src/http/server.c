@@ -263,5 +263,12 @@ void http_server_stats(const struct http_server *s, struct http_server_stats *ou
 		out->bad_requests_total += atomic_load(&sl->bad_requests_total);
 		out->floods_total += atomic_load(&sl->floods_total);
 		out->connections += atomic_load(&sl->connections);
+		out->waiting += atomic_load(&sl->in_state[CONN_IDLE]);
+		out->reading += atomic_load(&sl->in_state[CONN_HEAD]) +
+				atomic_load(&sl->in_state[CONN_HELD]) +
+				atomic_load(&sl->in_state[CONN_BODY]) +
+				atomic_load(&sl->in_state[CONN_DISCARD]);
+		out->writing += atomic_load(&sl->in_state[CONN_ANSWER]) +
+				atomic_load(&sl->in_state[CONN_H2]);
 	}
 }

@@ -92,7 +92,8 @@ void http_server_free(struct http_server **s);
 struct http_server_stats {
 	uint64_t connections_total, requests_total, bad_requests_total;
 	uint64_t floods_total; /* connections ended because their frames cost more than they did */
-	uint64_t connections;  /* now */
+	uint64_t connections;  /* now; those of HTTP/2 are all `writing` */
+	uint64_t reading, writing, waiting;
 };
 void http_server_stats(const struct http_server *s, struct http_server_stats *out);
 
@@ -157,11 +158,11 @@ struct exchange_handler {
 	/* Room again after exchange_pending was above STREAM_HIGH_WATER. May be NULL. */
 	void (*on_drained)(struct exchange *x);
 	/*
-	/*
 	 * The body is longer than `max`, and no answer has begun: answer now. What else comes of
 	 * it is thrown away. NULL: the server answers 413 without a body, then on_abort.
 	 */
 	void (*on_too_large)(struct exchange *x);
+	/*
 	 * The client has gone (a half-closed connection counts), or broke the protocol (then the
 	 * answer was sent by the server), or a time or size limit struck (`status` 408 or 413:
 	 * nothing was sent yet, and the role's answer is not needed). Last call.

@@ -68,6 +68,7 @@ struct server_loop {
 	/* read by any thread */
 	_Atomic uint64_t connections_total, requests_total, bad_requests_total, floods_total;
 	_Atomic uint32_t connections;
+	_Atomic uint32_t in_state[CONN_STATES]; /* written by the loop alone */
 };
 
 struct http_listener {
@@ -164,9 +165,9 @@ bool conn_must_close_after(const struct exchange *x);
 bool conn_is_draining(const struct conn *c);
 /* The exchange's answer is queued: next request, discard, or close. */
 void conn_answered(struct conn *c);
-/* The role asked for the body (or for more of it). */
 /* 413, by the role if it wants to; then the exchange has ended. */
 void exchange_too_large(struct exchange *x);
+/* The role asked for the body (or for more of it). */
 void conn_resume_body(struct conn *c);
 /* Ends the connection after what is queued. */
 void conn_close(struct conn *c);

@@ -1,9 +1,10 @@
 /* /metrics: what dashboards for Kong ask for, on the Admin listener and on that of status. */
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
-import { check, SANITIZED } from './lib/check.mjs';
+import { check, deferred, SANITIZED, until } from './lib/check.mjs';
 import { request } from './lib/client.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
+import { RawConnection } from './lib/raw.mjs';
 
 let gw;
 let echo;
@@ -59,5 +60,40 @@ check('each metric is declared once, before its values', async () => {
 			}
 		}
 		assert.ok(declared.has('kong_http_requests_total'));
+	}
+});
+
+check('/status and /metrics tell what connections do', async () => {
+	const kinds = ['reading', 'writing', 'waiting'];
+	const states = async () => {
+		const { server } = (await gw.admin('GET', '/status')).json;
+		return Object.fromEntries(kinds.map((k) => [k, server[`connections_${k}`]]));
+	};
+	const before = await states();
+	const held = deferred();
+	const slow = await Echo.start({ answer: async (_, res) => {
+		await held.promise;
+		res.end();
+	} });
+	const sockets = [];
+	try {
+		await gw.route({ url: slow.url }, { paths: ['/slow'] });
+		for (const text of ['GET / HTTP/1.1\r\nHo', 'GET /slow HTTP/1.1\r\nHost: x\r\n\r\n', '']) {
+			const raw = await RawConnection.open(gw.proxy);
+			raw.send(text);
+			sockets.push(raw);
+		}
+		await until(async () => {
+			const now = await states();
+			return kinds.every((k) => now[k] === before[k] + 1);
+		}, 'one connection of each kind');
+		const text = await metrics(gw.status);
+		for (const kind of kinds) {
+			assert.match(text, new RegExp(`kong_nginx_connections_total\\{.*state="${kind}"\\} [1-9]`));
+		}
+	} finally {
+		held.resolve();
+		sockets.forEach((s) => s.close());
+		await slow.close();
 	}
 });

@@ -13,6 +13,16 @@ static const struct schema_field config_fields[] = {
 static const struct schema config = {
 	.name = "config", .fields = config_fields, .n = ARRAY_LEN(config_fields)};
 
+#define CONFIG                                                                                     \
+	{                                                                                          \
+		.name = "config", .type = SCHEMA_RECORD, .flags = SCHEMA_REQUIRED,                 \
+		.record = &config                                                                  \
+	}
+
+static const struct schema_field env_fields[] = {CONFIG};
+const struct schema entity_vault_env_schema = {
+	.name = "env", .fields = env_fields, .n = ARRAY_LEN(env_fields)};
+
 static const struct schema_field fields[] = {
 	ENTITY_ID,
 	ENTITY_CREATED_AT,
@@ -24,7 +34,7 @@ static const struct schema_field fields[] = {
 	 .not_one_of = kinds},
 	{.name = "name", .type = SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .one_of = kinds},
 	{.name = "description", .type = SCHEMA_STRING},
-	{.name = "config", .type = SCHEMA_RECORD, .flags = SCHEMA_REQUIRED, .record = &config},
+	CONFIG,
 	ENTITY_TAGS,
 };
 

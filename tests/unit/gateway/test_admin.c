@@ -429,6 +429,12 @@ static void what_there_is_is_listed(void **state)
 	assert_message(a, "this endpoint is only available when Kong is configured to not use a"
 			  " database");
 	(void)want(state, "DELETE", "/cache", NULL, 204);
+	assert_message(want(state, "GET", "/cache/x", NULL, 404), "Not found");
+	assert_message(want(state, "DELETE", "/proxy-cache", NULL, 404), "Not found");
+	assert_message(want(state, "GET", "/proxy-cache/x", NULL, 404), "Not found");
+	a = want(state, "GET", "/schemas/vaults/env", NULL, 200);
+	assert_int_equal(json_get(a.json, STR("fields"))->n, 1);
+	assert_non_null(json_get(json_get(a.json, STR("fields"))->child, STR("config")));
 	(void)want(state, "GET", "/timers", NULL, 200);
 }
 
