@@ -1,14 +1,10 @@
 #include "admin_server.h"
 
 #include "base/mem.h"
+#include "db_worker.h"
 #include "gateway/entity_schema.h"
 #include "gateway/plugin.h"
-#include "unit.h"
-
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "talk.h"
 
 #define WORKERS 2
 
@@ -40,42 +36,6 @@ bool plugin_is_known_elsewhere(struct str name UNUSED)
 {
 	return false;
 }
-
-/* ---- the session of a worker ---- */
-
-static void *session_init(void *arg)
-{
-	struct db *db = NULL;
-
-	assert_ok(db_get(arg, 5000, &db, NULL));
-	return db;
-}
-
-static void session_fini(void *worker)
-{
-	struct db *db = worker;
-
-	db_put(&db);
-}
-
-static void begin(struct task *t, void *worker)
-{
-	t->db = worker;
-	db_begin_task(t->db, &(struct db_task){.arena = &t->arena, .fault = &t->fault});
-}
-
-static void end(struct task *t, void *worker)
-{
-	(void)worker;
-	db_end_task(t->db);
-}
-
-static bool may_retry(struct task *t, enum err e)
-{
-	return e == ERR_CONFLICT && db_is_transient(t->db);
-}
-
-static const struct rest_worker_ops worker_ops = {begin, end, may_retry};
 
 static const struct rest_key key_list[] = {
 	{STR_INIT("r"), REST_MAY_READ},
@@ -124,7 +84,7 @@ static void on_changes(void *arg, const struct entity_change *v UNUSED, size_t n
 
 static void start(struct admin_server *s)
 {
-	struct pool_ops ops = {session_init, session_fini, s->db->pool};
+	struct pool_ops ops = {db_worker_init, db_worker_fini, s->db->pool};
 	struct admin_ops admin_ops = {.upstream_status = upstream_status,
 				      .upstream_mark = upstream_mark,
 				      .config_post = config_post};
@@ -137,7 +97,7 @@ static void start(struct admin_server *s)
 		&(struct entities_config){.memory = s->memory, .on_changes = on_changes, .arg = s});
 	s->admin = admin_new(&(struct admin_config){.entities = s->entities,
 						    .pools = {s->pool, s->pool},
-						    .worker_ops = &worker_ops,
+						    .worker_ops = &db_worker_ops,
 						    .keys = s->has_keys ? &keys : NULL,
 						    .ops = &admin_ops});
 	s->http = http_server_new(&http_limits_default, admin_dispatch, s->admin);
@@ -198,47 +158,14 @@ int admin_server_teardown(void **state)
 
 /* ---- asking ---- */
 
-static struct str converse(struct admin_server *s, struct str request)
+struct talk_answer admin_ask(struct admin_server *s, const char *method, const char *path,
+			     const char *headers, const char *body)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET,
-				 .sin_port = htons(s->port),
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct buf in = {0};
-	struct str all;
-	ssize_t n;
+	struct str request =
+		str_fmt(&s->arena,
+			"%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n%s"
+			"Content-Length: %zu\r\n\r\n%s",
+			method, path, headers, body ? strlen(body) : 0, body ? body : "");
 
-	assert_true(fd >= 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
-	assert_int_equal(send(fd, request.p, request.n, MSG_NOSIGNAL), request.n);
-	while ((n = recv(fd, buf_reserve(&in, 4096), 4096, 0)) > 0) {
-		buf_commit(&in, (size_t)n);
-	}
-	close(fd);
-	all = str_dup(&s->arena, buf_str(&in));
-	buf_free(&in);
-	return all;
-}
-
-struct admin_answer admin_ask(struct admin_server *s, const char *method, const char *path,
-			      const char *headers, const char *body)
-{
-	struct admin_answer a = {0};
-	struct str all = converse(
-		s, str_fmt(&s->arena,
-			   "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n%s"
-			   "Content-Length: %zu\r\n\r\n%s",
-			   method, path, headers, body ? strlen(body) : 0, body ? body : ""));
-	ptrdiff_t gap = str_find(all, STR("\r\n\r\n"));
-	uint64_t status = 0;
-
-	assert_true(gap > 0);
-	a.head = str_slice(all, 0, (size_t)gap + 2);
-	a.body = str_skip(all, (size_t)gap + 4);
-	assert_true(str_to_u64(str_slice(all, 9, 3), &status));
-	a.status = (int)status;
-	if (json_parse(&s->arena, a.body, &a.json, NULL) != ERR_OK) {
-		a.json = NULL;
-	}
-	return a;
+	return talk_parse(&s->arena, talk_ask(&s->arena, s->port, request));
 }

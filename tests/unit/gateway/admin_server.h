@@ -7,6 +7,7 @@
 #pragma once
 #include "gateway/admin.h"
 #include "store/engines.h"
+#include "talk.h"
 
 #include <stdatomic.h>
 
@@ -29,14 +30,8 @@ int admin_server_setup_memory(void **state);
 int admin_server_setup_keys(void **state);
 int admin_server_teardown(void **state);
 
-struct admin_answer {
-	int status;
-	struct str head, body;
-	struct json *json; /* NULL when the body is none */
-};
-
 /* `headers` are whole lines with their line ends, or "". `body` may be NULL. */
-struct admin_answer admin_ask(struct admin_server *s, const char *method, const char *path,
-			      const char *headers, const char *body);
+struct talk_answer admin_ask(struct admin_server *s, const char *method, const char *path,
+			     const char *headers, const char *body);
 #define AS_JSON "Content-Type: application/json\r\n"
 #define AS_FORM "Content-Type: application/x-www-form-urlencoded\r\n"

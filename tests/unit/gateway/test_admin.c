@@ -5,22 +5,22 @@
 
 #include <stdio.h>
 
-static struct admin_answer ask(void **state, const char *method, const char *path,
-			       const char *headers, const char *body)
+static struct talk_answer ask(void **state, const char *method, const char *path,
+			      const char *headers, const char *body)
 {
 	return admin_ask(*state, method, path, headers, body);
 }
 
-static struct admin_answer get(void **state, const char *path)
+static struct talk_answer get(void **state, const char *path)
 {
 	return ask(state, "GET", path, "", NULL);
 }
 
-static struct admin_answer want(void **state, const char *method, const char *path,
-				const char *body, int status)
+static struct talk_answer want(void **state, const char *method, const char *path, const char *body,
+			       int status)
 {
 	const char *type = !body ? "" : body[0] == '{' ? AS_JSON : AS_FORM;
-	struct admin_answer a = ask(state, method, path, type, body);
+	struct talk_answer a = ask(state, method, path, type, body);
 
 	if (a.status != status) {
 		fail_msg("%s %s: %d %.*s", method, path, a.status, STR_ARG(a.body));
@@ -35,12 +35,12 @@ static struct str at(const struct json *v, const char *path)
 	return found && found->type == JSON_NUMBER ? found->text : json_str(found);
 }
 
-static void assert_message(struct admin_answer a, const char *text)
+static void assert_message(struct talk_answer a, const char *text)
 {
 	assert_str(at(a.json, "message"), str_c(text));
 }
 
-static void assert_head(struct admin_answer a, const char *line)
+static void assert_head(struct talk_answer a, const char *line)
 {
 	if (str_find(a.head, str_c(line)) < 0) {
 		fail_msg("%s is not in\n%.*s", line, STR_ARG(a.head));
@@ -54,7 +54,7 @@ static void all_answers_have_these_headers(void **state)
 	static const char *const paths[] = {"/", "/services", "/services/x", "/nothing"};
 
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
-		struct admin_answer a = get(state, paths[i]);
+		struct talk_answer a = get(state, paths[i]);
 
 		assert_head(a, "\r\nServer: kong/3.10.0\r\n");
 		assert_head(a, "\r\nX-Kong-Admin-Latency: ");
@@ -68,7 +68,7 @@ static void all_answers_have_these_headers(void **state)
 
 static void options_and_methods(void **state)
 {
-	struct admin_answer a = want(state, "OPTIONS", "/services/s", NULL, 204);
+	struct talk_answer a = want(state, "OPTIONS", "/services/s", NULL, 204);
 
 	assert_head(a, "\r\nAllow: DELETE, GET, HEAD, OPTIONS, PATCH, PUT\r\n");
 	assert_head(a, "\r\nAccess-Control-Allow-Methods: DELETE, GET, HEAD, OPTIONS, PATCH, PUT");
@@ -86,7 +86,7 @@ static void options_and_methods(void **state)
 
 static void bodies_are_of_known_types(void **state)
 {
-	struct admin_answer a =
+	struct talk_answer a =
 		ask(state, "POST", "/services", "Content-Type: text/xml\r\n", "<a/>");
 
 	assert_int_equal(a.status, 415);
@@ -104,8 +104,8 @@ static void bodies_are_of_known_types(void **state)
 
 static void a_service_from_a_form(void **state)
 {
-	struct admin_answer a = want(state, "POST", "/services",
-				     "name=s&url=http://127.0.0.1:9000/base&retries=3", 201);
+	struct talk_answer a = want(state, "POST", "/services",
+				    "name=s&url=http://127.0.0.1:9000/base&retries=3", 201);
 
 	assert_str(at(a.json, "host"), STR("127.0.0.1"));
 	assert_str(at(a.json, "port"), STR("9000"));
@@ -124,7 +124,7 @@ static void a_service_from_a_form(void **state)
 
 static void put_patch_delete(void **state)
 {
-	struct admin_answer a =
+	struct talk_answer a =
 		want(state, "PUT", "/services/n", "{\"host\":\"h\",\"retries\":1}", 200);
 
 	assert_str(at(a.json, "name"), STR("n"));
@@ -147,7 +147,7 @@ static void put_patch_delete(void **state)
 
 static void nested_paths(void **state)
 {
-	struct admin_answer a;
+	struct talk_answer a;
 	struct str id;
 
 	(void)want(state, "POST", "/services", "name=s&host=h", 201);
@@ -184,7 +184,7 @@ static void nested_paths(void **state)
 
 static void consumers_and_credentials(void **state)
 {
-	struct admin_answer a;
+	struct talk_answer a;
 
 	(void)want(state, "POST", "/consumers", "username=c&custom_id=42", 201);
 	a = want(state, "GET", "/consumers?custom_id=42", NULL, 200);
@@ -210,7 +210,7 @@ static void consumers_and_credentials(void **state)
 static void pages_link_to_each_other(void **state)
 {
 	struct admin_server *s = *state;
-	struct admin_answer a;
+	struct talk_answer a;
 	struct str next = STR("/consumers?size=100&tags=t");
 	size_t n = 0, pages = 0;
 
@@ -252,7 +252,7 @@ static void wrong_queries(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct admin_answer a = want(state, "GET", cases[i].path, NULL, 400);
+		struct talk_answer a = want(state, "GET", cases[i].path, NULL, 400);
 
 		assert_str(at(a.json, "code"), str_c(cases[i].code));
 		assert_message(a, cases[i].message);
@@ -263,7 +263,7 @@ static void wrong_queries(void **state)
 
 static void plugins_are_checked(void **state)
 {
-	struct admin_answer a = want(state, "POST", "/plugins", "name=nope", 400);
+	struct talk_answer a = want(state, "POST", "/plugins", "name=nope", 400);
 
 	assert_str(at(a.json, "fields.name"),
 		   STR("plugin 'nope' not enabled; add it to the 'plugins' configuration"
@@ -283,7 +283,7 @@ static void plugins_are_checked(void **state)
 
 static void schemas_are_shown(void **state)
 {
-	struct admin_answer a = get(state, "/schemas/services");
+	struct talk_answer a = get(state, "/schemas/services");
 
 	assert_true(json_get(a.json, STR("fields"))->n > 10);
 	assert_message(want(state, "GET", "/schemas/x", NULL, 404), "No entity named 'x'");
@@ -305,7 +305,7 @@ static void schemas_are_shown(void **state)
 
 static void targets_of_upstreams(void **state)
 {
-	struct admin_answer a;
+	struct talk_answer a;
 
 	(void)want(state, "POST", "/upstreams", "name=u", 201);
 	a = want(state, "POST", "/upstreams/u/targets", "target=127.0.0.1:1", 201);
@@ -354,8 +354,8 @@ static void targets_of_upstreams(void **state)
 
 static void certificates_have_snis(void **state)
 {
-	struct admin_answer a = want(state, "POST", "/certificates",
-				     PAIR ",\"snis\":[\"a.test\",\"b.test\"]}", 201);
+	struct talk_answer a = want(state, "POST", "/certificates",
+				    PAIR ",\"snis\":[\"a.test\",\"b.test\"]}", 201);
 	struct str id = at(a.json, "id");
 
 	assert_int_equal(json_get(a.json, STR("snis"))->n, 2);
@@ -405,7 +405,7 @@ static void keys_are_asked_for_when_there_are_some(void **state)
 
 static void what_there_is_is_listed(void **state)
 {
-	struct admin_answer a = get(state, "/endpoints");
+	struct talk_answer a = get(state, "/endpoints");
 	const struct json *data = json_get(a.json, STR("data"));
 	struct str last = STR("");
 
@@ -440,7 +440,7 @@ static void what_there_is_is_listed(void **state)
 
 static void without_a_database_nothing_is_written(void **state)
 {
-	struct admin_answer a = want(state, "POST", "/services", "host=h", 405);
+	struct talk_answer a = want(state, "POST", "/services", "host=h", 405);
 
 	assert_str(at(a.json, "code"), STR("12"));
 	assert_message(a, "cannot create 'services' entities when not using a database");

@@ -1,4 +1,4 @@
-#include "unit.h"
+#include "db_worker.h"
 
 #include "base/mem.h"
 #include "gateway/entities.h"
@@ -545,25 +545,10 @@ static void on_watched(void *arg, const struct entity_change *v UNUSED, size_t n
 	(void)sem_post(&w->told);
 }
 
-static void *session_init(void *arg)
-{
-	struct db *db = NULL;
-
-	assert_ok(db_get(arg, 5000, &db, NULL));
-	return db;
-}
-
-static void session_fini(void *worker)
-{
-	struct db *db = worker;
-
-	db_put(&db);
-}
-
 static void a_poller_tells_what_others_wrote(void **state)
 {
 	struct fixture *fx = *state;
-	struct pool_ops ops = {session_init, session_fini, fx->db->pool};
+	struct pool_ops ops = {db_worker_init, db_worker_fini, fx->db->pool};
 	struct watched w = {0};
 	struct loops loops = {0};
 	struct pool *pool = pool_new("test", 1, 10, &ops);

@@ -8,14 +8,12 @@
 #pragma once
 #include "base/buf.h"
 #include "base/mem.h"
+#include "http/listening.h"
 #include "loop/loop.h"
 #include "net/stream.h"
-#include "unit.h"
 
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum step_then { KEEP, CLOSE, RESET };
@@ -135,17 +133,9 @@ static void script_on_accept(struct io *io, unsigned events)
 
 static void script_open(struct script_server *v, struct loop *l, const struct step *steps)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t n = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
 	*v = (struct script_server){.loop = l, .steps = steps};
 	list_init(&v->conns);
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, n), 0);
-	assert_int_equal(listen(fd, 64), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
-	v->port = ntohs(a.sin_port);
-	assert_ok(io_add(l, &v->io, fd, script_on_accept));
+	v->port = listen_anywhere(l, &v->io, script_on_accept);
 }
 
 static void script_close(struct script_server *v)

@@ -2,11 +2,8 @@
 #include "base/mem.h"
 #include "http/client.h"
 #include "http/http_role.h"
+#include "http/listening.h"
 #include "net/dns.h"
-#include "unit.h"
-
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 /* ---- calls and their records ---- */
 
@@ -524,17 +521,9 @@ static void peer_on_accept(struct io *io, unsigned events_)
 
 static uint16_t peer_open(struct peer *v, struct loop *l, const struct step *steps)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t n = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
 	*v = (struct peer){.loop = l, .step = steps};
 	list_init(&v->conns);
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, n), 0);
-	assert_int_equal(listen(fd, 64), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
-	assert_ok(io_add(l, &v->io, fd, peer_on_accept));
-	return ntohs(a.sin_port);
+	return listen_anywhere(l, &v->io, peer_on_accept);
 }
 
 static void peer_close(struct peer *v)

@@ -2,15 +2,10 @@
  */
 #include "base/mem.h"
 #include "http/rest.h"
-#include "unit.h"
+#include "talk.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <sched.h>
 #include <semaphore.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 static struct {
 	struct loops loops;
@@ -95,34 +90,20 @@ static int teardown(void **state)
 
 static int dial(struct str request)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(fx.port)};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = talk_dial(fx.port);
 
-	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
-	assert_int_equal(send(fd, request.p, request.n, MSG_NOSIGNAL), request.n);
+	talk_say(fd, request);
 	return fd;
 }
 
-/* Until the server closes. */
+/* Until the server closes; until the next call. */
 static struct str hear_all(int fd)
 {
-	static char text[1 << 16];
-	size_t n = 0;
+	static struct buf text;
 
-	for (;;) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		ssize_t got;
-
-		assert_int_equal(poll(&p, 1, 10000), 1);
-		got = recv(fd, text + n, sizeof(text) - n, 0);
-		assert_true(got >= 0);
-		if (got == 0) {
-			(void)close(fd);
-			return str_of(text, n);
-		}
-		n += (size_t)got;
-	}
+	buf_free(&text);
+	talk_hear(fd, &text);
+	return buf_str(&text);
 }
 
 static void expect(const char *request, const char *line, const char *part)

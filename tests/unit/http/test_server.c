@@ -1,17 +1,12 @@
 /* The server on a real socket: a test thread talks raw bytes to a loop. */
 #include "base/mem.h"
 #include "http/server.h"
-#include "unit.h"
+#include "talk.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 struct fixture {
 	struct loops loops;
@@ -164,45 +159,24 @@ static int teardown(void **state)
 
 static int dial(void)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(fx.port)};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
-	return fd;
+	return talk_dial(fx.port);
 }
 
-static void say(int fd, struct str s)
-{
-	assert_int_equal(send(fd, s.p, s.n, MSG_NOSIGNAL), s.n);
-}
-
-/* Until the server closes. */
+/* Until the server closes; until the next call. */
 static struct str hear_all(int fd)
 {
-	static char text[1 << 20];
-	size_t n = 0;
+	static struct buf text;
 
-	for (;;) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		ssize_t got;
-
-		assert_int_equal(poll(&p, 1, 10000), 1);
-		got = recv(fd, text + n, sizeof(text) - n, 0);
-		assert_true(got >= 0);
-		if (got == 0) {
-			(void)close(fd);
-			return str_of(text, n);
-		}
-		n += (size_t)got;
-	}
+	buf_free(&text);
+	talk_hear(fd, &text);
+	return buf_str(&text);
 }
 
 static struct str talk(struct str request)
 {
 	int fd = dial();
 
-	say(fd, request);
+	talk_say(fd, request);
 	return hear_all(fd);
 }
 
@@ -299,9 +273,9 @@ static void test_every_split(void **state)
 		struct str got;
 
 		(void)setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &one, sizeof(one));
-		say(fd, str_of(request, i));
+		talk_say(fd, str_of(request, i));
 		sched_yield();
-		say(fd, str_of(request + i, sizeof(request) - 1 - i));
+		talk_say(fd, str_of(request + i, sizeof(request) - 1 - i));
 		got = hear_all(fd);
 		assert_has(got, "\r\n\r\nabcdeHTTP/1.1 200");
 		assert_true(str_ends(got, STR("hello")));
@@ -327,11 +301,11 @@ static void test_continue(void **state)
 	struct str got;
 
 	(void)state;
-	say(fd, STR("POST /echo HTTP/1.1\r\n" CLOSE
-		    "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n"));
+	talk_say(fd, STR("POST /echo HTTP/1.1\r\n" CLOSE
+			 "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n"));
 	assert_int_equal(recv(fd, line, 25, MSG_WAITALL), 25);
 	assert_memory_equal(line, "HTTP/1.1 100 Continue\r\n\r\n", 25);
-	say(fd, STR("xyz"));
+	talk_say(fd, STR("xyz"));
 	got = hear_all(fd);
 	assert_true(str_ends(got, STR("xyz")));
 	/* Refused before the body: no 100, and the connection ends. */
@@ -352,9 +326,9 @@ static void test_too_large(void **state)
 
 	(void)state;
 	memset(big, 'x', sizeof(big));
-	say(fd,
-	    STR("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n"));
-	say(fd, str_of(big, sizeof(big)));
+	talk_say(fd, STR("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+			 "chunked\r\n\r\n1000\r\n"));
+	talk_say(fd, str_of(big, sizeof(big)));
 	got = hear_all(fd);
 	assert_true(str_starts(got, STR("HTTP/1.1 413 ")));
 }
@@ -426,7 +400,7 @@ static void test_announced_length_is_kept(void **state)
 		struct str wrong = i == 0 ? STR("GET /measured?b HTTP/1.1\r\nHost: a\r\n\r\n")
 					  : STR("GET /measured?bcd HTTP/1.1\r\nHost: a\r\n\r\n");
 
-		say(fd, wrong);
+		talk_say(fd, wrong);
 		do {
 			n = recv(fd, text, sizeof(text), 0);
 		} while (n > 0);
@@ -451,11 +425,11 @@ static void test_client_gone(void **state)
 	int fd = dial();
 
 	(void)state;
-	say(fd, STR("POST /hang HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"));
+	talk_say(fd, STR("POST /hang HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"));
 	(void)close(fd);
 	wait_for_aborts(before + 1);
 	fd = dial();
-	say(fd, STR("POST /hang HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx"));
+	talk_say(fd, STR("POST /hang HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx"));
 	(void)close(fd);
 	wait_for_aborts(before + 2);
 }
@@ -468,9 +442,9 @@ static void test_drain(void **state)
 	struct str got;
 
 	(void)state;
-	say(answered, STR("POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na"));
-	say(idle, STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-	say(busy, STR("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na"));
+	talk_say(answered, STR("POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na"));
+	talk_say(idle, STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+	talk_say(busy, STR("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na"));
 	while (http_server_active(fx.server) < 3) {
 		sched_yield();
 	}
@@ -483,9 +457,9 @@ static void test_drain(void **state)
 	http_server_drain(fx.server, 0);
 	got = hear_all(idle);
 	assert_true(str_ends(got, STR("hello")));
-	say(answered, STR("b"));
+	talk_say(answered, STR("b"));
 	(void)hear_all(answered);
-	say(busy, STR("b"));
+	talk_say(busy, STR("b"));
 	got = hear_all(busy);
 	assert_has(got, "Connection: close");
 	assert_true(str_ends(got, STR("ab")));

@@ -6,6 +6,7 @@
 #pragma once
 #include "http/rest.h"
 #include "store/engines.h"
+#include "talk.h"
 
 struct rest_server {
 	struct test_db *db;
@@ -21,12 +22,6 @@ struct rest_server {
 void rest_server_start(struct rest_server *s, const struct rest_table *table, void *role);
 void rest_server_stop(struct rest_server *s);
 
-struct rest_answer {
-	int status;
-	struct str head, body;
-	struct json *json; /* NULL when the body is none */
-};
-
 /* `key` and `body` may be NULL. */
-struct rest_answer rest_ask(struct rest_server *s, const char *method, const char *path,
+struct talk_answer rest_ask(struct rest_server *s, const char *method, const char *path,
 			    const char *key, const char *body);

@@ -44,7 +44,7 @@ static int teardown(void **state)
 	return test_db_teardown(&db);
 }
 
-static struct rest_answer ask(void **state, const char *method, const char *path, const char *key,
+static struct talk_answer ask(void **state, const char *method, const char *path, const char *key,
 			      const char *body)
 {
 	struct fixture *fx = *state;
@@ -60,7 +60,7 @@ static int status_of(void **state, const char *method, const char *path, const c
 
 static void assert_body(void **state, const char *path, const char *want)
 {
-	struct rest_answer a = ask(state, "GET", path, "r", NULL);
+	struct talk_answer a = ask(state, "GET", path, "r", NULL);
 
 	assert_int_equal(a.status, 200);
 	assert_str(a.body, str_c(want));
@@ -93,7 +93,7 @@ static void keys_are_checked(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct rest_answer a =
+		struct talk_answer a =
 			ask(state, cases[i].method, cases[i].path, cases[i].key, NULL);
 
 		assert_int_equal(a.status, cases[i].status);
@@ -107,7 +107,7 @@ static void keys_are_checked(void **state)
 static void a_tenant_lives(void **state)
 {
 	struct fixture *fx = *state;
-	struct rest_answer a = ask(
+	struct talk_answer a = ask(
 		state, "POST", TENANTS, "w",
 		"{\"id\":1,\"Name\":\"Branch1\",\"displayName\":\"Branch 1\",\"credentials\":[],"
 		"\"keepAliveInterval\":\"00:00:20\"}");
@@ -150,7 +150,7 @@ static void lists_are_pages(void **state)
 		    "{\"results\":[],\"totalCount\":0,\"offset\":0,\"pageSize\":10}");
 	assert_int_equal(status_of(state, "POST", TENANTS, "w", "{\"name\":\"b\"}"), 202);
 	assert_int_equal(status_of(state, "POST", TENANTS, "w", "{\"name\":\"A\"}"), 202);
-	struct rest_answer a = ask(state, "GET", TENANTS "?skip=1&take=1", "r", NULL);
+	struct talk_answer a = ask(state, "GET", TENANTS "?skip=1&take=1", "r", NULL);
 	const struct json *results = json_get(a.json, STR("results"));
 	int64_t n = 0;
 
@@ -191,7 +191,7 @@ static void bad_input_is_refused(void **state)
 
 	assert_int_equal(status_of(state, "POST", TENANTS, "w", "{\"name\":\"a\"}"), 202);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct rest_answer a = ask(state, "POST", TENANTS, "w", cases[i].body);
+		struct talk_answer a = ask(state, "POST", TENANTS, "w", cases[i].body);
 
 		assert_int_equal(a.status, cases[i].status);
 		assert_true(str_find(a.body, str_c(cases[i].text)) >= 0);
@@ -216,7 +216,7 @@ static void a_secret_is_shown_once(void **state)
 	struct fixture *fx = *state;
 
 	assert_int_equal(status_of(state, "POST", TENANTS, "w", "{\"name\":\"a\"}"), 202);
-	struct rest_answer made = ask(state, "POST", TENANTS "/a/secrets", "w", NULL);
+	struct talk_answer made = ask(state, "POST", TENANTS "/a/secrets", "w", NULL);
 	struct str secret = json_str(json_get(made.json, STR("secret")));
 	struct str id = json_str(json_get(made.json, STR("id")));
 
@@ -225,7 +225,7 @@ static void a_secret_is_shown_once(void **state)
 	assert_true(str_find(made.head, STR("no-store")) > 0);
 	check_secret(fx, secret, ERR_OK);
 
-	struct rest_answer list = ask(state, "GET", TENANTS "/a/secrets", "r", NULL);
+	struct talk_answer list = ask(state, "GET", TENANTS "/a/secrets", "r", NULL);
 	const struct json *results = json_get(list.json, STR("results"));
 	assert_int_equal(results->n, 1);
 	assert_str(json_str(json_get(results->child, STR("id"))), id);
@@ -246,7 +246,7 @@ static void a_secret_may_be_chosen_and_may_end(void **state)
 	struct fixture *fx = *state;
 
 	assert_int_equal(status_of(state, "POST", TENANTS, "w", "{\"name\":\"a\"}"), 202);
-	struct rest_answer a = ask(state, "POST", TENANTS "/a/secrets", "w",
+	struct talk_answer a = ask(state, "POST", TENANTS "/a/secrets", "w",
 				   "{\"secret\":\"<Strong!Passw0rd>\","
 				   "\"expiration\":\"2999-01-01T00:00:00Z\"}");
 	assert_int_equal(a.status, 201);
@@ -273,7 +273,7 @@ static void secrets_are_limited(void **state)
 
 static void the_interface_describes_itself(void **state)
 {
-	struct rest_answer a = ask(state, "GET", "/docs/ManagementApi/openapi.json", NULL, NULL);
+	struct talk_answer a = ask(state, "GET", "/docs/ManagementApi/openapi.json", NULL, NULL);
 
 	assert_int_equal(a.status, 200);
 	assert_non_null(json_get(json_get(a.json, STR("paths")),

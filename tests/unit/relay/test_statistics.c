@@ -79,7 +79,7 @@ static int teardown(void **state)
 	return test_db_teardown(&db);
 }
 
-static struct rest_answer ask(void **state, const char *path)
+static struct talk_answer ask(void **state, const char *path)
 {
 	struct fixture *fx = *state;
 
@@ -88,7 +88,7 @@ static struct rest_answer ask(void **state, const char *path)
 
 static size_t count(void **state, const char *path)
 {
-	struct rest_answer a = ask(state, path);
+	struct talk_answer a = ask(state, path);
 
 	assert_int_equal(a.status, 200);
 	return json_get(a.json, STR("results"))->n;
@@ -96,7 +96,7 @@ static size_t count(void **state, const char *path)
 
 static struct str first(void **state, const char *path, const char *member)
 {
-	struct rest_answer a = ask(state, path);
+	struct talk_answer a = ask(state, path);
 
 	assert_int_equal(a.status, 200);
 	return json_str(json_get(json_get(a.json, STR("results"))->child, str_c(member)));
@@ -156,7 +156,7 @@ static void bad_filters_are_refused(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
-		struct rest_answer a = ask(state, paths[i]);
+		struct talk_answer a = ask(state, paths[i]);
 
 		assert_int_equal(a.status, 400);
 		assert_true(a.body.n > 0);
@@ -179,7 +179,7 @@ static void connections_and_origins_are_listed(void **state)
 
 static void a_tenant_is_summed_up(void **state)
 {
-	struct rest_answer a = ask(state, "/statistics/tenants/T1/summary");
+	struct talk_answer a = ask(state, "/statistics/tenants/T1/summary");
 
 	assert_int_equal(a.status, 200);
 	assert_str(a.body,

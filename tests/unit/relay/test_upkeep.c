@@ -1,4 +1,4 @@
-#include "unit.h"
+#include "db_worker.h"
 
 #include "base/clock.h"
 #include "relay/origin_store.h"
@@ -6,21 +6,6 @@
 #include "relay/stats_store.h"
 #include "relay/upkeep.h"
 #include "store/engines.h"
-
-static void *session_init(void *arg)
-{
-	struct db *db = NULL;
-
-	assert_ok(db_get(arg, 5000, &db, NULL));
-	return db;
-}
-
-static void session_fini(void *worker)
-{
-	struct db *db = worker;
-
-	db_put(&db);
-}
 
 static struct stats_origin *origins(struct test_db *t, size_t *n)
 {
@@ -48,7 +33,7 @@ static void await_only(struct test_db *t, const struct guid *id)
 static void a_server_is_seen_from_start_to_stop(void **state)
 {
 	struct test_db *t = *state;
-	struct pool_ops ops = {session_init, session_fini, t->pool};
+	struct pool_ops ops = {db_worker_init, db_worker_fini, t->pool};
 	struct loops loops = {0};
 	struct upkeep_deps deps = {.origin = guid_new(),
 				   .origin_last_seen_ms = 60000,
