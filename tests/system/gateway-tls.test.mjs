@@ -1,13 +1,14 @@
 /* Certificates that are entities, on a listener that names none. */
 import assert from 'node:assert/strict';
+import https from 'node:https';
 import tls from 'node:tls';
 import { after, before } from 'node:test';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { check } from './lib/check.mjs';
-import { Gateway } from './lib/gateway.mjs';
+import { check, within } from './lib/check.mjs';
+import { Echo, Gateway } from './lib/gateway.mjs';
 import { execute } from './lib/process.mjs';
 
 let dir;
@@ -54,4 +55,41 @@ check('a reload keeps the listener and the certificates of the entities', async 
 	gw.child.signal_('SIGHUP');
 	assert.match(await gw.child.line(/configuration (not )?reloaded/, { from }), /configuration reloaded/);
 	assert.equal(await served('kept.example'), 'kept.example');
+});
+
+/* What the service behind the route says, or the status of a refusal; `host` is the Host header. */
+async function routed(servername, host = servername || 'none') {
+	const { port } = new URL(gw.proxies[1]);
+	const request = https.get({
+		host: '127.0.0.1', port, path: '/sni', servername, headers: { Host: host }, rejectUnauthorized: false, agent: false,
+	});
+	const [reply] = await within(once(request, 'response'), 'an answer');
+	let text = '';
+	for await (const chunk of reply) {
+		text += chunk;
+	}
+	return reply.statusCode === 200 ? text : reply.statusCode;
+}
+
+check('routes by the name of the TLS handshake, whatever the Host header says', async () => {
+	const named = (name) => Echo.start({ answer: (_, reply) => reply.end(name) });
+	const services = { one: await named('one'), two: await named('two'), rest: await named('rest') };
+	try {
+		const snis = { one: ['one.example', 'first.example'], two: ['two.example'] };
+		for (const [name, { url }] of Object.entries(services)) {
+			await gw.route({ name, url }, { name, paths: ['/sni'], protocols: ['https'], ...(snis[name] ? { snis: snis[name] } : {}) });
+		}
+		assert.equal(await routed('one.example'), 'one');
+		assert.equal(await routed('first.example'), 'one');
+		assert.equal(await routed('two.example', 'one.example'), 'two', 'the handshake decides');
+		assert.equal(await routed('other.example', 'one.example'), 'rest');
+		assert.equal(await routed('', 'one.example'), 'rest', 'no name, no match');
+		await gw.make('/routes/rest', undefined, 'DELETE');
+		assert.equal(await routed('other.example', 'one.example'), 404);
+		await gw.make('/routes/two', { snis: ['other.example'] }, 'PATCH');
+		assert.equal(await routed('other.example'), 'two');
+		assert.equal(await routed('two.example'), 404);
+	} finally {
+		await Promise.all(Object.values(services).map((s) => s.close()));
+	}
 });
