@@ -485,11 +485,14 @@ static void test_under_load(void **state)
 	f.c.health.passive.http_failures = 0;
 	f.c.n_targets = 1;
 	apply(&f);
-	mark(&f, 0, BALANCER_HEALTHY);
 	for (unsigned i = 0; i < LOOPS; i++) {
 		unsigned served = atomic_load(&clients[i].served);
 
-		WAIT_FOR(&f, atomic_load(&clients[i].served) > served + 100);
+		for (f.patience = 0; atomic_load(&clients[i].served) <= served + 100;) {
+			/* Again: a loop may count a last failure by the former rules. */
+			mark(&f, 0, BALANCER_HEALTHY);
+			wait_a_bit(&f);
+		}
 		loop_call(f.loops.v[i], run_end, &clients[i]);
 	}
 	/* Nothing is under way any more. */
