@@ -119,7 +119,8 @@ static void ask(const struct rules *all, const struct router *r, struct arena *a
 	struct router_match got, plain = {0};
 	bool found;
 
-	if (!is_plain_host(in.host)) {
+	/* Paths are normalized before they are matched. */
+	if (!is_plain_host(in.host) || !str_starts(in.path, STR("/"))) {
 		return;
 	}
 	found = router_match(r, a, &in, &got);
