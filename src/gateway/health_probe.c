@@ -31,6 +31,7 @@ struct probe {
 	struct http_call *call;
 	struct stream *stream;
 	/* gRPC */
+	struct timer timer; /* from the start to the end: that of a call ends at the head */
 	int http_status;
 	struct buf answer;
 	bool unknown; /* the server has no such service */
@@ -54,6 +55,7 @@ static void run_some(struct prober *r);
 static void probe_free(struct probe *p)
 {
 	list_remove(&p->node);
+	timer_stop(p->prober->loop, &p->timer);
 	p->round->left--;
 	buf_free(&p->answer);
 	peer_unref(p->peer);
@@ -280,14 +282,24 @@ static const struct http_call_handler grpc_events = {
 	.on_fail = on_fail,
 };
 
+static void on_grpc_timeout(struct timer *t)
+{
+	struct probe *p = container_of(t, struct probe, timer);
+
+	http_call_cancel(p->call);
+	probe_failed(p, ERR_TIMEOUT);
+}
+
 static void start_grpc(struct probe *p)
 {
 	static const char empty_message[5];
+	struct prober *r = p->prober;
 	struct http_call_spec spec;
 	size_t n;
-	struct http_header *headers = headers_of(p->prober, p->peer, &n);
+	struct http_header *headers = headers_of(r, p->peer, &n);
 
 	spec = spec_of(p, headers, n);
+	spec.timeout_ms = 0;
 	spec.method = STR("POST");
 	spec.path_query = STR("/grpc.health.v1.Health/Check");
 	spec.version = HTTP_CALL_H2;
@@ -296,7 +308,8 @@ static void start_grpc(struct probe *p)
 	headers[spec.n_headers++] =
 		(struct http_header){STR("Content-Type"), STR("application/grpc")};
 	headers[spec.n_headers++] = (struct http_header){STR("TE"), STR("trailers")};
-	p->call = http_call_start(client_of(p->prober), &spec, &grpc_events, p);
+	p->call = http_call_start(client_of(r), &spec, &grpc_events, p);
+	timer_start(r->loop, &p->timer, timeout_ms(r), on_grpc_timeout);
 	mem_free(headers);
 }
 

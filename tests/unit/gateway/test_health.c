@@ -355,6 +355,36 @@ static void test_probe_timeouts(void **state)
 	tear_down(&f);
 }
 
+/* The head of an answer, and nothing behind it, is not an answer. */
+static void test_probe_grpc_hangs(void **state)
+{
+	static const char settings_and_head[] =
+		"\0\0\0\4\0\0\0\0\0"	  /* SETTINGS */
+		"\0\0\1\1\4\0\0\0\1\x88"; /* HEADERS of stream 1: END_HEADERS, :status 200 */
+	static const struct step head = {
+		.reply = settings_and_head,
+		.n = sizeof(settings_and_head) - 1,
+		.body = sizeof("SM\r\n\r\n") - 1, /* the preface has two empty lines */
+	};
+	const struct step steps[] = {head, head, head, {0}};
+	struct fixture f;
+	struct probed p;
+
+	(void)state;
+	set_up_active(&f, PROBE_GRPC);
+	f.c.health.active.timeout_ms = 100;
+	f.c.health.active.rules.tcp_failures = 0;
+	f.c.health.active.rules.http_failures = 0;
+	open_server(&f, &p, steps);
+	add_target(&f, "127.0.0.1", p.server.port, 100);
+	apply(&f);
+	WAIT_FOR(&f, !is_up(&f));
+	assert_true(str_starts(requests(&f, &p), STR("PRI * HTTP/2.0\r\n")));
+	close_server(&f, &p);
+	buf_free(&p.got);
+	tear_down(&f);
+}
+
 /* ---- https: a server with a certificate that nobody vouches for ---- */
 
 static atomic_bool sni_seen;
@@ -457,7 +487,7 @@ static void test_probe_updates(void **state)
 static void test_probe_end(void **state)
 {
 	static const struct step silent[] = {{0}};
-	static const enum probe_type types[] = {PROBE_TCP, PROBE_HTTP};
+	static const enum probe_type types[] = {PROBE_TCP, PROBE_HTTP, PROBE_GRPC};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
@@ -488,6 +518,7 @@ int main(void)
 		cmocka_unit_test(test_probe_host_header),
 		cmocka_unit_test(test_probe_connections),
 		cmocka_unit_test(test_probe_timeouts),
+		cmocka_unit_test(test_probe_grpc_hangs),
 		cmocka_unit_test(test_probe_https),
 		cmocka_unit_test(test_probe_updates),
 		cmocka_unit_test(test_probe_end),
