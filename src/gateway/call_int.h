@@ -188,6 +188,8 @@ void call_prepare_headers(struct gw_call *c);
 /* Host of this try. */
 void call_set_host(struct gw_call *c);
 bool call_is_trusted(const struct gw_call *c);
+/* An X-Forwarded- header of a trusted peer or of this gateway on its way to itself; else p NULL. */
+struct str call_forwarded(const struct gw_call *c, struct str name);
 void call_find_client(struct gw_call *c);
 /* role://gateway has brought it back here too often. */
 bool call_is_loop(const struct gw_call *c);

@@ -716,12 +716,14 @@ static void proceed(struct gw_call *c)
 	send_on(c);
 }
 
-static unsigned protocol_of(struct exchange *x)
+/* What a trusted proxy before us took as HTTPS counts as HTTPS. */
+static unsigned protocol_of(const struct gw_call *c)
 {
-	struct str type = http_header_get(&exchange_request(x)->headers, STR("content-type"));
+	struct str type = http_header_get(&exchange_request(c->x)->headers, STR("content-type"));
 	bool grpc = str_starts_nocase(type, STR("application/grpc"));
 
-	if (exchange_is_tls(x)) {
+	if (exchange_is_tls(c->x) ||
+	    str_eq_nocase(call_forwarded(c, STR("X-Forwarded-Proto")), STR("https"))) {
 		return grpc ? GW_GRPCS : GW_HTTPS;
 	}
 	return grpc ? GW_GRPC : GW_HTTP;
@@ -730,7 +732,8 @@ static unsigned protocol_of(struct exchange *x)
 static void redirect_to_https(struct gw_call *c)
 {
 	const struct http_request *r = exchange_request(c->x);
-	struct str host = r->authority;
+	struct str told = call_forwarded(c, STR("X-Forwarded-Host"));
+	struct str host = told.n > 0 ? told : r->authority;
 	ptrdiff_t colon = str_rindex(host, ':');
 
 	if (colon >= 0 && str_index(host, ']') < colon) {
@@ -835,7 +838,7 @@ static struct gw_call *call_new(struct exchange *x, struct gw_loop *gl)
 	c->hold = gl->hold;
 	c->hold->calls++;
 	c->method = exchange_request(x)->method_text;
-	c->protocol = protocol_of(x);
+	c->protocol = protocol_of(c);
 	c->start_ms = exchange_start_ms(x);
 	c->facts.upstream_ms = -1;
 	c->body_max = UINT64_MAX;

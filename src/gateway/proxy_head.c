@@ -20,6 +20,17 @@ bool call_is_trusted(const struct gw_call *c)
 	return addr_nets_have(trusted_nets(c->gl->gateway), exchange_peer(c->x));
 }
 
+static bool trusts_forwarded(const struct gw_call *c)
+{
+	return exchange_is_in_process(c->x) || call_is_trusted(c);
+}
+
+struct str call_forwarded(const struct gw_call *c, struct str name)
+{
+	return trusts_forwarded(c) ? http_header_get(&exchange_request(c->x)->headers, name)
+				   : STR_NULL;
+}
+
 static const struct addr *told_client(struct gw_call *c, struct str list)
 {
 	const struct gateway *g = c->gl->gateway;
@@ -221,14 +232,17 @@ static struct str listener_port(struct gw_call *c, bool tls)
 static void add_forwarded(struct gw_call *c, const struct str told[TOLDS])
 {
 	const struct http_request *r = exchange_request(c->x);
-	bool trusted = call_is_trusted(c), tls = exchange_is_tls(c->x);
+	bool trusted = trusts_forwarded(c), tls = exchange_is_tls(c->x);
+	/* A pass through ourselves is no hop. */
+	bool is_told = exchange_is_in_process(c->x) && told[TOLD_FOR].n > 0;
 	struct str host, port = split_port(r->authority, &host);
 	struct str prefix = str_slice(c->path, 0, c->match.matched);
 
 	if (port.n == 0) {
 		port = listener_port(c, tls);
 	}
-	add(c, STR("X-Forwarded-For"), joined(c, told[TOLD_FOR], peer_ip(c)));
+	add(c, STR("X-Forwarded-For"),
+	    is_told ? told[TOLD_FOR] : joined(c, told[TOLD_FOR], peer_ip(c)));
 	add(c, STR("X-Forwarded-Proto"),
 	    trusted && told[TOLD_PROTO].n > 0 ? told[TOLD_PROTO]
 	    : tls			      ? STR("https")

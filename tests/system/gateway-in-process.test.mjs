@@ -117,6 +117,18 @@ check('the role sees whom a trusted proxy names as the client', async () => {
 	assert.deepEqual(values(raw, 'forwarded'), ['for=203.0.113.9;host="shop.example";proto=https']);
 });
 
+check('a second pass through the gateway keeps what the first one said', async () => {
+	const { raw } = await describe('/out/x', { headers: {
+		'X-Real-IP': '203.0.113.9', 'X-Forwarded-For': '203.0.113.9', 'X-Forwarded-Proto': 'https',
+		'X-Forwarded-Host': 'shop.example', 'X-Forwarded-Port': '443',
+	} });
+	assert.deepEqual(values(raw, 'x-forwarded-for'), ['203.0.113.9, 127.0.0.1']);
+	assert.deepEqual(values(raw, 'x-forwarded-proto'), ['https']);
+	assert.deepEqual(values(raw, 'x-forwarded-host'), ['shop.example']);
+	assert.deepEqual(values(raw, 'x-forwarded-port'), ['443']);
+	assert.deepEqual(values(raw, 'x-real-ip'), ['203.0.113.9']);
+});
+
 check('one client is not taken for the one before it on the same connection', async () => {
 	const peer = async (headers) => /for=([^;]*)/.exec(values((await describe('/erp/x', { headers })).raw, 'forwarded')[0])[1];
 	for (let i = 0; i < 5; i++) {

@@ -543,6 +543,21 @@ check('trailers behind a small body of known length reach a service with HTTP/2'
 	await gw.make(`/routes/${route.id}`, undefined, 'DELETE');
 });
 
+check('HTTPS that a trusted peer took is HTTPS', async () => {
+	for (const g of [gw, trusting]) {
+		await g.route({ name: 'tls-only', url: echo.url }, { name: 'tls-only', paths: ['/tls-only'], protocols: ['https'],
+			https_redirect_status_code: 302 });
+	}
+	const told = { 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'api.test' };
+	assert.equal((await trusting.get('/tls-only', told)).status, 200);
+	const plain = await trusting.get('/tls-only', { ...told, 'X-Forwarded-Proto': 'http' });
+	assert.equal(plain.status, 302);
+	assert.equal(plain.headers.location, 'https://api.test/tls-only');
+	const untrusted = await gw.get('/tls-only', told);
+	assert.equal(untrusted.status, 302);
+	assert.notEqual(new URL(untrusted.headers.location).hostname, 'api.test');
+});
+
 check('a gRPC client gets errors of the gateway as a gRPC status', async () => {
 	await gw.route({ name: 'gone', url: `grpc://127.0.0.1:${await freePort()}`, retries: 0 },
 		{ name: 'gone', paths: ['/test.Echo'], strip_path: false, protocols: ['grpc'] });
