@@ -4,7 +4,7 @@
  *	route        itself
  *	service      its routes; all when it could not be used before, since then they have no entry
  *	plugin       the route, or the routes of the service, that it is or was bound to; else all
- *	certificate  all: contexts for TLS may be others
+ *	certificate  all: contexts for TLS may be others; so with a CA, and with a vault
  *
  * An entry points to the struct of its service, which is another one after each change: so the
  * routes of a service are those that point to the former.
@@ -105,6 +105,7 @@ void stale_note(struct builder *b, const struct entity_item *old, const struct e
 		break;
 	case ENTITY_CERTIFICATE:
 	case ENTITY_CA_CERTIFICATE:
+	case ENTITY_VAULT:
 		b->stale.all = true;
 		break;
 	case ENTITY_UPSTREAM: /* the builder compares balancers */
@@ -114,7 +115,6 @@ void stale_note(struct builder *b, const struct entity_item *old, const struct e
 	case ENTITY_BASIC_AUTH:
 	case ENTITY_ACL:
 	case ENTITY_SNI:
-	case ENTITY_VAULT:
 	case ENTITY_KINDS:
 		break;
 	}

@@ -10,6 +10,7 @@
 #include "gateway/router_int.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
 	ROUTES = 400,
@@ -377,6 +378,14 @@ static void same_answers(struct world *w, const struct epoch *x, const struct ep
 	arena_fini(&a);
 }
 
+static void next_epoch(struct world *w)
+{
+	struct epoch *former = w->now; /* a request may still have it */
+
+	w->now = apply(w, w->builder, false);
+	epoch_unref(&former);
+}
+
 static void changes_add_up(void **state)
 {
 	struct world *w = *state;
@@ -384,13 +393,11 @@ static void changes_add_up(void **state)
 
 	for (int step = 0; step < STEPS; step++) {
 		unsigned n = any(w, 10) ? 1 + any(w, 3) : 30;
-		struct epoch *former = w->now; /* a request may still have it */
 
 		for (unsigned i = 0; i < n; i++) {
 			change(w);
 		}
-		w->now = apply(w, w->builder, false);
-		epoch_unref(&former);
+		next_epoch(w);
 		layered += w->now->routing->base != NULL;
 		whole += w->now->routing->base == NULL;
 		make_from_scratch(w);
@@ -404,12 +411,71 @@ static void changes_add_up(void **state)
 
 /* ---- */
 
+static const struct entry *entry_of(const struct routing *r, unsigned route)
+{
+	struct guid id = id_of(ENTITY_ROUTE, route);
+
+	for (size_t i = 0; i < r->n; i++) {
+		if (guid_eq(&r->entries[i].route->pub.id, &id)) {
+			return &r->entries[i];
+		}
+	}
+	return r->base ? entry_of(r->base, route) : NULL;
+}
+
+static void put_vault(struct world *w, const char *prefix)
+{
+	put(w, ENTITY_VAULT, 0,
+	    str_fmt(&w->arena,
+		    "{\"name\":\"env\",\"prefix\":\"mine\",\"config\":{\"prefix\":\"%s\"}}",
+		    prefix));
+}
+
+/* A service, its route, and a certificate that is in the environment. */
+static void put_secret_service(struct world *w)
+{
+	struct str certificate = ref_to(w, ENTITY_CERTIFICATE, 0, true);
+	struct str service = ref_to(w, ENTITY_SERVICE, 0, true);
+	struct tls_pem pem;
+
+	assert_ok(tls_self_signed(&w->arena, TLS_KEY_EC, STR("client.test"), 2, &pem, NULL));
+	(void)setenv("BUILDER_TEST_CERT", str_cstr(&w->arena, pem.cert), 1);
+	(void)setenv("BUILDER_TEST_KEY", str_cstr(&w->arena, pem.key), 1);
+	put(w, ENTITY_CERTIFICATE, 0,
+	    STR("{\"cert\":\"{vault://mine/cert}\",\"key\":\"{vault://mine/key}\"}"));
+	put(w, ENTITY_SERVICE, 0,
+	    str_fmt(&w->arena,
+		    "{\"host\":\"10.0.0.1\",\"port\":443,\"protocol\":\"https\",\"enabled\":true,"
+		    "\"client_certificate\":%.*s}",
+		    STR_ARG(certificate)));
+	put(w, ENTITY_ROUTE, 0,
+	    str_fmt(&w->arena, "{\"paths\":[\"/p\"],\"protocols\":[\"http\"],\"service\":%.*s}",
+		    STR_ARG(service)));
+}
+
+/* However many routes there are: beyond a few hundred, not all entries are made anew. */
+static void a_vault_reaches_services(void **state)
+{
+	struct world *w = *state;
+
+	put_secret_service(w);
+	put_vault(w, "not_there_");
+	next_epoch(w);
+	assert_null(entry_of(w->now->routing, 0)->tls);
+	put_vault(w, "builder_test_");
+	next_epoch(w);
+	assert_non_null(entry_of(w->now->routing, 0)->tls);
+	forget(w, ENTITY_VAULT, 0);
+	next_epoch(w);
+	assert_null(entry_of(w->now->routing, 0)->tls);
+}
+
 static int set_up(void **state)
 {
 	static struct world w;
 	struct fault f = {0};
 
-	w.seed = 88172645463325252;
+	w = (struct world){.seed = 88172645463325252};
 	arena_init(&w.arena, 0);
 	assert_ok(loops_start(&w.loops, 1, &f));
 	assert_ok(certificates_default(&w.cert, &f));
@@ -441,6 +507,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(changes_add_up, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_vault_reaches_services, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
