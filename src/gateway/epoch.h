@@ -36,6 +36,7 @@ struct routing {
 	struct arena arena;
 	struct routing *base; /* what it stands over; NULL: it is whole */
 	uint64_t *gone;	      /* a bit for each entry of the base that is not used any more */
+	size_t n_gone;
 	struct router *router;
 	struct entry *entries; /* by the router's index, behind those of the base */
 	size_t n;

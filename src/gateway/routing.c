@@ -248,8 +248,10 @@ static void remake(struct draft *d, struct map *seen, const struct guid *id)
 
 	if (was) {
 		size_t i = (size_t)(was - base->entries);
+		uint64_t *word = &d->r->gone[i / 64], bit = UINT64_C(1) << i % 64;
 
-		d->r->gone[i / 64] |= UINT64_C(1) << i % 64;
+		d->r->n_gone += !(*word & bit);
+		*word |= bit;
 	}
 	if (item && !map_set(seen, key_of(id), item)) {
 		add_route(d, item);
@@ -270,6 +272,7 @@ static struct routing *build_over(struct builder *b, struct routing *base, struc
 	d.r->gone = ARENA_NEW_ARRAY(&d.r->arena, uint64_t, words + 1);
 	if (former) {
 		memcpy(d.r->gone, former->gone, words * sizeof(*d.r->gone));
+		d.r->n_gone = former->n_gone;
 	}
 	for (size_t i = 0; i < b->stale.n; i++) {
 		remake(&d, &seen, &b->stale.routes[i]);
@@ -283,11 +286,17 @@ static struct routing *build_over(struct builder *b, struct routing *base, struc
 	return draft_finish(&d, e);
 }
 
+/* How far it is from its base: a new route has only an entry, a deleted one is only gone. */
+static size_t distance_of(const struct routing *r)
+{
+	return r->base ? MAX(r->n, r->n_gone) : 0;
+}
+
 /* NULL: a whole one is to be made. */
 static struct routing *base_of(const struct builder *b)
 {
 	struct routing *now = b->routing, *base = now && now->base ? now->base : now;
-	size_t n = b->stale.n + (now && now->base ? now->n : 0);
+	size_t n = b->stale.n + (now ? distance_of(now) : 0);
 
 	if (!base || b->stale.all || base->n < BASE_MIN || n > base->n / BASE_SHARE) {
 		return NULL;

@@ -470,6 +470,28 @@ static void a_vault_reaches_services(void **state)
 	assert_null(entry_of(w->now->routing, 0)->tls);
 }
 
+/* One by one: each is few changes, together they are many. */
+static void deletions_add_up(void **state)
+{
+	struct world *w = *state;
+	unsigned layered = 0;
+
+	next_epoch(w);
+	for (unsigned i = 0; i < ROUTES / 10; i++) {
+		forget(w, ENTITY_ROUTE, i);
+		next_epoch(w);
+		if (!w->now->routing->base) {
+			break;
+		}
+		layered++;
+	}
+	assert_true(layered > 1);
+	assert_null(w->now->routing->base);
+	make_from_scratch(w);
+	assert_int_equal(w->now->routing->n, w->scratch->routing->n);
+	same_answers(w, w->now, w->scratch);
+}
+
 static int set_up(void **state)
 {
 	static struct world w;
@@ -508,6 +530,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(changes_add_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_vault_reaches_services, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(deletions_add_up, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
