@@ -185,6 +185,8 @@ void gw_loop_drop_epoch(struct gw_loop *gl);
 
 /* proxy_head.c */
 void call_prepare_headers(struct gw_call *c);
+/* Those of the client's trailers that are the client's to say; NULL = none. */
+const struct http_headers *call_own_trailers(struct gw_call *c, const struct http_headers *from);
 /* Host of this try. */
 void call_set_host(struct gw_call *c);
 bool call_is_trusted(const struct gw_call *c);

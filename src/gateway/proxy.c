@@ -599,7 +599,7 @@ static void on_body_trailers(struct exchange *x, const struct http_headers *trai
 {
 	struct gw_call *c = exchange_user(x);
 
-	c->trailers = trailers;
+	c->trailers = call_own_trailers(c, trailers);
 }
 
 static void on_body_end(struct exchange *x)

@@ -164,6 +164,51 @@ static bool is_ours(struct str name, struct str value, struct str told[TOLDS])
 	}
 }
 
+static bool starts_as(struct str name, struct str lower)
+{
+	return name.n >= lower.n && is_alias(str_slice(name, 0, lower.n), lower.p);
+}
+
+/* What the gateway says, of whom it speaks and how they proved it: that is for the head. */
+static bool is_for_head(struct str name)
+{
+	static const struct str names[] = {
+		STR_INIT("authorization"),
+		STR_INIT("cookie"),
+		STR_INIT("forwarded"),
+	};
+	static const struct str prefixes[] = {
+		STR_INIT("proxy-"),	   STR_INIT("x-forwarded-"), STR_INIT("x-consumer-"),
+		STR_INIT("x-credential-"), STR_INIT("x-anonymous-"), STR_INIT("x-authenticated-"),
+		STR_INIT("x-kong-"),
+	};
+	struct str told[TOLDS];
+
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+		if (starts_as(name, prefixes[i])) {
+			return true;
+		}
+	}
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (name.n == names[i].n && is_alias(name, names[i].p)) {
+			return true;
+		}
+	}
+	return http_is_no_trailer(name) || is_ours(name, STR_NULL, told);
+}
+
+const struct http_headers *call_own_trailers(struct gw_call *c, const struct http_headers *from)
+{
+	struct http_headers *kept = ARENA_NEW(c->arena, struct http_headers);
+
+	for (size_t i = 0; i < from->n; i++) {
+		if (!is_for_head(from->v[i].name)) {
+			http_header_add(c->arena, kept, from->v[i].name, from->v[i].value);
+		}
+	}
+	return kept->n > 0 ? kept : NULL;
+}
+
 static void add(struct gw_call *c, struct str name, struct str value)
 {
 	http_header_add(c->arena, &c->headers, name, value);

@@ -272,9 +272,7 @@ bool h2_are_trailers(const struct h2_fields *f)
 		return false;
 	}
 	for (size_t i = 0; i < f->list.n; i++) {
-		if (!http_is_token(f->list.v[i].name) || http_is_no_trailer(f->list.v[i].name) ||
-		    is_alias(f->list.v[i].name, STR("content-length")) ||
-		    is_alias(f->list.v[i].name, STR("transfer-encoding"))) {
+		if (!http_is_token(f->list.v[i].name) || http_is_no_trailer(f->list.v[i].name)) {
 			return false;
 		}
 	}

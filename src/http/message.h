@@ -92,7 +92,10 @@ bool http_list_has(struct str list, struct str token);
 
 /* Connection, Keep-Alive, Proxy-*, TE, Trailer, Transfer-Encoding, Upgrade. */
 bool http_is_hop_by_hop(struct str name);
-/* Names that would frame, route or re-open a message if someone merged trailers into its head. */
+/*
+ * Names that would frame, route or re-open a message if someone merged trailers into its head,
+ * those that frame also with '_', which gateways of the CGI kind take for '-'.
+ */
 bool http_is_no_trailer(struct str name);
 /*
  * Removes the hop-by-hop headers and those that Connection lists, the first 64 of them

@@ -112,6 +112,17 @@ bool http_is_hop_by_hop(struct str name)
 	}
 }
 
+/* `lower` with any '_' for '-'. */
+static bool is_alias(struct str name, const char *lower)
+{
+	for (size_t i = 0; i < name.n; i++) {
+		if ((name.p[i] == '_' ? '-' : ascii_lower(name.p[i])) != lower[i]) {
+			return false;
+		}
+	}
+	return true;
+}
+
 bool http_is_no_trailer(struct str name)
 {
 	switch (name.n) {
@@ -126,9 +137,9 @@ bool http_is_no_trailer(struct str name)
 	case 10:
 		return TOKEN_IS(name, "connection") || TOKEN_IS(name, "keep-alive");
 	case 14:
-		return TOKEN_IS(name, "content-length");
+		return is_alias(name, "content-length");
 	case 17:
-		return TOKEN_IS(name, "transfer-encoding");
+		return is_alias(name, "transfer-encoding");
 	default:
 		return false;
 	}

@@ -223,7 +223,9 @@ static void every_ambiguity_is_refused(void **state)
 		STR_INIT("0\r\n0\r\n\r\n"),
 		/* trailers */
 		STR_INIT("0\r\nContent-Length: 5\r\n\r\n"),
+		STR_INIT("0\r\nContent_Length: 5\r\n\r\n"),
 		STR_INIT("0\r\nTransfer-Encoding: chunked\r\n\r\n"),
+		STR_INIT("0\r\nTRANSFER_ENCODING: chunked\r\n\r\n"),
 		STR_INIT("0\r\nX: y\r\nHOST: a\r\n\r\n"),
 		STR_INIT("0\r\nConnection: close\r\n\r\n"),
 		STR_INIT("0\r\nTE: x\r\n\r\n"),
