@@ -129,6 +129,18 @@ enum err takeover_start(struct takeover *t, struct fault *f)
 	return ERR_OK;
 }
 
+bool takeover_is_heir(const struct takeover *t, pid_t from)
+{
+	return t->heir > 0 && from == t->heir;
+}
+
+void takeover_stop(const struct takeover *t)
+{
+	if (t->heir > 0) {
+		(void)kill(t->heir, SIGTERM);
+	}
+}
+
 bool takeover_failed(struct takeover *t, struct fault *f)
 {
 	int status = 0;

@@ -27,5 +27,9 @@ void takeover_begin(struct takeover *t);
 /* We serve: inherited sockets that nobody wanted are closed, the former process is told. */
 void takeover_ready(struct takeover *t);
 enum err takeover_start(struct takeover *t, struct fault *f) MUST_USE;
+/* Whether `from`, who sent SIGTERM, is the heir and so is ready. */
+bool takeover_is_heir(const struct takeover *t, pid_t from);
+/* The service is to end: so is an heir that still starts. */
+void takeover_stop(const struct takeover *t);
 /* After SIGCHLD: when the heir ended, `f` says how and it is forgotten. */
 bool takeover_failed(struct takeover *t, struct fault *f);

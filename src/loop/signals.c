@@ -30,14 +30,23 @@ void signals_block(void)
 
 int signals_wait(int timeout_ms)
 {
+	pid_t from;
+
+	return signals_wait_from(timeout_ms, &from);
+}
+
+int signals_wait_from(int timeout_ms, pid_t *out_from)
+{
+	siginfo_t info = {0};
 	sigset_t set = our_set();
 	struct timespec ts = {timeout_ms / 1000, (long)(timeout_ms % 1000) * 1000000};
 
 	for (;;) {
 		int signo =
-			timeout_ms < 0 ? sigwaitinfo(&set, NULL) : sigtimedwait(&set, NULL, &ts);
+			timeout_ms < 0 ? sigwaitinfo(&set, &info) : sigtimedwait(&set, &info, &ts);
 
 		if (signo > 0) {
+			*out_from = info.si_code == SI_USER ? info.si_pid : 0;
 			return signo;
 		}
 		if (errno == EAGAIN) {

@@ -7,7 +7,11 @@
 #pragma once
 #include "base/attr.h"
 
+#include <sys/types.h>
+
 /* Blocks them for this and all later threads; ignores SIGPIPE. */
 void signals_block(void);
 /* The next signal, or 0 after `timeout_ms` (< 0 = forever). */
 int signals_wait(int timeout_ms);
+/* The same; `*out_from` is who sent it, 0 when no process did. */
+int signals_wait_from(int timeout_ms, pid_t *out_from);

@@ -5,11 +5,12 @@ import http2 from 'node:http2';
 import https from 'node:https';
 import { after, before } from 'node:test';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { check, deferred, until, within } from './lib/check.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
 import { getter, load } from './lib/load.mjs';
 import { freePort } from './lib/ports.mjs';
+import { Heir, execute } from './lib/process.mjs';
 
 let gw;
 let echo;
@@ -118,5 +119,33 @@ check('a process that cannot start changes nothing', async () => {
 	assert.equal(gw.child.pid, pid);
 	await gw.configure();
 	await gw.takeOver();
+	assert.equal((await gw.get('/s')).status, 200);
+});
+
+check('who is asked to end while another starts to take over ends both, and what is under way first', async () => {
+	const seen = echo.requests.length;
+	const former = gw.child;
+	const from = former.lines.length;
+	const lines = (pattern) => former.lines.slice(from).filter((l) => pattern.test(l)).length;
+	gate = deferred();
+	const slow = gw.post('/s/slow', 'body');
+	await until(() => echo.requests.slice(seen).some((r) => r.url === '/slow'), 'the service has it');
+	/* It waits for its configuration. */
+	await rm(gw.file);
+	await execute('mkfifo', [gw.file]);
+	former.signal_('SIGUSR2');
+	const pid = Number(/pid"?[=:]"?(\d+)/.exec(await former.line(/is to take over/, { from }))[1]);
+	former.signal_('SIGTERM');
+	await former.line(/draining/, { from });
+	await gw.configure();
+	await until(() => lines(/(^|\s)ready /) === 1 && lines(/draining/) === 2, 'the other is ready, and ends');
+	gate.resolve();
+	const { status, text } = await slow;
+	assert.deepEqual([status, text], [200, 'body']);
+	assert.equal((await within(former.exited, 'the former ends')).code, 0);
+	await within(new Heir(former, pid).exited, 'the other ends');
+	await rm(gw.file);
+	await gw.configure();
+	await gw.launch();
 	assert.equal((await gw.get('/s')).status, 200);
 });

@@ -96,7 +96,7 @@ static void look_for_heir(struct takeover *t)
 }
 
 /* `heir`: another process listens where we did, and is the service now. */
-static void drain(struct server *s, int64_t timeout_ms, bool heir)
+static void drain(struct server *s, const struct takeover *t, int64_t timeout_ms, bool heir)
 {
 	uint64_t until = clock_mono_ms() + (uint64_t)timeout_ms;
 
@@ -106,19 +106,22 @@ static void drain(struct server *s, int64_t timeout_ms, bool heir)
 	}
 	server_drain(s, heir ? HEIR_IDLE_MS : 0);
 	while (!server_is_drained(s) && clock_mono_ms() < until) {
-		int signo = signals_wait(DRAIN_LOOK_MS);
+		pid_t from;
+		int signo = signals_wait_from(DRAIN_LOOK_MS, &from);
 
-		if (signo == SIGTERM || signo == SIGINT) {
+		if ((signo == SIGTERM || signo == SIGINT) && !takeover_is_heir(t, from)) {
 			return; /* asked twice: at once */
 		}
 	}
 }
 
-/* Until SIGTERM. */
-static void serve_on(struct server *s, const struct settings_source *source, struct takeover *t)
+/* Until SIGTERM. True: the heir is ready and sent it. */
+static bool serve_on(struct server *s, const struct settings_source *source, struct takeover *t)
 {
+	pid_t from;
+
 	for (;;) {
-		switch (signals_wait(-1)) {
+		switch (signals_wait_from(-1, &from)) {
 		case SIGHUP:
 			reload(s, source);
 			break;
@@ -130,7 +133,7 @@ static void serve_on(struct server *s, const struct settings_source *source, str
 			break;
 		case SIGTERM:
 		case SIGINT:
-			return;
+			return takeover_is_heir(t, from);
 		default:
 			break;
 		}
@@ -142,14 +145,18 @@ static int serve(const struct settings_source *source, struct settings *settings
 {
 	struct server *server = NULL;
 	struct fault f = {0};
+	bool heir;
 
 	if (server_start(settings, &server, &f) != ERR_OK) {
 		return command_fault(&f);
 	}
 	say_ready(server);
 	takeover_ready(t);
-	serve_on(server, source, t);
-	drain(server, settings->top.drain_timeout_ms, t->heir > 0);
+	heir = serve_on(server, source, t);
+	if (!heir) {
+		takeover_stop(t);
+	}
+	drain(server, t, settings->top.drain_timeout_ms, heir);
 	server_stop(&server);
 	return EXIT_DONE;
 }
