@@ -22,7 +22,8 @@ struct call {
 	struct http_call_spec spec;
 	struct http_call *call;
 	uint64_t upload, left; /* of a streamed request body */
-	bool slow;	       /* reads in small gulps, with pauses */
+	bool slow;	       /* reads in small gulps, with pauses ... */
+	uint32_t pause_ms;     /* ... this long; 0 = short ones */
 	sem_t ended;
 	/* read after the end */
 	int status;
@@ -55,7 +56,8 @@ static void on_data(struct http_call *hc, struct str data)
 	}
 	if (c->slow) {
 		http_call_pause(hc);
-		timer_start(http_client_loop(c->f->client), &c->pause, 1, on_gulped);
+		timer_start(http_client_loop(c->f->client), &c->pause, MAX(c->pause_ms, 1u),
+			    on_gulped);
 	}
 }
 
@@ -240,6 +242,30 @@ static void test_large_answers(void **state)
 	tear_down(&f);
 }
 
+/* How long a client in the process reads nothing is no affair of the server. */
+static void test_patience(void **state)
+{
+	struct http_limits limits = http_limits_default;
+	struct call open = {.slow = true, .pause_ms = 100}, closing = open;
+	struct fixture f;
+
+	(void)state;
+	limits.write_timeout_ms = 20;
+	set_up(&f, &limits, http_role_dispatch);
+	begin(&f, &open, STR("GET"), STR("/big?300000"));
+	http_server_drain(f.server, 0);
+	begin(&f, &closing, STR("GET"), STR("/mem?300000"));
+	await_end(&open);
+	await_end(&closing);
+	assert_false(open.failed);
+	assert_int_equal(open.got, 300000);
+	assert_false(closing.failed);
+	assert_int_equal(closing.got, 300000);
+	finish(&open);
+	finish(&closing);
+	tear_down(&f);
+}
+
 static void test_large_requests(void **state)
 {
 	struct call up = {.upload = 20000000}, back = {.upload = 3000000, .slow = true};
@@ -350,6 +376,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calls_share_a_connection),
 		cmocka_unit_test(test_large_answers),
+		cmocka_unit_test(test_patience),
 		cmocka_unit_test(test_large_requests),
 		cmocka_unit_test(test_peer),
 		cmocka_unit_test(test_limit_of_connections),
