@@ -539,12 +539,18 @@ bool conn_must_close_after(const struct exchange *x)
 	       (x->req.framing == HTTP_BODY_LENGTH && x->body_left > DISCARD_MAX);
 }
 
+/* The drain began after the answer did, and no other request is waited for. */
+static bool is_drained_now(const struct conn *c)
+{
+	return conn_is_draining(c) && c->owner->server->drain_idle_ms == 0;
+}
+
 void conn_answered(struct conn *c)
 {
 	struct exchange *x = c->x;
 	bool body_left = is_body_left(x);
 
-	if (x->answer_close || conn_must_close_after(x)) {
+	if (x->answer_close || conn_must_close_after(x) || (!body_left && is_drained_now(c))) {
 		struct stream *s = c->stream;
 
 		c->x = NULL;

@@ -439,13 +439,15 @@ static void test_drain(void **state)
 	int idle = dial();
 	int busy = dial();
 	int answered = dial();
+	int begun = dial(); /* the answer, before the drain */
 	struct str got;
 
 	(void)state;
 	talk_say(answered, STR("POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na"));
 	talk_say(idle, STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
 	talk_say(busy, STR("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na"));
-	while (http_server_active(fx.server) < 3) {
+	talk_say(begun, STR("POST /stream HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na"));
+	while (http_server_active(fx.server) < 4) {
 		sched_yield();
 	}
 	{
@@ -453,12 +455,17 @@ static void test_drain(void **state)
 
 		assert_int_equal(recv(idle, &c, 1, 0), 1);     /* answered: idle now */
 		assert_int_equal(recv(answered, &c, 1, 0), 1); /* but for the end of a body */
+		assert_int_equal(recv(begun, &c, 1, 0), 1);
 	}
 	http_server_drain(fx.server, 0);
 	got = hear_all(idle);
 	assert_true(str_ends(got, STR("hello")));
 	talk_say(answered, STR("b"));
 	(void)hear_all(answered);
+	talk_say(begun, STR("b"));
+	got = hear_all(begun);
+	assert_int_equal(str_find(got, STR("Connection: close")), -1);
+	assert_true(str_ends(got, STR("0\r\n\r\n")));
 	talk_say(busy, STR("b"));
 	got = hear_all(busy);
 	assert_has(got, "Connection: close");
