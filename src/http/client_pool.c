@@ -182,8 +182,8 @@ static struct client_conn *first_idle(const struct client_origin *o)
 /* Whether the call may go on a kept connection: if that dies, it must not be lost. */
 static bool may_use(const struct http_call *c, const struct client_conn *k)
 {
-	if (c->retried) {
-		return false;
+	if (c->retried || k->stream->readable) {
+		return false; /* what waits to be read there is its end, or nothing we asked for */
 	}
 	return loop_now_ms(k->loop) - k->idle_since_ms <= FRESH_MS || http_call_is_replayable(c);
 }

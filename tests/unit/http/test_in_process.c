@@ -4,6 +4,7 @@
  */
 #include "base/mem.h"
 #include "http/client.h"
+#include "http/server_int.h"
 #include "http_role.h"
 #include "unit.h"
 
@@ -115,7 +116,7 @@ static void run_call(struct loop *l, void *arg)
 	c->call = http_call_start(c->f->client, &c->spec, &events, c);
 }
 
-static void begin(struct fixture *f, struct call *c, struct str method, struct str path)
+static void prepare(struct fixture *f, struct call *c, struct str method, struct str path)
 {
 	c->f = f;
 	c->spec = (struct http_call_spec){
@@ -129,6 +130,11 @@ static void begin(struct fixture *f, struct call *c, struct str method, struct s
 	};
 	c->left = c->upload;
 	assert_int_equal(sem_init(&c->ended, 0, 0), 0);
+}
+
+static void begin(struct fixture *f, struct call *c, struct str method, struct str path)
+{
+	prepare(f, c, method, path);
 	loop_call(f->loops.v[0], run_call, c);
 }
 
@@ -285,6 +291,36 @@ static void test_large_requests(void **state)
 	tear_down(&f);
 }
 
+static void close_and_run(struct loop *l, void *arg)
+{
+	struct call *c = arg;
+	struct list_node *idle = list_first(&c->f->server->per_loop[0].conns);
+
+	conn_close(container_of(idle, struct conn, node));
+	run_call(l, c);
+}
+
+/* Its end is on the way: what cannot be sent again does not go there. */
+static void test_ended_while_idle(void **state)
+{
+	struct call c = {.upload = 10};
+	struct http_server_stats st;
+	struct fixture f;
+
+	(void)state;
+	set_up(&f, NULL, http_role_dispatch);
+	expect(&f, STR("GET"), STR("/"), 200, STR("hello"));
+	prepare(&f, &c, STR("POST"), STR("/count"));
+	loop_call(f.loops.v[0], close_and_run, &c);
+	await_end(&c);
+	assert_false(c.failed);
+	assert_str(buf_str(&c.text), STR("10"));
+	http_server_stats(f.server, &st);
+	assert_int_equal(st.connections_total, 2);
+	finish(&c);
+	tear_down(&f);
+}
+
 static void tell_peer(struct exchange *x, void *role)
 {
 	char ip[ADDR_TEXT_MAX];
@@ -378,6 +414,7 @@ int main(void)
 		cmocka_unit_test(test_large_answers),
 		cmocka_unit_test(test_patience),
 		cmocka_unit_test(test_large_requests),
+		cmocka_unit_test(test_ended_while_idle),
 		cmocka_unit_test(test_peer),
 		cmocka_unit_test(test_limit_of_connections),
 		cmocka_unit_test(test_drain),
