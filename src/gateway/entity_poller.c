@@ -20,6 +20,7 @@ struct entity_poller {
 	/* the run's while one is under way, else the loop's */
 	bool wants_upkeep;
 	bool is_failing;
+	bool owed; /* a poll, until one succeeds: the watch tells its news once */
 };
 
 /* ---- on a worker ---- */
@@ -48,12 +49,15 @@ static void poll_database(struct entity_poller *p, struct db *db)
 {
 	struct fault f = {0};
 	struct arena a;
+	enum err e;
 
 	arena_init(&a, 0);
 	db_begin_task(db, &(struct db_task){.arena = &a,
 					    .deadline_mono_ms = clock_mono_ms() + POLL_TIMEOUT_MS,
 					    .fault = &f});
-	note(p, do_chores(p, db), &f);
+	e = do_chores(p, db);
+	p->owed = e != ERR_OK;
+	note(p, e, &f);
 	db_end_task(db);
 	arena_fini(&a);
 }
@@ -87,11 +91,11 @@ static bool is_due(void *arg)
 	if (now >= p->upkeep_due_ms) {
 		p->wants_upkeep = true;
 		p->upkeep_due_ms = now + UPKEEP_INTERVAL_MS;
-	} else if (now < p->poll_due_ms ||
-		   (!p->is_failing && p->asked && db_watch_is_quiet(p->asked))) {
+	} else if (now < p->poll_due_ms || (!p->owed && p->asked && db_watch_is_quiet(p->asked))) {
 		return false;
 	}
 	p->poll_due_ms = now + interval_of(p);
+	p->owed = true; /* the pool may be full, or its worker without a session */
 	return true;
 }
 

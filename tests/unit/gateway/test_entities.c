@@ -8,9 +8,12 @@
 #include "gateway/entity_tree.h"
 #include "store/engines.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- a process on the database ---- */
 
@@ -572,6 +575,112 @@ static void a_poller_tells_what_others_wrote(void **state)
 	(void)sem_destroy(&w.told);
 }
 
+/* A pool of one worker that takes no jobs until it is let go. */
+struct jam {
+	struct job blocker, filler;
+	sem_t begun, go;
+};
+
+static void run_blocker(struct job *j, void *worker UNUSED)
+{
+	struct jam *jam = container_of(j, struct jam, blocker);
+
+	(void)sem_post(&jam->begun);
+	(void)sem_wait(&jam->go);
+}
+
+static void run_filler(struct job *j UNUSED, void *worker UNUSED)
+{
+}
+
+static void on_jam_done(struct job *j UNUSED)
+{
+}
+
+static void jam_begin(struct jam *jam, struct pool *pool)
+{
+	assert_int_equal(sem_init(&jam->begun, 0, 0), 0);
+	assert_int_equal(sem_init(&jam->go, 0, 0), 0);
+	jam->blocker = (struct job){.run = run_blocker, .done = on_jam_done};
+	jam->filler = (struct job){.run = run_filler, .done = on_jam_done};
+	assert_ok(pool_submit(pool, &jam->blocker));
+	(void)sem_wait(&jam->begun);
+	assert_ok(pool_submit(pool, &jam->filler));
+}
+
+static void jam_free(struct jam *jam)
+{
+	(void)sem_destroy(&jam->begun);
+	(void)sem_destroy(&jam->go);
+}
+
+static bool is_refused(struct pool *pool, uint64_t times)
+{
+	struct pool_stats stats;
+
+	for (int patience = 0; patience < 10000; patience++) {
+		pool_stats(pool, &stats);
+		if (stats.refused >= times) {
+			return true;
+		}
+		(void)usleep(1000);
+	}
+	return false;
+}
+
+/* To who watches the files, the last commit is long ago. */
+static void age_files(const struct test_db *db)
+{
+	static const struct timespec long_ago[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+	static const char *const names[] = {"test.db", "test.db-wal"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		char path[128];
+
+		(void)snprintf(path, sizeof(path), "%s/%s", db->dir, names[i]);
+		assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+	}
+}
+
+/* The watch tells its news once: a poll that the pool refuses must not use them up. */
+static void a_poller_reads_what_it_owes(void **state)
+{
+	struct fixture *fx = *state;
+	struct pool_ops ops = {db_worker_init, db_worker_fini, fx->db->pool};
+	struct watched w = {0};
+	struct loops loops = {0};
+	struct jam jam;
+	struct pool *pool = pool_new("test", 1, 1, &ops);
+	struct entity_poller *poller;
+	bool insists;
+
+	assert_int_equal(sem_init(&w.told, 0, 0), 0);
+	assert_ok(loops_start(&loops, 1, NULL));
+	w.es = entities_new(&(struct entities_config){.on_changes = on_watched, .arg = &w});
+	(void)insert(fx, ENTITY_CONSUMER, "{\"username\":\"a\"}");
+	jam_begin(&jam, pool);
+	age_files(fx->db);
+	poller = entity_poller_start(&(struct entity_poller_deps){.loop = loops.v[0],
+								  .pool = pool,
+								  .entities = w.es,
+								  .database = fx->db->pool,
+								  .interval_ms = 20});
+	insists = is_refused(pool, 10); /* far more often than the watch has news */
+	(void)sem_post(&jam.go);
+	if (insists) {
+		(void)sem_wait(&w.told);
+	}
+	entity_poller_stop(&poller);
+	pool_free(&pool);
+	jam_free(&jam);
+	loops_join(&loops);
+	loops_free(&loops);
+	entities_free(&w.es);
+	(void)sem_destroy(&w.told);
+	assert_true(insists);
+	assert_int_equal(atomic_load(&w.items), 1);
+}
+
 struct racer {
 	struct fixture *fx;
 	struct node node; /* a process of its own */
@@ -747,6 +856,7 @@ int main(void)
 		BOTH(others_learn_of_changes),
 		BOTH(of_two_writers_one_wins),
 		BOTH(a_poller_tells_what_others_wrote),
+		ON(SQLITE, a_poller_reads_what_it_owes),
 		BOTH(a_write_happens_whole_or_not),
 		ON(SQLITE, a_set_is_read_and_not_written),
 	};
