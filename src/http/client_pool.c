@@ -49,7 +49,7 @@ static size_t make_key(const struct client_route *r, char out[KEY_MAX])
 	};
 	char *p = out;
 
-	if (sizeof(head) + r->host.n + r->tunnel.n + r->sni.n + sizeof(struct tls_client *) +
+	if (sizeof(head) + r->host.n + r->tunnel.n + r->sni.n + sizeof(void *) +
 		    sizeof(struct sockaddr_storage) >
 	    KEY_MAX - sizeof(r->server)) {
 		return 0;
@@ -58,8 +58,7 @@ static size_t make_key(const struct client_route *r, char out[KEY_MAX])
 	p = put_folded(p, r->host);
 	p = put_folded(p, r->tunnel);
 	if (r->tls) {
-		p = put_bytes(p, &r->tls,
-			      sizeof(struct tls_client *)); /* the origin keeps it alive */
+		p = put_bytes(p, &r->tls, sizeof(void *)); /* the origin keeps it alive */
 		p = put_folded(p, r->sni);
 	}
 	if (r->peer) {
