@@ -7,6 +7,8 @@
  */
 #include "router_dumb.h"
 
+#include "base/utf8.h"
+
 #define RULES 24
 #define WORDS 6
 
@@ -124,7 +126,8 @@ static void ask(const struct rules *all, const struct router *r, struct arena *a
 		return;
 	}
 	found = router_match(r, a, &in, &got);
-	if (got.gave_up) {
+	/* About bytes that are no UTF-8, PCRE2's compiled code and its interpreter disagree. */
+	if (got.gave_up || !utf8_is_valid(in.path) || !utf8_is_valid(header.value)) {
 		return;
 	}
 	ASSERT(found == dumb_match(all->v, all->n, &in, &plain));
