@@ -51,7 +51,7 @@ static size_t make_key(const struct client_route *r, char out[KEY_MAX])
 
 	if (sizeof(head) + r->host.n + r->tunnel.n + r->sni.n + sizeof(void *) +
 		    sizeof(struct sockaddr_storage) >
-	    KEY_MAX - sizeof(r->server)) {
+	    KEY_MAX - sizeof(void *)) {
 		return 0;
 	}
 	p = put_bytes(p, &head, sizeof(head));
@@ -65,7 +65,7 @@ static size_t make_key(const struct client_route *r, char out[KEY_MAX])
 		p = put_bytes(p, &r->peer->sa, r->peer->len);
 	}
 	if (r->server) {
-		p = put_bytes(p, &r->server, sizeof(r->server));
+		p = put_bytes(p, &r->server, sizeof(void *));
 	}
 	return (size_t)(p - out);
 }
