@@ -15,7 +15,8 @@ const SCRIPTS = new URL('../varnishtest/', import.meta.url);
 let gw;
 
 before(async () => {
-	gw = await Gateway.start({ gateway: { listen: [{ address: '127.0.0.1:0', http2: true }] } });
+	/* One loop: another would not know of the connection that a script's service keeps. */
+	gw = await Gateway.start({ loops: 1, gateway: { listen: [{ address: '127.0.0.1:0', http2: true }] } });
 	await gw.route({ name: 's', url: 'http://127.0.0.1:1' }, { name: 'all', paths: ['/'] });
 	await gw.make('/services/s/routes', { name: 'unbuffered', paths: ['/unbuffered'], request_buffering: false });
 });
