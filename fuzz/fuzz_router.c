@@ -11,6 +11,7 @@
 
 #define RULES 24
 #define WORDS 6
+#define NAME_MAX_LEN 253 /* RFC 1035 2.3.4, as text */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -50,13 +51,13 @@ static struct str word_at(struct router_strs w, size_t i)
 	return i < w.n ? w.v[i] : STR_NULL;
 }
 
-/* The plain matcher reads no IPv6 and no odd ports. */
+/* The plain matcher reads no IPv6 and no odd ports, and names of any length. */
 static bool is_plain_host(struct str host)
 {
 	ptrdiff_t colon = str_index(host, ':');
 	uint64_t port;
 
-	return str_index(host, '[') < 0 &&
+	return host.n <= NAME_MAX_LEN && str_index(host, '[') < 0 &&
 	       (colon < 0 || (colon > 0 && str_to_u64(str_skip(host, (size_t)colon + 1), &port) &&
 			      port < 65536));
 }
