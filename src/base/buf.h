@@ -49,6 +49,7 @@ static inline void buf_commit(struct buf *b, size_t n)
 static inline void buf_append(struct buf *b, const void *p, size_t n)
 {
 	if (n > 0) {
+		ASSERT(p != NULL);
 		memcpy(buf_reserve(b, n), p, n);
 		b->n += n;
 	}

@@ -199,15 +199,13 @@ static enum err read_ca(struct material *m, const struct json *v, const struct m
 	return err;
 }
 
-static enum err read_material(struct material *m, const struct vaults *vaults,
-			      const struct service *s, const struct json *v,
-			      const struct map *certificates, const struct map *ca_certificates,
-			      struct fault *f)
+static enum err read_client_pairs(struct material *m, const struct vaults *vaults,
+				  const struct service *s, const struct map *certificates,
+				  struct fault *f)
 {
 	static const struct guid none;
 	const struct entity_item *certificate;
 
-	TRY(read_ca(m, v, ca_certificates, f));
 	if (guid_eq(&s->client_certificate, &none)) {
 		return ERR_OK;
 	}
@@ -294,7 +292,8 @@ struct tls_client *service_tls_get(struct service_tls *t, const struct vaults *v
 		return c->tls ? tls_client_ref(c->tls) : NULL;
 	}
 	arena_init(&m.arena, 0);
-	e = read_material(&m, vaults, s, item->json, certificates, ca_certificates, &f);
+	e = read_ca(&m, item->json, ca_certificates, &f);
+	e = e == ERR_OK ? read_client_pairs(&m, vaults, s, certificates, &f) : e;
 	digest_of(&m, digest);
 	if (e != ERR_OK || !is_as_before(c, item, digest)) {
 		c = replace(t, c, s, item);
