@@ -66,6 +66,8 @@ struct file_sinks {
 	struct list sinks;
 	struct list queue;
 	bool is_stopping;
+	pthread_cond_t ended; /* of the writer */
+	bool has_ended;
 };
 
 /* ---- the writer ---- */
@@ -169,6 +171,8 @@ static void *writer_main(void *arg)
 		write_batch(b, is_reopening, is_unused);
 		(void)pthread_mutex_lock(&s->mtx);
 	}
+	s->has_ended = true;
+	(void)pthread_cond_signal(&s->ended);
 	(void)pthread_mutex_unlock(&s->mtx);
 	return NULL;
 }
@@ -305,12 +309,17 @@ static void sink_free(struct file_sink *s)
 struct file_sinks *file_sinks_new(struct loops *loops)
 {
 	struct file_sinks *s = MEM_NEW(struct file_sinks);
+	pthread_condattr_t monotonic;
 
 	s->n_loops = loops->n;
 	list_init(&s->sinks);
 	list_init(&s->queue);
 	(void)pthread_mutex_init(&s->mtx, NULL);
 	(void)pthread_cond_init(&s->wake, NULL);
+	(void)pthread_condattr_init(&monotonic);
+	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&s->ended, &monotonic);
+	(void)pthread_condattr_destroy(&monotonic);
 	ASSERT(pthread_create(&s->writer, NULL, writer_main, s) == 0);
 	return s;
 }
@@ -321,8 +330,16 @@ static bool join_writer(struct file_sinks *s)
 	uint64_t until = clock_mono_ms() + END_MS;
 	struct timespec at = {.tv_sec = (time_t)(until / 1000),
 			      .tv_nsec = (long)(until % 1000) * 1000000};
+	bool has_ended, is_late = false;
 
-	if (pthread_clockjoin_np(s->writer, NULL, CLOCK_MONOTONIC, &at) == 0) {
+	(void)pthread_mutex_lock(&s->mtx);
+	while (!s->has_ended && !is_late) {
+		is_late = pthread_cond_timedwait(&s->ended, &s->mtx, &at) != 0;
+	}
+	has_ended = s->has_ended;
+	(void)pthread_mutex_unlock(&s->mtx);
+	if (has_ended) {
+		(void)pthread_join(s->writer, NULL);
 		return true;
 	}
 	log_warn("gateway", "lines of logs were not written before the end");
@@ -359,6 +376,7 @@ void file_sinks_free(struct file_sinks **sinks)
 		sink_free(container_of(node, struct file_sink, node));
 	}
 	(void)pthread_cond_destroy(&s->wake);
+	(void)pthread_cond_destroy(&s->ended);
 	(void)pthread_mutex_destroy(&s->mtx);
 	mem_free(s);
 	*sinks = NULL;
