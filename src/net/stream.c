@@ -22,6 +22,11 @@
 #define READS_PER_TURN 4
 #define LINGER_MS 2000
 #define CLOSING_WRITE_TIMEOUT_MS 10000
+/*
+ * What a peer may well have under way when it is told to stop: the window of a HTTP/2 connection.
+ * Who sends more has the time of LINGER_MS to find what we said, but none of ours.
+ */
+#define DISCARD_MAX ((uint32_t)1 << 20)
 
 static void on_io(struct io *io, unsigned events);
 static void on_redeliver(struct later *w);
@@ -92,7 +97,7 @@ void stream_finish_closing(struct stream *s)
 		return;
 	}
 	s->lingering = true;
-	s->read_paused = false;
+	s->read_paused = s->discarded >= DISCARD_MAX;
 	s->readable = true;
 	timer_start(s->loop, &s->timer, LINGER_MS, on_linger_timeout);
 	loop_later(s->loop, &s->redeliver, on_redeliver);
@@ -119,6 +124,16 @@ static void tell_eof(struct stream *s)
 	}
 }
 
+/* A peer that goes on and on is read no more. */
+static void discard(struct stream *s, size_t n)
+{
+	buf_free(&s->in);
+	s->discarded += (uint32_t)MIN(n, DISCARD_MAX);
+	if (s->discarded >= DISCARD_MAX) {
+		s->read_paused = true;
+	}
+}
+
 /*
  * Shows what is unconsumed, with `n` new bytes at `fresh` when nothing was left before.
  * False: the owner has moved the stream to another loop, where it may live already.
@@ -131,7 +146,7 @@ static bool deliver(struct stream *s, char *fresh, size_t n)
 	size_t len, used;
 
 	if (s->closing) {
-		buf_free(&s->in);
+		discard(s, n);
 		return true;
 	}
 	if (from_in) {

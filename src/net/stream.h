@@ -86,8 +86,8 @@ struct stream {
 	struct later end;   /* while closing: it has no owner */
 	struct timer timer; /* connecting, a blocked write, lingering: one at a time */
 	void (*on_connect)(struct stream *s, void *user, enum err result);
-	enum err connect_result;
-	bool *moved; /* on the stack of a running on_data: set by stream_detach */
+	uint32_t discarded; /* while closing */
+	bool *moved;	    /* on the stack of a running on_data: set by stream_detach */
 	struct grave grave;
 	uint32_t write_timeout_ms;
 	bool readable : 1; /* the last read filled its buffer, or reading was paused */
@@ -133,8 +133,10 @@ size_t stream_pending(const struct stream *s);
 void stream_pause_read(struct stream *s);
 void stream_resume_read(struct stream *s);
 
-/* Sends what is queued, then FIN, and waits shortly for the peer's (so that no RST eats the
- * answer). */
+/*
+ * Sends what is queued, then FIN, and waits shortly for the peer's (so that no RST eats the
+ * answer). A little of what comes meanwhile is read and thrown away, the rest left with the kernel.
+ */
 void stream_close(struct stream *s);
 /* At once; unsent bytes are dropped. */
 void stream_abort(struct stream *s);

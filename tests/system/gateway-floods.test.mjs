@@ -4,9 +4,9 @@ import http from 'node:http';
 import { after, before } from 'node:test';
 import { check, until } from './lib/check.mjs';
 import { request } from './lib/client.mjs';
-import { flood, FLOODS } from './lib/floods.mjs';
+import { flood, FLOODS, pour } from './lib/floods.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
-import { CODE, GET, H2Connection, headers, TYPE } from './lib/h2raw.mjs';
+import { CODE, frame, GET, H2Connection, headers, PREFACE, settings, TYPE, u32, windowUpdate } from './lib/h2raw.mjs';
 import { getter, load } from './lib/load.mjs';
 import { RawConnection } from './lib/raw.mjs';
 
@@ -58,6 +58,24 @@ for (const [name, [make, first]] of Object.entries(FLOODS)) {
 		await until(async () => await metric('http_connections') <= 3, 'nothing is left of it');
 	}));
 }
+
+/* What the kernel holds for us, and the little that is thrown away; some 1000 where it is read for two seconds. */
+const TAKEN_MAX = 32 << 20;
+
+check('HTTP/2: who goes on after GOAWAY is not read', async () => {
+	const first = Buffer.concat([PREFACE, settings()]);
+	const goaway = frame(TYPE.GOAWAY, 0, 0, Buffer.concat([u32(0), u32(CODE.ENHANCE_YOUR_CALM)]));
+	const piece = Buffer.concat(Array(10_000).fill(windowUpdate(0, 1)));
+	const { said, taken } = await pour(gw.proxy, first, piece, goaway);
+	assert.ok(said.includes(goaway));
+	assert.ok(taken < TAKEN_MAX, `${taken} bytes`);
+});
+
+check('HTTP/1: who goes on after the refusal is not read', async () => {
+	const { said, taken } = await pour(gw.proxy, 'GET / HTTP/1.1\r\nX: ', Buffer.alloc(130_000, 'x'), 'HTTP/1.1 431 ');
+	assert.match(said.toString('latin1'), /^HTTP\/1\.1 431 /);
+	assert.ok(taken < TAKEN_MAX, `${taken} bytes`);
+});
 
 check('HTTP/2: answers that nobody takes cost a window each, and no more', () => besides(async () => {
 	const c = await H2Connection.open(gw.proxy, [[4, 0]]);

@@ -2,8 +2,11 @@
  * floods - what an attacker sends over one connection of HTTP/2, by name
  *
  * FLOODS[name] = [make, first]: make(path)(i) is the i-th piece; first(path) goes before all of them.
- * `path` should be one whose answer takes long.
+ * `path` should be one whose answer takes long. `pour` is an attacker who does not listen.
  */
+import net from 'node:net';
+import { once } from 'node:events';
+import { within } from './check.mjs';
 import {
 	block, data, END_HEADERS, END_STREAM, frame, GET, H2Connection, headers, ping, POST, reset, settings, TYPE, windowUpdate,
 } from './h2raw.mjs';
@@ -40,4 +43,32 @@ export async function flood(url, make, { first = [], options = [], most = 40_000
 		await new Promise(setImmediate);
 	}
 	return await c.goaway();
+}
+
+/*
+ * Sends `first`, then `piece` again and again, whatever the server says, for as long as it can: what the server said,
+ * and how many bytes were taken from when it had begun to say `last`.
+ */
+export async function pour(url, first, piece, last) {
+	const { hostname, port } = new URL(url);
+	const socket = net.connect({ host: hostname, port: Number(port), allowHalfOpen: true });
+	let said = Buffer.alloc(0);
+	let taken = 0;
+	socket.on('error', () => {});
+	socket.on('data', (data) => {
+		said = Buffer.concat([said, data]);
+	});
+	await within(once(socket, 'connect'), `connect to ${url}`);
+	const closed = once(socket, 'close').then(() => false);
+	const write = (data) => Promise.race([closed, new Promise((resolve) => {
+		socket.write(data, (error) => resolve(!error));
+	})]);
+	await within((async () => {
+		for (let goes = await write(first); goes;) {
+			const counts = said.includes(last);
+			goes = await write(piece);
+			taken += goes && counts ? piece.length : 0;
+		}
+	})(), 'the server closes');
+	return { said, taken };
 }

@@ -230,6 +230,56 @@ static void test_close_with_unread_input_keeps_the_answer(void **state)
 	mem_free(p);
 }
 
+/* What the kernel takes of a peer that sends for as long as it can. */
+static size_t pour(struct fixture *f)
+{
+	const size_t most = (size_t)1 << 30;
+	char *p = pattern(1 << 20);
+	size_t total = 0;
+	ssize_t n;
+
+	while (total < most && (n = send(f->peer, p, 1 << 20, MSG_NOSIGNAL)) > 0) {
+		total += (size_t)n;
+	}
+	mem_free(p);
+	return total;
+}
+
+static void test_close_does_not_read_on_and_on(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	f.say = STR("414");
+	act(&f, ACT_WRITE);
+	act(&f, ACT_CLOSE);
+	peer_expect(&f, STR("414"));
+	peer_expect_end(&f);
+	assert_true(pour(&f) < (size_t)32 << 20);
+	WAIT(&f, f.freed == 1);
+	fixture_fini(&f);
+}
+
+/* Nor while the answer is not out. */
+static void test_close_of_a_blocked_write_does_not_read_on_and_on(void **state)
+{
+	const size_t total = 16 << 20;
+	char *p = pattern(total);
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	f.s->write_timeout_ms = 1000;
+	f.say = str_of(p, total);
+	act(&f, ACT_WRITE);
+	act(&f, ACT_CLOSE);
+	assert_true(pour(&f) < (size_t)32 << 20);
+	WAIT(&f, f.freed == 1);
+	fixture_fini(&f);
+	mem_free(p);
+}
+
 static void test_abort(void **state)
 {
 	struct fixture f;
@@ -357,6 +407,8 @@ int main(void)
 		cmocka_unit_test(test_close_sends_fin_and_waits_for_the_peers),
 		cmocka_unit_test(test_close_does_not_wait_for_ever),
 		cmocka_unit_test(test_close_with_unread_input_keeps_the_answer),
+		cmocka_unit_test(test_close_does_not_read_on_and_on),
+		cmocka_unit_test(test_close_of_a_blocked_write_does_not_read_on_and_on),
 		cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_end_inside_on_data),
 		cmocka_unit_test(test_abort_keeps_the_bytes_shown),
