@@ -8,16 +8,21 @@ SETUP = meson setup -Dwerror=true
 # Instrumented code makes the compiler's flow warnings guess; the plain builds decide.
 SETUP_SANITIZED = meson setup -Dwerror=false --buildtype=debug -Doptimization=1 -Db_lundef=false
 NINJA = ninja
+BENCH_TOOLS = tools/deps tools/bench-packages.txt
 UNIT  = meson test --no-rebuild --print-errorlogs --suite unit -C
 
 .DEFAULT_GOAL := build
-.PHONY: help build deps demo test test-unit test-system test-asan test-tsan check fuzz soak bench clean
+.PHONY: help build release deps demo test test-unit test-system test-asan test-tsan check fuzz soak bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
 
 build: deps $(BUILD)/build.ninja ## build/posthouse, optimised
 	$(NINJA) -C $(BUILD)
+
+release: deps ## build-release/posthouse, to install: optimised as one program by a profile of real traffic (five minutes)
+	@$(BENCH_TOOLS)
+	tools/release
 
 deps: ## install what Debian and npm provide; nothing when all is there
 	@tools/deps
@@ -56,13 +61,12 @@ fuzz: deps build-fuzz/build.ninja ## every fuzz target for FUZZ_SECONDS (60)
 soak: build ## what takes too long for every change: 10,000 reloads under load (RELOADS=n), timing of credentials
 	POSTHOUSE_BIN=$(BUILD)/posthouse tests/system/run --sqlite tests/soak/*.test.mjs
 
-bench: build ## the gateway beside nginx, HAProxy, h2o and Caddy, the relay beside nginx and OpenSSH; see docs/benchmarks.md
-	@tools/deps tools/bench-packages.txt
-	POSTHOUSE_BIN=$(BUILD)/posthouse bench/relay
-	POSTHOUSE_BIN=$(BUILD)/posthouse bench/gateway
+bench: release ## the gateway beside nginx, HAProxy, h2o and Caddy, the relay beside nginx and OpenSSH; see docs/benchmarks.md
+	POSTHOUSE_BIN=build-release/posthouse bench/relay
+	POSTHOUSE_BIN=build-release/posthouse bench/gateway
 
 clean: ## remove all builds
-	rm -rf build build-asan build-tsan build-fuzz build-lint
+	rm -rf build build-release build-asan build-tsan build-fuzz build-lint
 
 $(BUILD)/build.ninja:
 	$(SETUP) --buildtype=debugoptimized $(BUILD)

@@ -1,5 +1,5 @@
 /*
- * contestants - the proxies that the gateway is measured beside, as alike as they can be set
+ * contestants - Posthouse, and the proxies that it is measured beside, as alike as they can be set
  *
  * Each has one thread, plain HTTP/1.1 on one port and TLS with HTTP/2 and HTTP/1.1 on another,
  * keeps connections to the target alive and writes no access log. Each call starts a fresh one.
@@ -193,4 +193,26 @@ async function provePlugins({ base, name }, headers) {
 	if (refused.status !== 401 || taken.headers['x-ratelimit-limit-hour'] !== '1000000000') {
 		throw new Error(`${name}: the plugins do not run: ${refused.status}, ${JSON.stringify(taken.headers)}`);
 	}
+}
+
+/* The relay, and a connector for the target. */
+export async function startRelay(target, loops = 1) {
+	const data = join(dir, `relay-${++instances}`);
+	mkdirSync(data);
+	const config = join(data, 'posthouse.yaml');
+	const listen = ['127.0.0.1:0'];
+	writeFileSync(config, JSON.stringify({
+		data, loops, log_level: 'warn',
+		relay: { listen, bodies: `file:${data}`, connections_max: 65536, max_request_body_size: '1GiB', max_response_body_size: '1GiB' },
+		identity: { listen }, status: { listen },
+	}));
+	const server = await start(BIN, ['serve', '--config', config], { ready: /ready .*\n/ });
+	const base = /relay=(\S+?)[ ,\n]/.exec(server.text)[1];
+	const { secret } = JSON.parse(execFileSync(BIN, ['tenant', 'add', 'bench', '--json', '--config', config]));
+	const connector = await start(BIN, ['connect', '--server', base, '--tenant', 'bench', '--secret', secret,
+		'--target', `web=http://127.0.0.1:${target.port}/`], { ready: /ready/ });
+	await reachable(`${base}/relay/bench/web/1k`);
+	return {
+		base: `${base}/relay/bench/web`, relay: base, secret, child: server, connector, pids: [server.pid, connector.pid],
+	};
 }

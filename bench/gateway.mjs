@@ -12,7 +12,7 @@
  *
  * Exit code 1 when a scenario failed: an answer was not 2xx, a connection was lost.
  */
-import { readFileSync, rmSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -20,7 +20,7 @@ import {
 	makeCertificate, startCaddy, startH2o, startHaproxy, startNginx, startPosthouse,
 } from './contestants.mjs';
 import {
-	cleanUp, cpuMicros, dir, fetchOnce, inTurn, machine, measure, median, medians, memory, print, run, share, startTarget,
+	cleanUp, cpuMicros, fetchOnce, h2load, inTurn, machine, measure, median, medians, memory, print, share, startTarget,
 	stop, wrk,
 } from './lib.mjs';
 
@@ -99,36 +99,6 @@ async function compare(title, starters, load) {
 }
 
 const compareProxies = (target, title, load) => compare(title, proxies.map((p) => () => p(target)), load);
-
-/* ---- h2 ---- */
-
-function percentile(sorted, percent) {
-	return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100))];
-}
-
-/* h2load prints no percentiles: they come from its log (start, status, microseconds). */
-async function h2load(url, connections, streams) {
-	const log = join(dir, 'h2load.log');
-	rmSync(log, { force: true });
-	const text = await run('h2load', ['-t1', `-c${connections}`, `-m${streams}`, `-D${SECONDS}`, `--log-file=${log}`, url],
-		SECONDS + 30);
-	if (!/^Application protocol: h2$/m.test(text)) {
-		throw new Error(`${url}: not over HTTP/2\n${text}`);
-	}
-	const [, succeeded, failed, errored, late] =
-		/(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout/.exec(text).map(Number);
-	const ok = Number(/status codes: (\d+) 2xx, 0 3xx, 0 4xx, 0 5xx/.exec(text)?.[1] ?? 0);
-	if (ok === 0 || failed + errored + late > 0) {
-		throw new Error(`${url}: not all answers were 2xx\n${text}`);
-	}
-	const rate = Number(/, ([\d.]+) req\/s/.exec(text)[1]);
-	const times = readFileSync(log, 'utf8').trimEnd().split('\n').map((l) => Number(l.split('\t')[2]) / 1e3);
-	times.sort((a, b) => a - b);
-	return {
-		requests: succeeded, errors: 0, rate,
-		p50: percentile(times, 50), p99: percentile(times, 99), p999: percentile(times, 99.9),
-	};
-}
 
 /* ---- routes ---- */
 
@@ -365,7 +335,7 @@ const scenarios = {
 	tls: (t) => compareProxies(t, `tls: HTTP/1.1 over TLS, ${CONNECTIONS} keep-alive connections, 1 KiB`,
 		(c) => wrk(`${c.tls}/1k`, keepAlive)),
 	h2: (t) => compareProxies(t, 'h2: HTTP/2 over TLS, 16 connections of 16 streams, 1 KiB',
-		(c) => h2load(`${c.tls}/1k`, 16, 16)),
+		(c) => h2load(`${c.tls}/1k`, { connections: 16, streams: 16, seconds: SECONDS })),
 	close: (t) => compareProxies(t, `close: HTTP/1.1, a connection per request, ${CONNECTIONS} at a time, 1 KiB`,
 		(c) => wrk(`${c.base}/1k`, { ...keepAlive, headers: { Connection: 'close' } })),
 	plugins, routes, changes, idle, rest,

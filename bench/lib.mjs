@@ -276,6 +276,34 @@ export async function wrk(url, { connections, seconds, headers = {}, script = ''
 	};
 }
 
+function percentile(sorted, percent) {
+	return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100))];
+}
+
+/* h2load prints no percentiles: they come from its log (start, status, microseconds). */
+export async function h2load(url, { connections, streams, seconds }) {
+	const log = join(dir, 'h2load.log');
+	rmSync(log, { force: true });
+	const text = await run('h2load', ['-t1', `-c${connections}`, `-m${streams}`, `-D${seconds}`, `--log-file=${log}`,
+		url], seconds + 30);
+	if (!/^Application protocol: h2$/m.test(text)) {
+		throw new Error(`${url}: not over HTTP/2\n${text}`);
+	}
+	const [, succeeded, failed, errored, late] =
+		/(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout/.exec(text).map(Number);
+	const ok = Number(/status codes: (\d+) 2xx, 0 3xx, 0 4xx, 0 5xx/.exec(text)?.[1] ?? 0);
+	if (ok === 0 || failed + errored + late > 0) {
+		throw new Error(`${url}: not all answers were 2xx\n${text}`);
+	}
+	const rate = Number(/, ([\d.]+) req\/s/.exec(text)[1]);
+	const times = readFileSync(log, 'utf8').trimEnd().split('\n').map((l) => Number(l.split('\t')[2]) / 1e3);
+	times.sort((a, b) => a - b);
+	return {
+		requests: succeeded, errors: 0, rate,
+		p50: percentile(times, 50), p99: percentile(times, 99), p999: percentile(times, 99.9),
+	};
+}
+
 /* What load(contestant) says, with the CPU per request and the peak memory of the contestant's processes. */
 export async function measure(contestant, load) {
 	const before = cpuMicros(contestant.pids);

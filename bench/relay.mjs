@@ -14,8 +14,9 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { startRelay } from './contestants.mjs';
 import {
-	BIN, cleanUp, dir, freePort, inTurn, machine, measure, memory, nginx, print, reachable, start, startTarget, wrk,
+	cleanUp, dir, freePort, inTurn, machine, measure, memory, nginx, print, reachable, start, startTarget, wrk,
 } from './lib.mjs';
 
 const { values: options } = parseArgs({
@@ -79,25 +80,6 @@ MaxSessions 100
 	return { base, pids: [daemon.pid, client.pid] };
 }
 
-async function startPosthouse(target, loops) {
-	const data = join(dir, 'data');
-	mkdirSync(data, { recursive: true });
-	const config = join(dir, 'posthouse.yaml');
-	const listen = ['127.0.0.1:0'];
-	writeFileSync(config, JSON.stringify({
-		data, loops, log_level: 'warn',
-		relay: { listen, bodies: `file:${data}`, connections_max: 65536, max_request_body_size: '1GiB', max_response_body_size: '1GiB' },
-		identity: { listen }, status: { listen },
-	}));
-	const server = await start(BIN, ['serve', '--config', config], { ready: /ready .*\n/ });
-	const base = /relay=(\S+?)[ ,\n]/.exec(server.text)[1];
-	const { secret } = JSON.parse(execFileSync(BIN, ['tenant', 'add', 'bench', '--json', '--config', config]));
-	const connector = await start(BIN, ['connect', '--server', base, '--tenant', 'bench', '--secret', secret,
-		'--target', `web=http://127.0.0.1:${target.port}/`], { ready: /ready/ });
-	await reachable(`${base}/relay/bench/web/1k`);
-	return { base: `${base}/relay/bench/web`, relay: base, secret, server: server.pid, pids: [server.pid, connector.pid] };
-}
-
 /* ---- loads ---- */
 
 async function compare(title, contestants, path, connections, script) {
@@ -127,7 +109,7 @@ async function idleConnectors(posthouse, n) {
 	});
 	const { access_token: token } = await reply.json();
 	const url = `${posthouse.relay.replace('http', 'ws')}/connector`;
-	const before = memory([posthouse.server], 'VmRSS');
+	const before = memory([posthouse.child.pid], 'VmRSS');
 	const sockets = [];
 	const open = () => new Promise((yes, no) => {
 		const ws = new WebSocket(url, { headers: { Authorization: `Bearer ${token}` }, perMessageDeflate: false });
@@ -139,7 +121,7 @@ async function idleConnectors(posthouse, n) {
 	for (let i = 0; i < n; i += 200) {
 		await Promise.all(Array.from({ length: Math.min(200, n - i) }, open));
 	}
-	const after = memory([posthouse.server], 'VmRSS');
+	const after = memory([posthouse.child.pid], 'VmRSS');
 	sockets.forEach((ws) => ws.terminate());
 	return ((after - before) * 1024) / n;
 }
@@ -153,7 +135,7 @@ async function main() {
 	const direct = { name: 'nginx alone', base: `http://127.0.0.1:${target.port}`, pids: [target.pid] };
 	const proxy = { name: 'nginx proxy', ...(await startProxy(target)) };
 	const ssh = { name: 'OpenSSH -R', ...(await startSsh(target)) };
-	const posthouse = { name: 'Posthouse', ...(await startPosthouse(target, Number(options.loops))) };
+	const posthouse = { name: 'Posthouse', ...(await startRelay(target, Number(options.loops))) };
 	const post = 'wrk.method = "POST"\nwrk.body = string.rep("z", 65536)\n';
 	const all = [direct, proxy, ssh, posthouse];
 	const wanted = (name) => !options.only || options.only.split(',').includes(name);
