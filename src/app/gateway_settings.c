@@ -42,8 +42,10 @@ enum err gateway_settings_read(struct arena *a, const struct gateway_config *con
 			       struct gateway_settings *out, struct fault *f)
 {
 	const struct conf_node *list = config->admin;
+	struct gateway_role_urls urls;
 
 	*out = (struct gateway_settings){0};
+	TRY(gateway_role_urls_read(a, config, &urls, f)); /* for `config check` */
 	if (!list) {
 		return read_admin(a, NULL, out, f);
 	}

@@ -53,11 +53,10 @@ struct gateway {
 	struct epoch *epoch; /* the latest */
 	struct guid node_id;
 	struct gw_loop *per_loop;
-	struct arena texts; /* of `dns` */
+	struct arena texts; /* of `dns` and `role_urls` */
 	struct dns_options dns;
 	enum err dns_result;
-	bool has_relay_url;
-	struct uri relay_url;
+	struct gateway_role_urls role_urls;
 };
 
 enum call_state {

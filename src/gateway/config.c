@@ -40,7 +40,11 @@ static const struct conf_key keys[] = {
 	{"body_replay_max", CONF_SIZE, OFF(body_replay_max), "64KiB", 0, 1 << 30, NULL, 0,
 	 "Largest request body held in memory so that another try can send it again."},
 	{"relay_url", CONF_STR, OFF(relay_url), NULL, 0, 0, NULL, 0,
-	 "Relay server for relay:// services when the relay role does not run here."},
+	 "Relay server for relay:// services when the relay role does not run here: the same as "
+	 "role_urls.relay."},
+	{"role_urls", CONF_NODE, OFF(role_urls), NULL, 0, 0, NULL, 0,
+	 "Where role:// services find roles that do not run here: {management: "
+	 "\"http://10.0.0.2:5004\"}."},
 	{"db_update_frequency", CONF_DURATION, OFF(db_update_ms), "1s", 100, 0, NULL, 0,
 	 "How often the database is asked for changes that other processes made. PostgreSQL tells "
 	 "them at once; a SQLite file is only asked when it was written."},
@@ -140,6 +144,51 @@ enum err gateway_dns_options(struct arena *a, const struct gateway_config *c,
 	o.error_ttl_ms = (uint32_t)MIN(c->dns_error_ttl_ms, UINT32_MAX);
 	o.cache_max = (unsigned)c->dns_cache_size;
 	*out = o;
+	return ERR_OK;
+}
+
+/* ---- roles elsewhere ---- */
+
+static enum err parse_role_url(struct arena *a, struct str role, struct str text,
+			       struct gateway_role_url *out, struct fault *why)
+{
+	struct uri u;
+
+	TRY(uri_parse(text, &u, why));
+	if (u.path.n > 1 || u.query.p || u.userinfo.p) {
+		return fault_set(why, ERR_INVALID, "has more than scheme, host and port");
+	}
+	*out = (struct gateway_role_url){.role = role, .uri = u, .authority = uri_authority(a, &u)};
+	return ERR_OK;
+}
+
+enum err gateway_role_urls_read(struct arena *a, const struct gateway_config *c,
+				struct gateway_role_urls *out, struct fault *f)
+{
+	const struct conf_node *map = conf_is_null(c->role_urls) ? NULL : c->role_urls;
+	struct gateway_role_urls urls = {0};
+	struct fault why = {0};
+	size_t n = 1;
+
+	if (map && map->kind != CONF_NODE_MAP) {
+		return conf_fault(f, map, "gateway.role_urls: must be a map of role and URL");
+	}
+	for (const struct conf_node *m = map ? map->child : NULL; m; m = m->next) {
+		n++;
+	}
+	urls.v = ARENA_NEW_ARRAY(a, struct gateway_role_url, n);
+	for (const struct conf_node *m = map ? map->child : NULL; m; m = m->next) {
+		if (parse_role_url(a, m->key, conf_text(m), &urls.v[urls.n++], &why) != ERR_OK) {
+			return conf_fault(f, m, "gateway.role_urls.%.*s: %s", STR_ARG(m->key),
+					  why.text);
+		}
+	}
+	/* The first of a role counts. */
+	if (c->relay_url.n > 0 &&
+	    parse_role_url(a, STR("relay"), c->relay_url, &urls.v[urls.n++], &why) != ERR_OK) {
+		return fault_set(f, ERR_INVALID, "gateway.relay_url: %s", why.text);
+	}
+	*out = urls;
 	return ERR_OK;
 }
 

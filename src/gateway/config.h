@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "base/conf.h"
+#include "http/uri.h"
 
 struct gateway_config {
 	const struct conf_node *listen; /* app/listen.h */
@@ -21,7 +22,8 @@ struct gateway_config {
 	int64_t keepalive_idle_ms;
 	int64_t body_memory_max;
 	int64_t body_replay_max;
-	struct str relay_url;
+	struct str relay_url;		   /* see gateway_role_urls_read */
+	const struct conf_node *role_urls; /* the same */
 	int64_t db_update_ms;
 	/* names; see gateway_dns_options */
 	struct conf_strs dns_resolver, dns_order;
@@ -38,6 +40,22 @@ enum gateway_error_type {
 };
 
 extern const struct conf_section gateway_conf;
+
+/* Where a role is that does not run in this process. */
+struct gateway_role_url {
+	struct str role;
+	struct uri uri;
+	struct str authority; /* Host of requests to it */
+};
+
+struct gateway_role_urls {
+	struct gateway_role_url *v;
+	size_t n;
+};
+
+/* What role_urls and relay_url say, in `a`; ERR_INVALID names the key. */
+enum err gateway_role_urls_read(struct arena *a, const struct gateway_config *c,
+				struct gateway_role_urls *out, struct fault *f) MUST_USE;
 
 struct dns_options;
 /* What the keys dns_* say; `a` keeps the texts. ERR_INVALID names the key. */

@@ -67,11 +67,7 @@ static enum err parse_config(struct gateway *g, struct fault *f)
 	TRY(gateway_dns_options(&g->texts, g->config, &g->dns, f));
 	TRY(parse_trusted(g, f));
 	TRY(parse_tell(g, f));
-	if (g->config->relay_url.n > 0) {
-		TRY(uri_parse(g->config->relay_url, &g->relay_url, f));
-		g->has_relay_url = true;
-	}
-	return ERR_OK;
+	return gateway_role_urls_read(&g->texts, g->config, &g->role_urls, f);
 }
 
 /* ---- loops ---- */

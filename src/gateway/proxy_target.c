@@ -1,4 +1,4 @@
-/* Where the request goes: an address, a name, a relay, or a role of this process. */
+/* Where the request goes: an address, a name, a relay, or a role, of this process or elsewhere. */
 #include "gateway/call_int.h"
 #include "gateway/call_values.h"
 
@@ -129,30 +129,40 @@ static enum err pick_web(struct gw_call *c)
 	return ERR_OK;
 }
 
-static enum err pick_role(struct gw_call *c, struct str role)
+static const struct gateway_role_url *role_url(const struct gateway_role_urls *urls,
+					       struct str role)
 {
-	const struct gateway_ops *ops = &c->gl->gateway->deps.ops;
-
-	c->peer.server = ops->role_server ? ops->role_server(ops->arg, role) : NULL;
-	if (!c->peer.server) {
-		return ERR_UNAVAILABLE;
+	for (size_t i = 0; i < urls->n; i++) {
+		if (str_eq_nocase(urls->v[i].role, role)) {
+			return &urls->v[i];
+		}
 	}
-	set_peer(c, role, 80);
-	return ERR_OK;
+	return NULL;
 }
 
-static enum err pick_relay(struct gw_call *c)
+static enum err pick_role(struct gw_call *c, struct str role)
 {
 	const struct gateway *g = c->gl->gateway;
+	const struct gateway_ops *ops = &g->deps.ops;
+	const struct gateway_role_url *url;
 
-	if (pick_role(c, STR("relay")) == ERR_OK) {
+	c->peer.server = ops->role_server ? ops->role_server(ops->arg, role) : NULL;
+	if (c->peer.server) {
+		set_peer(c, role, 80);
 		return ERR_OK;
 	}
-	if (!g->has_relay_url) {
+	url = role_url(&g->role_urls, role);
+	if (!url) {
+		call_fail(c, 503,
+			  str_fmt(c->arena,
+				  "The role %.*s does not run here, and gateway.role_urls does not "
+				  "say where",
+				  STR_ARG(role)));
 		return ERR_UNAVAILABLE;
 	}
-	c->peer.uri = g->relay_url;
+	c->peer.uri = url->uri;
 	c->peer.addr = NULL;
+	c->peer.authority = url->authority;
 	return ERR_OK;
 }
 
@@ -178,13 +188,15 @@ enum err call_pick_peer(struct gw_call *c)
 		e = pick_web(c);
 		break;
 	case SERVICE_RELAY:
-		e = pick_relay(c);
-		if (e == ERR_OK && c->facts.n_tries == 0) {
+		TRY(pick_role(c, STR("relay")));
+		if (c->facts.n_tries == 0) {
 			c->upstream_path = relay_path(c);
 		}
+		e = ERR_OK;
 		break;
 	case SERVICE_ROLE:
-		e = pick_role(c, s->host);
+		TRY(pick_role(c, s->host));
+		e = ERR_OK;
 		break;
 	case SERVICE_STREAM:
 		break;

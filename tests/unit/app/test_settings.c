@@ -72,31 +72,52 @@ static void the_connector_is_no_role(void **state)
 	assert_roles("identity: {}\n" CONNECT, "identity ");
 }
 
+/* `why` is empty when nothing is wrong. */
+static void assert_fault(const char *yaml, const char *why)
+{
+	struct settings *s = NULL;
+	struct fault f = {0};
+	enum err e = load(yaml, &s, &f);
+
+	assert_err(e, *why ? ERR_INVALID : ERR_OK);
+	if (e != ERR_OK) {
+		bool has_place = strncmp(f.text, path, strlen(path)) == 0;
+
+		assert_string_equal(f.text + (has_place ? strlen(path) : 0), why);
+		assert_null(s);
+	}
+	settings_unref(&s);
+}
+
 static void the_connector_is_checked(void **state)
 {
-	static const struct {
-		const char *yaml, *why;
-	} cases[] = {
-		{"connect: {server: \"http://relay:5000\"}\n", ":1: connect.tenant: is required"},
-		{CONNECT "  \n", ""},
-		{"\nconnect:\n  sever: x\n",
-		 ":3: connect.sever: unknown key (did you mean \"server\"?)"},
-		{"conect: {}\n", ":1: conect: unknown section or key (did you mean \"connect\"?)"},
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct settings *s = NULL;
-		struct fault f = {0};
-		enum err e = load(cases[i].yaml, &s, &f);
+	assert_fault("connect: {server: \"http://relay:5000\"}\n",
+		     ":1: connect.tenant: is required");
+	assert_fault(CONNECT "  \n", "");
+	assert_fault("\nconnect:\n  sever: x\n",
+		     ":3: connect.sever: unknown key (did you mean \"server\"?)");
+	assert_fault("conect: {}\n",
+		     ":1: conect: unknown section or key (did you mean \"connect\"?)");
+}
 
-		assert_err(e, *cases[i].why ? ERR_INVALID : ERR_OK);
-		if (e != ERR_OK) {
-			assert_string_equal(f.text + strlen(path), cases[i].why);
-			assert_null(s);
-		}
-		settings_unref(&s);
-	}
+static void urls_of_roles_are_checked(void **state)
+{
+	(void)state;
+	assert_fault(
+		"gateway:\n  role_urls:\n    portal: https://x\n    relay: http://[::1]:5000/\n",
+		"");
+	assert_fault("gateway: {role_urls: }\n", "");
+	assert_fault("\ngateway: {role_urls: [relay]}\n",
+		     ":2: gateway.role_urls: must be a map of role and URL");
+	assert_fault("gateway:\n  role_urls:\n    portal: ftp://x\n",
+		     ":3: gateway.role_urls.portal: URL does not start with http:// or https://");
+	assert_fault("gateway:\n  role_urls: {portal: \"http://x/y\"}\n",
+		     ":2: gateway.role_urls.portal: has more than scheme, host and port");
+	assert_fault("gateway: {role_urls: {portal: }}\n",
+		     ":1: gateway.role_urls.portal: URL does not start with http:// or https://");
+	assert_fault("gateway: {relay_url: \"http://u@x\"}\n",
+		     "gateway.relay_url: has more than scheme, host and port");
 }
 
 /* The connector's secret stands in the environment of whoever tries both in one shell. */
@@ -157,6 +178,7 @@ int main(void)
 		cmocka_unit_test(sections_choose_the_roles),
 		cmocka_unit_test(the_connector_is_no_role),
 		cmocka_unit_test(the_connector_is_checked),
+		cmocka_unit_test(urls_of_roles_are_checked),
 		cmocka_unit_test(a_variable_of_the_connector_hinders_nobody),
 		cmocka_unit_test(config_show_and_reference_know_it),
 		cmocka_unit_test(the_gateway_listens_plain_and_with_tls),
