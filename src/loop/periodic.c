@@ -1,8 +1,7 @@
 #include "loop/periodic.h"
 
 #include "base/mem.h"
-
-#include <pthread.h>
+#include "loop/run_guard.h"
 
 struct periodic {
 	/* constant */
@@ -14,43 +13,10 @@ struct periodic {
 	struct job job;
 	bool under_way;
 	bool hurry; /* again after this run, without asking the gate */
-	/* guarded by mtx */
-	pthread_mutex_t mtx;
-	pthread_cond_t cond;
-	bool running, stopping;
+	struct run_guard guard;
 };
 
 static void on_due(struct timer *t);
-
-static void end_run(struct periodic *p)
-{
-	(void)pthread_mutex_lock(&p->mtx);
-	p->running = false;
-	(void)pthread_cond_broadcast(&p->cond);
-	(void)pthread_mutex_unlock(&p->mtx);
-}
-
-/* False when it is being stopped: periodic_stop waits only for runs that it has seen. */
-static bool begin_run(struct periodic *p)
-{
-	bool may;
-
-	(void)pthread_mutex_lock(&p->mtx);
-	may = !p->stopping;
-	p->running = may;
-	(void)pthread_mutex_unlock(&p->mtx);
-	return may;
-}
-
-static bool is_stopping(struct periodic *p)
-{
-	bool stopping;
-
-	(void)pthread_mutex_lock(&p->mtx);
-	stopping = p->stopping;
-	(void)pthread_mutex_unlock(&p->mtx);
-	return stopping;
-}
 
 static void run(struct job *j, void *worker)
 {
@@ -64,10 +30,10 @@ static void done(struct job *j)
 	struct periodic *p = container_of(j, struct periodic, job);
 
 	p->under_way = false;
-	if (!is_stopping(p)) {
+	if (!run_guard_is_closing(&p->guard)) {
 		timer_start(p->loop, &p->timer, p->hurry ? 0 : p->chore.interval_ms, on_due);
 	}
-	end_run(p); /* last: periodic_stop may free now */
+	run_guard_end(&p->guard); /* last: periodic_stop may free now */
 }
 
 static void on_due(struct timer *t)
@@ -78,7 +44,7 @@ static void on_due(struct timer *t)
 		timer_start(p->loop, &p->timer, p->chore.interval_ms, on_due);
 		return;
 	}
-	if (!begin_run(p)) {
+	if (!run_guard_begin(&p->guard)) {
 		return;
 	}
 	p->hurry = false;
@@ -106,7 +72,7 @@ static void stop_on_loop(struct loop *l, void *arg)
 void periodic_hurry(struct periodic *p)
 {
 	p->hurry = true;
-	if (!p->under_way && !is_stopping(p)) {
+	if (!p->under_way && !run_guard_is_closing(&p->guard)) {
 		timer_start(p->loop, &p->timer, 0, on_due);
 	}
 }
@@ -119,8 +85,7 @@ struct periodic *periodic_start_chore(struct loop *l, struct pool *pool,
 	p->loop = l;
 	p->pool = pool;
 	p->chore = *chore;
-	(void)pthread_mutex_init(&p->mtx, NULL);
-	(void)pthread_cond_init(&p->cond, NULL);
+	run_guard_init(&p->guard);
 	loop_call(l, start_on_loop, p);
 	return p;
 }
@@ -141,14 +106,8 @@ void periodic_stop(struct periodic **pp)
 		return;
 	}
 	*pp = NULL;
-	(void)pthread_mutex_lock(&p->mtx);
-	p->stopping = true;
-	while (p->running) {
-		(void)pthread_cond_wait(&p->cond, &p->mtx);
-	}
-	(void)pthread_mutex_unlock(&p->mtx);
+	run_guard_close(&p->guard);
 	loop_call(p->loop, stop_on_loop, p);
-	(void)pthread_mutex_destroy(&p->mtx);
-	(void)pthread_cond_destroy(&p->cond);
+	run_guard_fini(&p->guard);
 	mem_free(p);
 }

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/run_guard.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -35,10 +36,7 @@ struct pgsql_watch {
 	bool news;	 /* since is_quiet was asked last */
 	bool is_failing; /* was told */
 	struct job job;
-	/* guarded by mtx */
-	pthread_mutex_t mtx;
-	pthread_cond_t cond;
-	bool running, stopping;
+	struct run_guard guard;
 };
 
 static void on_due(struct timer *t);
@@ -139,41 +137,12 @@ static void run_connect(struct job *j, void *worker)
 	PQclear(res);
 }
 
-static void end_run(struct pgsql_watch *p)
-{
-	(void)pthread_mutex_lock(&p->mtx);
-	p->running = false;
-	(void)pthread_cond_broadcast(&p->cond);
-	(void)pthread_mutex_unlock(&p->mtx);
-}
-
-static bool begin_run(struct pgsql_watch *p)
-{
-	bool may;
-
-	(void)pthread_mutex_lock(&p->mtx);
-	may = !p->stopping;
-	p->running = may;
-	(void)pthread_mutex_unlock(&p->mtx);
-	return may;
-}
-
-static bool is_stopping(struct pgsql_watch *p)
-{
-	bool stopping;
-
-	(void)pthread_mutex_lock(&p->mtx);
-	stopping = p->stopping;
-	(void)pthread_mutex_unlock(&p->mtx);
-	return stopping;
-}
-
 static void on_connected(struct job *j)
 {
 	struct pgsql_watch *p = container_of(j, struct pgsql_watch, job);
 	bool ok = p->h && PQstatus(p->h) == CONNECTION_OK;
 
-	if (is_stopping(p)) {
+	if (run_guard_is_closing(&p->guard)) {
 		leave(p);
 	} else if (!ok || io_add(p->watch->deps.loop, &p->io, PQsocket(p->h), on_ready) != ERR_OK) {
 		retry(p);
@@ -183,14 +152,14 @@ static void on_connected(struct job *j)
 		p->is_failing = false;
 		tell(p); /* nobody told what was committed before */
 	}
-	end_run(p); /* last: pgsql_watch_stop may free now */
+	run_guard_end(&p->guard); /* last: pgsql_watch_stop may free now */
 }
 
 static void on_due(struct timer *t)
 {
 	struct pgsql_watch *p = container_of(t, struct pgsql_watch, timer);
 
-	if (!begin_run(p)) {
+	if (!run_guard_begin(&p->guard)) {
 		return;
 	}
 	p->state = WATCH_CONNECTING;
@@ -238,8 +207,7 @@ void pgsql_watch_start(struct db_watch *w)
 	p->watch = w;
 	p->io.fd = -1;
 	p->retry_ms = RETRY_MIN_MS;
-	(void)pthread_mutex_init(&p->mtx, NULL);
-	(void)pthread_cond_init(&p->cond, NULL);
+	run_guard_init(&p->guard);
 	w->engine = p;
 	loop_call(w->deps.loop, start_on_loop, p);
 }
@@ -248,14 +216,8 @@ void pgsql_watch_stop(struct db_watch *w)
 {
 	struct pgsql_watch *p = w->engine;
 
-	(void)pthread_mutex_lock(&p->mtx);
-	p->stopping = true;
-	while (p->running) {
-		(void)pthread_cond_wait(&p->cond, &p->mtx);
-	}
-	(void)pthread_mutex_unlock(&p->mtx);
+	run_guard_close(&p->guard);
 	loop_call(w->deps.loop, stop_on_loop, p);
-	(void)pthread_mutex_destroy(&p->mtx);
-	(void)pthread_cond_destroy(&p->cond);
+	run_guard_fini(&p->guard);
 	mem_free(p);
 }
