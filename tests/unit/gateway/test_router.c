@@ -655,21 +655,27 @@ static void random_requests(struct world *w, uint64_t *seed)
 	}
 }
 
+static void random_rules(struct world *w, uint64_t *seed)
+{
+	struct spec specs[60];
+	size_t n = 1 + next_random(seed) % ARRAY_LEN(specs);
+
+	for (size_t i = 0; i < n; i++) {
+		specs[i] = random_spec(seed);
+		specs[i].id = (uint8_t)(n - i);
+	}
+	world_init(w, specs, n);
+}
+
 static void as_the_plain_matcher_says(void **state)
 {
 	uint64_t seed = 42;
 
 	(void)state;
 	for (int round = 0; round < 150; round++) {
-		struct spec specs[60];
-		size_t n = 1 + next_random(&seed) % ARRAY_LEN(specs);
 		struct world w;
 
-		for (size_t i = 0; i < n; i++) {
-			specs[i] = random_spec(&seed);
-			specs[i].id = (uint8_t)(n - i);
-		}
-		world_init(&w, specs, n);
+		random_rules(&w, &seed);
 		random_requests(&w, &seed);
 		world_fini(&w);
 	}
@@ -711,15 +717,9 @@ static void layers_match_as_one(void **state)
 
 	(void)state;
 	for (int round = 0; round < 150; round++) {
-		struct spec specs[60];
-		size_t n = 1 + next_random(&seed) % ARRAY_LEN(specs);
 		struct world w;
 
-		for (size_t i = 0; i < n; i++) {
-			specs[i] = random_spec(&seed);
-			specs[i].id = (uint8_t)(n - i);
-		}
-		world_init(&w, specs, n);
+		random_rules(&w, &seed);
 		split_in_layers(&w, &seed);
 		random_requests(&w, &seed);
 		world_fini(&w);
