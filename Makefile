@@ -61,9 +61,10 @@ fuzz: deps build-fuzz/build.ninja ## every fuzz target for FUZZ_SECONDS (60)
 soak: build ## what takes too long for every change: 10,000 reloads under load (RELOADS=n), timing of credentials
 	POSTHOUSE_BIN=$(BUILD)/posthouse tests/system/run --sqlite tests/soak/*.test.mjs
 
-bench: release ## the gateway beside nginx, HAProxy, h2o and Caddy, the relay beside nginx and OpenSSH; see docs/benchmarks.md
+bench: release ## the gateway beside nginx, HAProxy, h2o and Caddy, the relay beside nginx and OpenSSH, attackers beside clients; see docs/benchmarks.md
 	POSTHOUSE_BIN=build-release/posthouse bench/relay
 	POSTHOUSE_BIN=build-release/posthouse bench/gateway
+	POSTHOUSE_BIN=build-release/posthouse bench/floods
 
 clean: ## remove all builds
 	rm -rf build build-release build-asan build-tsan build-fuzz build-lint

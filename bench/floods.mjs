@@ -13,19 +13,17 @@
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { FLOODS } from '../tests/system/lib/floods.mjs';
 import { makeCertificate, startPosthouse } from './contestants.mjs';
 import { cleanUp, cpuMicros, dir, inTurn, machine, memory, print, root, run, start, startTarget } from './lib.mjs';
+import { readOptions } from './options.mjs';
 
-const { values: options } = parseArgs({
-	options: {
-		seconds: { type: 'string', default: '5' },
-		rounds: { type: 'string', default: '5' },
-		only: { type: 'string', default: '' },
-	},
+const options = readOptions('bench/floods', 'what one attacking connection does to the others', {
+	only: { text: 'WORDS', doc: 'the attacks whose name has these words in it' },
+	seconds: { default: 5, doc: 'of load a round and attack' },
+	rounds: { default: 5, doc: 'rounds, of which the median is told' },
 });
-const [SECONDS, ROUNDS] = [Number(options.seconds), Number(options.rounds)];
+const { seconds: SECONDS, rounds: ROUNDS } = options;
 const CLIENTS = 8;
 const RATE = 100; /* a second and client */
 const ATTACKS = [
@@ -76,7 +74,7 @@ async function main() {
 	for (const pid of isRoot ? [target.pid, ...gateway.pids] : []) {
 		await run('chrt', ['-a', '-r', '-p', '1', String(pid)], 10);
 	}
-	const attacks = [QUIET, ...ATTACKS.filter((a) => a.includes(options.only))].map((name) => ({ name }));
+	const attacks = [QUIET, ...ATTACKS.filter((a) => a.includes(options.only ?? ''))].map((name) => ({ name }));
 	const rows = await inTurn('floods', attacks, ROUNDS, (a) => beside(a.name, gateway));
 	const quiet = rows[0].p99;
 	print(`${machine()}; a steady client of ${CLIENTS * RATE} requests/s over TLS, one attacker beside it`, rows, [

@@ -15,7 +15,6 @@
 import { statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import {
 	makeCertificate, startCaddy, startH2o, startHaproxy, startNginx, startPosthouse,
 } from './contestants.mjs';
@@ -23,26 +22,18 @@ import {
 	cleanUp, cpuMicros, fetchOnce, h2load, inTurn, machine, measure, median, medians, memory, print, share, startTarget,
 	stop, wrk,
 } from './lib.mjs';
+import { readOptions } from './options.mjs';
 
-const { values: options } = parseArgs({
-	options: {
-		seconds: { type: 'string', default: '6' },
-		rounds: { type: 'string', default: '3' },
-		idle: { type: 'string', default: '10000' },
-		routes: { type: 'string', default: '10000' },
-		only: { type: 'string' },
-		minutes: { type: 'string', default: '60' },
-	},
+const SCENARIOS = ['h1', 'h1-100k', 'tls', 'h2', 'close', 'plugins', 'routes', 'changes', 'idle', 'rest'];
+const options = readOptions('bench/gateway', 'what a proxied request costs, beside nginx, HAProxy, h2o and Caddy', {
+	only: { choices: SCENARIOS, doc: 'scenarios' },
+	seconds: { default: 6, doc: 'of load a round' },
+	rounds: { default: 3, doc: 'rounds, of which the median is told' },
+	idle: { default: 10_000, doc: 'connections that do nothing' },
+	routes: { default: 10_000, doc: 'where routes are many' },
+	minutes: { default: 60, doc: 'after which it gives up' },
 });
-function number(name) {
-	const n = Number(options[name]);
-	if (!Number.isInteger(n) || n < 1) {
-		console.error(`bench/gateway: --${name} must be a whole number of at least 1`);
-		process.exit(2);
-	}
-	return n;
-}
-const [SECONDS, ROUNDS, IDLE, ROUTES, MINUTES] = ['seconds', 'rounds', 'idle', 'routes', 'minutes'].map(number);
+const { seconds: SECONDS, rounds: ROUNDS, idle: IDLE, routes: ROUTES, minutes: MINUTES } = options;
 
 const CONNECTIONS = 64;
 const CHANGES_PER_SECOND = 20;
@@ -341,22 +332,12 @@ const scenarios = {
 	plugins, routes, changes, idle, rest,
 };
 
-function wantedScenarios() {
-	const names = options.only ? options.only.split(',') : Object.keys(scenarios);
-	const unknown = names.filter((name) => !(name in scenarios));
-	if (unknown.length > 0) {
-		console.error(`bench/gateway: no scenario ${unknown.join(', ')}; there are ${Object.keys(scenarios).join(', ')}`);
-		process.exit(2);
-	}
-	return names;
-}
-
-async function main(names) {
+async function main() {
 	console.log(`Posthouse gateway benchmark: ${machine()}, ${ROUNDS} rounds of ${SECONDS} s, medians; ` +
 		'client, proxies and target share the cores.');
 	makeCertificate();
 	const target = await startTarget({ '1k': 1024, '100k': 100 << 10 });
-	for (const name of names) {
+	for (const name of options.only) {
 		try {
 			await scenarios[name](target);
 		} catch (e) {
@@ -367,13 +348,12 @@ async function main(names) {
 	}
 }
 
-const names = wantedScenarios();
 const late = setTimeout(() => {
 	console.error(`bench/gateway: not done after ${MINUTES} minutes`);
 	cleanUp().finally(() => process.exit(1));
 }, MINUTES * 60_000);
 try {
-	await main(names);
+	await main();
 } finally {
 	clearTimeout(late);
 	await cleanUp();

@@ -13,24 +13,20 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { startRelay } from './contestants.mjs';
 import {
 	cleanUp, dir, freePort, inTurn, machine, measure, memory, nginx, print, reachable, start, startTarget, wrk,
 } from './lib.mjs';
+import { readOptions } from './options.mjs';
 
-const { values: options } = parseArgs({
-	options: {
-		seconds: { type: 'string', default: '6' },
-		rounds: { type: 'string', default: '3' },
-		idle: { type: 'string', default: '10000' },
-		loops: { type: 'string', default: '1' },
-		only: { type: 'string' },
-		json: { type: 'boolean', default: false },
-	},
+const options = readOptions('bench/relay', 'what a relayed request costs, beside nginx and OpenSSH', {
+	only: { choices: ['get', 'post', 'download', 'idle'], doc: 'scenarios' },
+	seconds: { default: 6, doc: 'of load a round' },
+	rounds: { default: 3, doc: 'rounds, of which the median is told' },
+	idle: { default: 10_000, min: 0, doc: 'connectors that do nothing' },
+	loops: { default: 1, doc: 'event loops of the server' },
 });
-const SECONDS = Number(options.seconds);
-const ROUNDS = Number(options.rounds);
+const { seconds: SECONDS, rounds: ROUNDS } = options;
 
 /* ---- contestants ---- */
 
@@ -135,10 +131,10 @@ async function main() {
 	const direct = { name: 'nginx alone', base: `http://127.0.0.1:${target.port}`, pids: [target.pid] };
 	const proxy = { name: 'nginx proxy', ...(await startProxy(target)) };
 	const ssh = { name: 'OpenSSH -R', ...(await startSsh(target)) };
-	const posthouse = { name: 'Posthouse', ...(await startRelay(target, Number(options.loops))) };
+	const posthouse = { name: 'Posthouse', ...(await startRelay(target, options.loops)) };
 	const post = 'wrk.method = "POST"\nwrk.body = string.rep("z", 65536)\n';
 	const all = [direct, proxy, ssh, posthouse];
-	const wanted = (name) => !options.only || options.only.split(',').includes(name);
+	const wanted = (name) => options.only.includes(name);
 
 	if (wanted('get')) {
 		await compare('GET, 1 KiB answer, 64 keep-alive connections', all, '/1k', 64);
@@ -154,8 +150,8 @@ async function main() {
 			['CPU s/GiB', (r) => ((r.cpu / 1e6) * 10.24).toFixed(2)],
 		]);
 	}
-	if (wanted('idle') && Number(options.idle) > 0) {
-		const kib = await idleConnectors(posthouse, Number(options.idle));
+	if (wanted('idle') && options.idle > 0) {
+		const kib = await idleConnectors(posthouse, options.idle);
 		console.log(`\n${options.idle} idle connectors: ${kib.toFixed(1)} KiB of server memory each.`);
 	}
 }
