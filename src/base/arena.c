@@ -100,24 +100,6 @@ void arena_reset(struct arena *a)
 	arena_init(a, a->limit_bytes);
 }
 
-void arena_rewind(struct arena *a, size_t keep_bytes)
-{
-	struct arena_chunk *c;
-
-	run_cleanups(a);
-	c = a->chunks;
-	/* A chunk for a single object is not one that `next` points into. */
-	if (!c || a->end != (char *)c + c->size || c->size > keep_bytes) {
-		arena_reset(a);
-		return;
-	}
-	free_chunks(c->older);
-	c->older = NULL;
-	a->next = c->data;
-	a->used_bytes = 0;
-	POISON(a->next, (size_t)(a->end - a->next));
-}
-
 void arena_fini(struct arena *a)
 {
 	arena_reset(a);
@@ -142,15 +124,47 @@ static void *alloc_alone(struct arena *a, size_t n)
 	return c->data;
 }
 
-static void add_chunk(struct arena *a, size_t n)
+static void add_chunk(struct arena *a, size_t size)
 {
-	size_t size = MAX(a->used_bytes, 2 * n + sizeof(struct arena_chunk));
 	struct arena_chunk *c = chunk_new(MIN(MAX(size, (size_t)CHUNK_MIN), (size_t)CHUNK_MAX));
 
 	c->older = a->chunks;
 	a->chunks = c;
 	a->next = c->data;
 	a->end = (char *)c + c->size;
+	POISON(a->next, (size_t)(a->end - a->next));
+}
+
+/* What took several chunks gets one next time, with some room to spare. */
+static void rewind_to_one(struct arena *a, size_t keep_bytes)
+{
+	size_t size = sizeof(struct arena_chunk) + a->used_bytes + a->used_bytes / 4;
+
+	arena_reset(a);
+	if (size <= keep_bytes) {
+		add_chunk(a, size);
+	}
+}
+
+void arena_rewind(struct arena *a, size_t keep_bytes)
+{
+	struct arena_chunk *c;
+
+	run_cleanups(a);
+	c = a->chunks;
+	if (c && c->older && !malloc_mode()) {
+		rewind_to_one(a, keep_bytes);
+		return;
+	}
+	/* A chunk for a single object is not one that `next` points into. */
+	if (!c || a->end != (char *)c + c->size || c->size > keep_bytes) {
+		arena_reset(a);
+		return;
+	}
+	free_chunks(c->older);
+	c->older = NULL;
+	a->next = c->data;
+	a->used_bytes = 0;
 	POISON(a->next, (size_t)(a->end - a->next));
 }
 
@@ -167,7 +181,7 @@ void *arena_alloc(struct arena *a, size_t n)
 		if (room > SHARED_MAX || malloc_mode()) {
 			return alloc_alone(a, n);
 		}
-		add_chunk(a, room);
+		add_chunk(a, MAX(a->used_bytes, 2 * room + sizeof(struct arena_chunk)));
 	}
 	p = a->next;
 	a->next += room;

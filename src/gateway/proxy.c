@@ -483,12 +483,17 @@ static void note_try(struct gw_call *c)
 {
 	struct call_try *t;
 
-	if (!c->tries) {
-		c->tries = arena_alloc(c->arena, GW_TRIES_MAX * sizeof(*c->tries));
-		c->facts.tries = c->tries;
-	}
 	if (c->facts.n_tries == GW_TRIES_MAX) {
 		return;
+	}
+	if (c->facts.n_tries < 2) { /* one is the rule */
+		size_t room = c->facts.n_tries == 0 ? 1 : GW_TRIES_MAX;
+		struct call_try *first = c->tries;
+
+		c->facts.tries = c->tries = arena_alloc(c->arena, room * sizeof(*c->tries));
+		if (first) {
+			c->tries[0] = *first;
+		}
 	}
 	t = &c->tries[c->facts.n_tries++];
 	*t = (struct call_try){.port = c->peer.uri.port, .start_wall_ms = clock_wall_ms()};

@@ -1,5 +1,6 @@
 /* Headers: what the service is told, and what the client is told of its answer. */
 #include "gateway/call_int.h"
+#include "http/chars.h"
 
 #include <stdio.h>
 
@@ -312,9 +313,13 @@ void call_prepare_headers(struct gw_call *c)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < h->n; i++) {
-		if (!is_ours(h->v[i].name, h->v[i].value, told)) {
-			h->v[kept++] = h->v[i];
+		if (is_ours(h->v[i].name, h->v[i].value, told)) {
+			continue;
 		}
+		if (kept != i) {
+			h->v[kept] = h->v[i];
+		}
+		kept++;
 	}
 	h->n = kept;
 	/* One that is not the client's was put there by a plugin. */
@@ -370,9 +375,13 @@ void call_take_answer_head(struct gw_call *c, const struct http_response *r)
 	}
 	http_strip_hop_by_hop(h);
 	for (size_t i = 0; i < h->n; i++) {
-		if (h->v[i].name.n != 14 || !str_eq_nocase(h->v[i].name, STR("content-length"))) {
-			h->v[kept++] = h->v[i];
+		if (TOKEN_IS(h->v[i].name, "content-length")) {
+			continue;
 		}
+		if (kept != i) {
+			h->v[kept] = h->v[i];
+		}
+		kept++;
 	}
 	h->n = kept;
 }

@@ -1,4 +1,5 @@
 /* The answer side of an exchange. */
+#include "http/chars.h"
 #include "http/server_int.h"
 
 #include <unistd.h>
@@ -29,7 +30,7 @@ void answer_write_head(struct buf *out, struct exchange *x, int status,
 	h1_write_status_line(out, status);
 	h1_write_headers(out, headers, n);
 	for (size_t i = 0; i < n && !has_date; i++) {
-		has_date = headers[i].name.n == 4 && str_eq_nocase(headers[i].name, STR("Date"));
+		has_date = TOKEN_IS(headers[i].name, "date");
 	}
 	if (!has_date) {
 		h1_write_header(out, STR("Date"), http_loop_date(http_loop_of(x->loop)));

@@ -11,6 +11,7 @@
  */
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/chars.h"
 #include "http/client_int.h"
 #include "http/h2_call.h"
 #include "net/pipe_stream.h"
@@ -129,8 +130,7 @@ static void put_headers(struct buf *b, const struct http_call_spec *s)
 	bool has_host = false;
 
 	for (size_t i = 0; i < s->n_headers && !has_host; i++) {
-		has_host =
-			s->headers[i].name.n == 4 && str_eq_nocase(s->headers[i].name, STR("host"));
+		has_host = TOKEN_IS(s->headers[i].name, "host");
 	}
 	if (!has_host) {
 		buf_puts(b, "Host: ");

@@ -171,6 +171,8 @@ struct http_call {
 	bool paused;
 };
 
+#define CLIENT_RECENT_ORIGINS 32
+
 struct http_client {
 	struct loop *loop;
 	struct http_client_options options;
@@ -178,6 +180,7 @@ struct http_client {
 	struct tls_client *tls;		/* for calls that bring none; made for the first of them */
 	struct tls_client *tls_h2;	/* likewise, for HTTP/2 */
 	struct map origins;
+	struct client_origin *recent[CLIENT_RECENT_ORIGINS]; /* by what is cheap to look at */
 	struct list calls;
 	struct list free_calls;
 	unsigned n_free_calls;

@@ -106,17 +106,50 @@ static struct client_origin *origin_new(struct http_client *c, const struct clie
 	return o;
 }
 
+static bool is_origin_of(const struct client_origin *o, const struct client_route *r)
+{
+	const struct client_route *have = &o->route;
+
+	return have->port == r->port && have->kind == r->kind && have->h2 == r->h2 &&
+	       have->server == r->server && have->tls == r->tls && !have->peer == !r->peer &&
+	       (!r->peer || (o->peer.len == r->peer->len &&
+			     memcmp(&o->peer.sa, &r->peer->sa, r->peer->len) == 0)) &&
+	       str_eq_nocase(have->host, r->host) && str_eq_nocase(have->tunnel, r->tunnel) &&
+	       (!r->tls || str_eq_nocase(have->sni, r->sni));
+}
+
+/* A guess that a few origins in turn seldom share; is_origin_of has the last word. */
+static struct client_origin **recent_of(struct http_client *c, const struct client_route *r)
+{
+	uint64_t mix = (uint64_t)r->port ^ (uintptr_t)r->server ^ (uintptr_t)r->tls;
+	struct str host = r->host;
+
+	if (r->peer) {
+		/* Port and IPv4 address, or the end of an IPv6 address. */
+		mix ^= str_load8((const char *)&r->peer->sa + (r->peer->len > 24 ? 16 : 0));
+	} else if (host.n > 0) {
+		mix ^= (uint64_t)host.n << 16 ^ (uint8_t)host.p[0] ^
+		       (uint64_t)(uint8_t)host.p[host.n / 2] << 8;
+	}
+	mix *= UINT64_C(0x9e3779b97f4a7c15);
+	return &c->recent[mix >> 32 & (CLIENT_RECENT_ORIGINS - 1)];
+}
+
 struct client_origin *client_origin_get(struct http_client *c, const struct client_route *r)
 {
+	struct client_origin **recent = recent_of(c, r), *o = *recent;
 	char text[KEY_MAX];
-	struct str key = str_of(text, make_key(r, text));
-	struct client_origin *o;
+	struct str key;
 
+	if (LIKELY(o && is_origin_of(o, r))) {
+		return o;
+	}
+	key = str_of(text, make_key(r, text));
 	if (key.n == 0) {
 		return NULL;
 	}
 	o = map_get(&c->origins, key);
-	return o ? o : origin_new(c, r, key);
+	return *recent = o ? o : origin_new(c, r, key);
 }
 
 static void close_all(struct list *conns)
@@ -142,6 +175,9 @@ void client_origin_free(struct client_origin *o)
 	close_all(&o->busy);
 	later_cancel(&o->work);
 	(void)map_remove(&o->client->origins, o->key);
+	if (*recent_of(o->client, &o->route) == o) {
+		*recent_of(o->client, &o->route) = NULL;
+	}
 	loop_bury(o->client->loop, &o->grave, on_buried);
 }
 

@@ -99,6 +99,10 @@ static void note_connection(struct str list, struct h1_framing *f)
 {
 	struct str part;
 
+	if (TOKEN_IS(list, "keep-alive")) { /* as most say */
+		f->keep_alive = true;
+		return;
+	}
 	while (str_split(&list, ',', &part)) {
 		part = str_trim(part);
 		if (part.n == 5 && str_eq_nocase(part, STR("close"))) {
@@ -172,7 +176,7 @@ static bool is_blank(char c)
 static enum err parse_field(struct str head, size_t *i, struct http_header *out)
 {
 	const char *p = head.p;
-	size_t name = *i, colon = name, value, end;
+	size_t name = *i, colon = str_skip_name(head, name), value, end;
 
 	while (char_is(p[colon], CHAR_TOKEN)) {
 		colon++;

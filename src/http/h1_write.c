@@ -66,12 +66,12 @@ void h1_write_header(struct buf *out, struct str name, struct str value)
 	buf_commit(out, n);
 }
 
-static char *put_line(char *at, const struct http_header *h)
+static char *put_line(char *at, const struct http_header *h, control_marks *controls)
 {
-	at = put(at, h->name);
+	at = str_copy_marking(at, h->name, controls);
 	*at++ = ':';
 	*at++ = ' ';
-	at = put(at, h->value);
+	at = str_copy_marking(at, h->value, controls);
 	*at++ = '\r';
 	*at++ = '\n';
 	return at;
@@ -81,10 +81,11 @@ static char *put_line(char *at, const struct http_header *h)
 static size_t put_clean_lines(char *start, const struct http_header *v, size_t n)
 {
 	char *at = start;
+	control_marks none = {0};
 
 	for (size_t i = 0; i < n; i++) {
 		if (http_is_token(v[i].name) && http_is_field_value(v[i].value)) {
-			at = put_line(at, &v[i]);
+			at = put_line(at, &v[i], &none);
 		}
 	}
 	return (size_t)(at - start);
@@ -92,6 +93,7 @@ static size_t put_clean_lines(char *start, const struct http_header *v, size_t n
 
 void h1_write_headers(struct buf *out, const struct http_header *v, size_t n)
 {
+	control_marks controls = {0};
 	size_t total = 0;
 	char *start, *at;
 
@@ -101,10 +103,9 @@ void h1_write_headers(struct buf *out, const struct http_header *v, size_t n)
 	}
 	start = at = buf_reserve(out, total);
 	for (size_t i = 0; i < n; i++) {
-		at = put_line(at, &v[i]);
+		at = put_line(at, &v[i], &controls);
 	}
-	/* Two a line are ours. */
-	if (UNLIKELY(str_count_controls(str_of(start, total)) != 2 * n)) {
+	if (UNLIKELY(control_was_seen(controls))) {
 		total = put_clean_lines(start, v, n);
 	}
 	buf_commit(out, total);

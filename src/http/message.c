@@ -106,7 +106,7 @@ struct str http_reason(int status)
 	return reasons[status];
 }
 
-static void headers_grow(struct arena *a, struct http_headers *h)
+void http_headers_grow(struct arena *a, struct http_headers *h)
 {
 	size_t cap = h->cap * 2 + HEADERS_GROW;
 	struct http_header *v = arena_alloc(a, cap * sizeof(*v));
@@ -116,14 +116,6 @@ static void headers_grow(struct arena *a, struct http_headers *h)
 	}
 	h->v = v;
 	h->cap = cap;
-}
-
-void http_header_add(struct arena *a, struct http_headers *h, struct str name, struct str value)
-{
-	if (h->n == h->cap) {
-		headers_grow(a, h);
-	}
-	h->v[h->n++] = (struct http_header){name, value};
 }
 
 struct str http_header_get(const struct http_headers *h, struct str name)

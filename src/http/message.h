@@ -75,7 +75,17 @@ enum http_method http_method_parse(struct str s);
 /* "Not Found"; "Unknown" for codes without a registered phrase. */
 struct str http_reason(int status);
 
-void http_header_add(struct arena *a, struct http_headers *h, struct str name, struct str value);
+void http_headers_grow(struct arena *a, struct http_headers *h);
+
+static inline void http_header_add(struct arena *a, struct http_headers *h, struct str name,
+				   struct str value)
+{
+	if (UNLIKELY(h->n == h->cap)) {
+		http_headers_grow(a, h);
+	}
+	h->v[h->n++] = (struct http_header){name, value};
+}
+
 /* First value, STR_NULL when absent. */
 struct str http_header_get(const struct http_headers *h, struct str name);
 /* Removes every line of that name; returns how many. */

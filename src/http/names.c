@@ -176,17 +176,21 @@ static void blank_listed(struct http_headers *h, struct str list, size_t *budget
 {
 	struct str part;
 
+	if (TOKEN_IS(list, "keep-alive")) { /* as most say: it goes anyway */
+		return;
+	}
 	while (*budget > 0 && str_split(&list, ',', &part)) {
 		part = str_trim(part);
-		if (part.n == 0 || is_end_to_end(part)) {
+		/* The usual ones name no field, or one that goes anyway. */
+		if (part.n == 0 || TOKEN_IS(part, "close") || http_is_hop_by_hop(part) ||
+		    is_end_to_end(part)) {
 			continue;
 		}
 		(*budget)--;
 		for (size_t i = 0; i < h->n; i++) {
 			struct str name = h->v[i].name;
 
-			if (name.n == part.n && !http_is_hop_by_hop(name) &&
-			    str_eq_nocase(name, part)) {
+			if (name.n == part.n && str_eq_nocase(name, part)) {
 				h->v[i].name = STR_NULL;
 			}
 		}
@@ -204,9 +208,13 @@ void http_strip_hop_by_hop(struct http_headers *h)
 		}
 	}
 	for (size_t i = 0; i < h->n; i++) {
-		if (h->v[i].name.n > 0 && !http_is_hop_by_hop(h->v[i].name)) {
-			h->v[kept++] = h->v[i];
+		if (h->v[i].name.n == 0 || http_is_hop_by_hop(h->v[i].name)) {
+			continue;
 		}
+		if (kept != i) {
+			h->v[kept] = h->v[i];
+		}
+		kept++;
 	}
 	h->n = kept;
 }
