@@ -169,6 +169,7 @@ static void take(struct builder *b, const struct entity_change *c)
 		(void)map_set(m, key_of(&i->id), i);
 	}
 	stale_note(b, old, c->item);
+	identity_note(&b->people, old, c->item);
 	if (c->kind == ENTITY_PLUGIN) {
 		plugin_index_remove(&b->plugins, old);
 		plugin_index_add(&b->plugins, c->item);
@@ -191,6 +192,8 @@ static void forget_all(struct builder *b)
 		b->items[kind] = (struct map){0};
 	}
 	plugin_index_free(&b->plugins);
+	identity_draft_fini(&b->people);
+	identity_draft_init(&b->people);
 	b->stale.all = true;
 	b->dirty = DIRTY_ALL;
 	if (b->service_tls) {
@@ -245,7 +248,7 @@ static void rebuild(struct builder *b)
 	}
 	if (b->dirty & DIRTY_IDENTITY || !b->identity) {
 		identity_unref(&b->identity);
-		b->identity = identity_build(b);
+		b->identity = identity_build(&b->people, b->items);
 	}
 	b->dirty = 0;
 }
@@ -284,6 +287,7 @@ struct builder *builder_new(const struct plugin_host *host, struct tls_cert *dfl
 	b->vaults = (struct vaults){.find = find_vault, .arg = b};
 	b->balancers = balancer_set_new(host->loops);
 	b->service_tls = service_tls_new();
+	identity_draft_init(&b->people);
 	b->dflt = tls_cert_ref(dflt);
 	return b;
 }
@@ -315,6 +319,7 @@ void builder_free(struct builder **bp)
 		forget_all(b);
 		stale_clear(&b->stale);
 		routing_unref(&b->routing);
+		identity_draft_fini(&b->people);
 		identity_unref(&b->identity);
 		service_tls_free(&b->service_tls);
 		tls_sni_map_unref(&b->names);

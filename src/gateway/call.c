@@ -83,7 +83,7 @@ const struct gw_credential *call_find_credential(const struct gw_call *c,
 						 enum gw_credential_kind kind, struct str key)
 {
 	const struct gw_credential *found =
-		map_get(&c->hold->epoch->identity->credentials[kind], key);
+		identity_credential(c->hold->epoch->identity, kind, key);
 
 	if (found && found->expires_ms > 0 && clock_wall_ms() >= found->expires_ms) {
 		return NULL;
@@ -93,7 +93,7 @@ const struct gw_credential *call_find_credential(const struct gw_call *c,
 
 const struct gw_consumer *call_find_consumer(const struct gw_call *c, struct str id_or_name)
 {
-	return map_get(&c->hold->epoch->identity->consumers, id_or_name);
+	return identity_consumer(c->hold->epoch->identity, id_or_name);
 }
 
 const struct gw_consumer *call_consumer(const struct gw_call *c)

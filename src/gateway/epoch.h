@@ -6,8 +6,9 @@
  * credentials) and the names of certificates. The builder keeps the entities of the process, is
  * told what was committed, and makes the next epoch out of what changed.
  *
- * A routing is built whole, or over a whole one with only the routes that changed since: a change
- * costs as much as what changed, not as much as there is.
+ * A change costs as much as what changed, not as much as there is: a routing is built whole, or
+ * over a whole one with only the routes that changed since; versions of an identity share all
+ * that is the same.
  *
  * Ownership  an epoch keeps alive all items that it points to.
  * Threads    builder: one thread at a time. Epochs: any; the count is atomic.
@@ -16,6 +17,7 @@
  */
 #pragma once
 #include "base/map.h"
+#include "base/pmap.h"
 #include "gateway/balancer.h"
 #include "gateway/compile.h"
 #include "gateway/plan.h"
@@ -56,14 +58,19 @@ static inline const struct entry *routing_entry(const struct routing *r, size_t 
 	return r->base ? &r->base->entries[index] : &r->entries[index];
 }
 
+/* Tables of which each change makes another version. Asked by the functions below. */
 struct identity {
 	atomic_uint refs;
-	struct arena arena;
-	struct map consumers; /* by id text, and by username where no id is the same */
-	struct map credentials[GW_CREDENTIAL_KINDS];
-	struct entity_item **items;
-	size_t n_items;
+	struct pmap consumers; /* by the 16 bytes of the id */
+	struct pmap usernames;
+	struct pmap credentials[GW_CREDENTIAL_KINDS]; /* by key, or username */
 };
+
+/* NULL when there is none; whether it has expired is not looked at. */
+const struct gw_credential *identity_credential(const struct identity *i,
+						enum gw_credential_kind kind, struct str key);
+/* By id, else by username: an id is never taken over by somebody's username. */
+const struct gw_consumer *identity_consumer(const struct identity *i, struct str id_or_name);
 
 struct epoch {
 	atomic_uint refs;

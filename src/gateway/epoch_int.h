@@ -34,6 +34,22 @@ struct stale {
 	bool all;
 };
 
+/* A credential that is to be made. */
+struct fresh {
+	enum entity_kind kind;
+	struct guid id;
+};
+
+/* Consumers and credentials as they are after the changes so far. */
+struct identity_draft {
+	struct identity now;   /* changed in place; versions of it go into epochs */
+	struct map households; /* what belongs to a consumer, by its id */
+	struct guid *stale;    /* consumers to be made anew; some may be there twice */
+	size_t n_stale, stale_cap;
+	struct fresh *fresh;
+	size_t n_fresh, fresh_cap;
+};
+
 struct builder {
 	struct plugin_host host;
 	struct map items[ENTITY_KINDS]; /* by the 16 bytes of the id */
@@ -47,6 +63,7 @@ struct builder {
 	struct tls_cert *dflt;
 	struct tls_sni_map *names;
 	struct routing *routing;
+	struct identity_draft people;
 	struct identity *identity;
 };
 
@@ -65,6 +82,12 @@ struct routing *routing_build(struct builder *b, struct fault *f);
 struct routing *routing_ref(struct routing *r);
 void routing_unref(struct routing **r);
 
-struct identity *identity_build(struct builder *b);
+void identity_draft_init(struct identity_draft *d);
+void identity_draft_fini(struct identity_draft *d);
+/* A change from `old` to `now` (NULL: none) of whatever kind. */
+void identity_note(struct identity_draft *d, const struct entity_item *old,
+		   struct entity_item *now);
+/* The next identity; `items` as in the builder. */
+struct identity *identity_build(struct identity_draft *d, const struct map items[ENTITY_KINDS]);
 struct identity *identity_ref(struct identity *i);
 void identity_unref(struct identity **i);

@@ -1,8 +1,476 @@
-/* The identity part of an epoch: consumers with their groups, and credentials by key. */
+/*
+ * The identity part of an epoch: consumers with their groups, and credentials by key.
+ *
+ * The builder has a draft: versioned tables (base/pmap) in which a change touches what it
+ * changes, and of which each epoch gets a version. Values are made once and shared by all
+ * versions in which they are the same:
+ *
+ *	credential     is made anew itself
+ *	acl, consumer  the consumer is, and its credentials, which point to it
+ *
+ * What is old goes when it is told, what is new is made when all was told: a key may move from
+ * one credential to another in one transaction, and an acl come before its consumer.
+ *
+ * Who holds whom: versions have references to values, a credential to its consumer, a value to
+ * the items that its texts stand in. A household is the draft's, and its items the builder's.
+ */
+#include "base/list.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "gateway/epoch_int.h"
 
 #include <stdlib.h>
+
+struct consumer {
+	struct pmap_leaf by_id, by_name;
+	atomic_uint refs; /* leaves in use, and credentials */
+	struct gw_consumer pub;
+	struct entity_item *item;
+	struct entity_item **acls;
+	size_t n_acls;
+};
+
+struct credential {
+	struct gw_credential pub;
+	struct consumer *owner;
+	struct entity_item *item;
+	/* Side by side, since they are looked at together. */
+	struct pmap_leaf leaf;
+	char key[];
+};
+
+/* What belongs to a consumer, whether it exists or not. */
+struct household {
+	struct guid consumer;
+	struct list acls, credentials; /* belongings */
+};
+
+/* item->compiled of acls and credentials, in the item's arena. */
+struct belonging {
+	struct list_node node;
+	struct entity_item *item;
+	struct household *of;
+};
+
+static struct str text_of(const struct json *v, const char *name)
+{
+	const struct json *m = json_get(v, str_c(name));
+
+	return json_is_null(m) ? STR_NULL : json_str(m);
+}
+
+static struct str key_of(const struct guid *id)
+{
+	return str_of(id->b, sizeof(id->b));
+}
+
+/* ---- consumers ---- */
+
+static void consumer_unref(struct consumer *c)
+{
+	if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1) {
+		return;
+	}
+	for (size_t i = 0; i < c->n_acls; i++) {
+		entity_item_unref(&c->acls[i]);
+	}
+	mem_free(c->acls);
+	mem_free((void *)(uintptr_t)c->pub.groups.v);
+	entity_item_unref(&c->item);
+	mem_free(c);
+}
+
+static void drop_by_id(struct pmap_leaf *l)
+{
+	consumer_unref(container_of(l, struct consumer, by_id));
+}
+
+static void drop_by_name(struct pmap_leaf *l)
+{
+	consumer_unref(container_of(l, struct consumer, by_name));
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+static void take_groups(struct consumer *c, const struct household *of)
+{
+	struct str *groups;
+	size_t n = 0;
+
+	LIST_EACH (&of->acls, node) {
+		n++;
+	}
+	groups = MEM_NEW_ARRAY(struct str, n + 1);
+	c->acls = MEM_NEW_ARRAY(struct entity_item *, n + 1);
+	LIST_EACH (&of->acls, node) {
+		const struct belonging *b = container_of(node, struct belonging, node);
+		struct str group = text_of(b->item->json, "group");
+
+		if (group.n > 0) {
+			groups[c->n_acls] = group;
+			c->acls[c->n_acls++] = entity_item_ref(b->item);
+		}
+	}
+	qsort(groups, c->n_acls, sizeof(*groups), by_text);
+	c->pub.groups = (struct router_strs){groups, c->n_acls};
+}
+
+static struct consumer *consumer_new(struct entity_item *item, const struct household *of)
+{
+	struct consumer *c = MEM_NEW(struct consumer);
+
+	c->item = entity_item_ref(item);
+	c->pub.id = item->id;
+	guid_d(&item->id, c->pub.id_text);
+	c->pub.username = text_of(item->json, "username");
+	c->pub.custom_id = text_of(item->json, "custom_id");
+	c->pub.json = item->json;
+	if (of && !list_is_empty(&of->acls)) {
+		take_groups(c, of);
+	}
+	return c;
+}
+
+static void put_consumer(struct identity *i, struct consumer *c)
+{
+	bool has_name = c->pub.username.n > 0;
+
+	atomic_init(&c->refs, has_name ? 2 : 1);
+	pmap_leaf_init(&c->by_id, key_of(&c->pub.id));
+	pmap_set(&i->consumers, &c->by_id);
+	if (has_name) {
+		pmap_leaf_init(&c->by_name, c->pub.username);
+		pmap_set(&i->usernames, &c->by_name);
+	}
+}
+
+static struct consumer *consumer_of(struct pmap_leaf *by_id)
+{
+	return by_id ? container_of(by_id, struct consumer, by_id) : NULL;
+}
+
+static struct consumer *find_consumer(const struct identity *i, const struct guid *id)
+{
+	return consumer_of(pmap_get(&i->consumers, key_of(id)));
+}
+
+static void remove_consumer(struct identity *i, const struct guid *id)
+{
+	struct consumer *c = find_consumer(i, id);
+
+	if (!c) {
+		return;
+	}
+	/* The name may be another's by now, which was made before this one. */
+	if (c->pub.username.n > 0) {
+		(void)pmap_remove(&i->usernames, &c->by_name);
+	}
+	(void)pmap_remove(&i->consumers, &c->by_id);
+}
+
+/* ---- credentials ---- */
+
+static void drop_credential(struct pmap_leaf *l)
+{
+	struct credential *c = container_of(l, struct credential, leaf);
+
+	consumer_unref(c->owner);
+	entity_item_unref(&c->item);
+	mem_free(c);
+}
+
+static enum gw_credential_kind credential_kind(const struct entity_item *item)
+{
+	return item->kind == ENTITY_KEY_AUTH ? GW_KEY_AUTH : GW_BASIC_AUTH;
+}
+
+static struct str key_in(const struct entity_item *item)
+{
+	return text_of(item->json, item->kind == ENTITY_KEY_AUTH ? "key" : "username");
+}
+
+static int64_t expiry_of(const struct json *v)
+{
+	int64_t ttl, created;
+
+	if (json_int(json_get(v, STR("ttl")), &ttl) && ttl > 0 &&
+	    json_int(json_get(v, STR("created_at")), &created)) {
+		return (created + ttl) * 1000;
+	}
+	return 0;
+}
+
+static struct credential *credential_new(struct entity_item *item, struct consumer *owner)
+{
+	struct str key = key_in(item);
+	struct credential *c = mem_zalloc(sizeof(*c) + key.n);
+	struct gw_credential *pub = &c->pub;
+
+	memcpy(c->key, key.p, key.n);
+	c->item = entity_item_ref(item);
+	c->owner = owner;
+	atomic_fetch_add_explicit(&owner->refs, 1, memory_order_relaxed);
+	pub->kind = credential_kind(item);
+	pub->consumer = &owner->pub;
+	guid_d(&item->id, pub->id_text);
+	pub->key = str_of(c->key, key.n);
+	if (pub->kind == GW_KEY_AUTH) {
+		pub->identifier = str_of(pub->id_text, GUID_D_LEN);
+	} else {
+		pub->identifier = pub->key;
+		pub->secret = text_of(item->json, "password");
+	}
+	pub->expires_ms = expiry_of(item->json);
+	pmap_leaf_init(&c->leaf, pub->key);
+	return c;
+}
+
+/* The one that was made of this very item: its key may be another's by now. */
+static struct pmap_leaf *find_made(struct identity *i, const struct entity_item *item)
+{
+	struct pmap_leaf *l = pmap_get(&i->credentials[credential_kind(item)], key_in(item));
+
+	return l && container_of(l, struct credential, leaf)->item == item ? l : NULL;
+}
+
+static void remove_credential(struct identity *i, const struct entity_item *item)
+{
+	struct pmap_leaf *l = find_made(i, item);
+
+	if (l) {
+		(void)pmap_remove(&i->credentials[credential_kind(item)], l);
+	}
+}
+
+static void put_credential(struct identity *i, struct entity_item *item, struct consumer *owner)
+{
+	if (key_in(item).n > 0) {
+		pmap_set(&i->credentials[credential_kind(item)],
+			 &credential_new(item, owner)->leaf);
+	}
+}
+
+/* ---- households ---- */
+
+static struct household *find_household(const struct identity_draft *d, const struct guid *consumer)
+{
+	return map_get(&d->households, key_of(consumer));
+}
+
+static struct household *household_of(struct identity_draft *d, const struct entity_item *item)
+{
+	struct guid consumer = compile_foreign(item->json, "consumer");
+	struct household *h = find_household(d, &consumer);
+
+	if (!h) {
+		h = MEM_NEW(struct household);
+		h->consumer = consumer;
+		list_init(&h->acls);
+		list_init(&h->credentials);
+		(void)map_set(&d->households, key_of(&h->consumer), h);
+	}
+	return h;
+}
+
+static void join(struct identity_draft *d, struct entity_item *item)
+{
+	struct belonging *b = item->compiled;
+
+	if (!b) {
+		item->compiled = b = ARENA_NEW(&item->arena, struct belonging);
+		b->item = item;
+	}
+	b->of = household_of(d, item);
+	list_push(item->kind == ENTITY_ACL ? &b->of->acls : &b->of->credentials, &b->node);
+}
+
+static void leave(struct identity_draft *d, const struct entity_item *item)
+{
+	struct belonging *b = item->compiled;
+	struct household *h = b->of;
+
+	list_remove(&b->node);
+	if (list_is_empty(&h->acls) && list_is_empty(&h->credentials)) {
+		(void)map_remove(&d->households, key_of(&h->consumer));
+		mem_free(h);
+	}
+}
+
+/* ---- the draft ---- */
+
+static void mark_stale(struct identity_draft *d, const struct guid *consumer)
+{
+	if (d->n_stale == d->stale_cap) {
+		d->stale_cap = d->stale_cap * 2 + 16;
+		d->stale = mem_resize(d->stale, sizeof(*d->stale) * d->stale_cap);
+	}
+	d->stale[d->n_stale++] = *consumer;
+}
+
+static void mark_fresh(struct identity_draft *d, const struct entity_item *item)
+{
+	if (d->n_fresh == d->fresh_cap) {
+		d->fresh_cap = d->fresh_cap * 2 + 16;
+		d->fresh = mem_resize(d->fresh, sizeof(*d->fresh) * d->fresh_cap);
+	}
+	d->fresh[d->n_fresh++] = (struct fresh){item->kind, item->id};
+}
+
+static void note_acl(struct identity_draft *d, const struct entity_item *old,
+		     struct entity_item *now)
+{
+	if (old) {
+		mark_stale(d, &((struct belonging *)old->compiled)->of->consumer);
+		leave(d, old);
+	}
+	if (now) {
+		join(d, now);
+		mark_stale(d, &((struct belonging *)now->compiled)->of->consumer);
+	}
+}
+
+static void note_credential(struct identity_draft *d, const struct entity_item *old,
+			    struct entity_item *now)
+{
+	if (old) {
+		remove_credential(&d->now, old);
+		leave(d, old);
+	}
+	if (now) {
+		join(d, now);
+		mark_fresh(d, now);
+	}
+}
+
+void identity_note(struct identity_draft *d, const struct entity_item *old, struct entity_item *now)
+{
+	const struct entity_item *any = now ? now : old;
+
+	if (!any) {
+		return;
+	}
+	if (any->kind == ENTITY_CONSUMER) {
+		mark_stale(d, &any->id);
+	} else if (any->kind == ENTITY_ACL) {
+		note_acl(d, old, now);
+	} else if (any->kind == ENTITY_KEY_AUTH || any->kind == ENTITY_BASIC_AUTH) {
+		note_credential(d, old, now);
+	}
+}
+
+static void remake_consumer(struct identity_draft *d, const struct guid *id,
+			    struct entity_item *item)
+{
+	const struct household *h = find_household(d, id);
+	struct consumer *c = NULL;
+
+	remove_consumer(&d->now, id);
+	if (item) {
+		c = consumer_new(item, h);
+		put_consumer(&d->now, c);
+	}
+	if (!h) {
+		return;
+	}
+	LIST_EACH (&h->credentials, node) {
+		const struct belonging *b = container_of(node, struct belonging, node);
+
+		remove_credential(&d->now, b->item);
+		if (c) {
+			put_credential(&d->now, b->item, c);
+		}
+	}
+}
+
+static int by_id(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct guid));
+}
+
+/* Each once, however many changes told it. */
+static void remake_consumers(struct identity_draft *d, const struct map *consumers)
+{
+	if (d->n_stale > 1) {
+		qsort(d->stale, d->n_stale, sizeof(*d->stale), by_id);
+	}
+	for (size_t i = 0; i < d->n_stale; i++) {
+		const struct guid *id = &d->stale[i];
+
+		if (i == 0 || !guid_eq(id, id - 1)) {
+			remake_consumer(d, id, map_get(consumers, key_of(id)));
+		}
+	}
+	d->n_stale = 0;
+}
+
+/* Those that did not come with their consumers. */
+static void make_credentials(struct identity_draft *d, const struct map items[ENTITY_KINDS])
+{
+	for (size_t i = 0; i < d->n_fresh; i++) {
+		const struct fresh *f = &d->fresh[i];
+		struct entity_item *item = map_get(&items[f->kind], key_of(&f->id));
+		struct belonging *b = item ? item->compiled : NULL;
+		struct consumer *owner = b ? find_consumer(&d->now, &b->of->consumer) : NULL;
+
+		if (owner && !find_made(&d->now, item)) {
+			put_credential(&d->now, item, owner);
+		}
+	}
+	d->n_fresh = 0;
+}
+
+struct identity *identity_build(struct identity_draft *d, const struct map items[ENTITY_KINDS])
+{
+	struct identity *i = MEM_NEW(struct identity);
+
+	remake_consumers(d, &items[ENTITY_CONSUMER]);
+	make_credentials(d, items);
+	atomic_init(&i->refs, 1);
+	i->consumers = pmap_copy(&d->now.consumers);
+	i->usernames = pmap_copy(&d->now.usernames);
+	for (int kind = 0; kind < GW_CREDENTIAL_KINDS; kind++) {
+		i->credentials[kind] = pmap_copy(&d->now.credentials[kind]);
+	}
+	return i;
+}
+
+/* ---- life ---- */
+
+static void fini(struct identity *i)
+{
+	pmap_free(&i->consumers);
+	pmap_free(&i->usernames);
+	for (int kind = 0; kind < GW_CREDENTIAL_KINDS; kind++) {
+		pmap_free(&i->credentials[kind]);
+	}
+}
+
+void identity_draft_init(struct identity_draft *d)
+{
+	*d = (struct identity_draft){0};
+	d->now.consumers = PMAP_INIT(drop_by_id);
+	d->now.usernames = PMAP_INIT(drop_by_name);
+	for (int kind = 0; kind < GW_CREDENTIAL_KINDS; kind++) {
+		d->now.credentials[kind] = PMAP_INIT(drop_credential);
+	}
+}
+
+void identity_draft_fini(struct identity_draft *d)
+{
+	struct map_entry e;
+	size_t pos = 0;
+
+	fini(&d->now);
+	while (map_next(&d->households, &pos, &e)) {
+		mem_free(e.value);
+	}
+	map_free(&d->households);
+	mem_free(d->stale);
+	mem_free(d->fresh);
+}
 
 struct identity *identity_ref(struct identity *i)
 {
@@ -15,184 +483,33 @@ void identity_unref(struct identity **ip)
 	struct identity *i = *ip;
 
 	*ip = NULL;
-	if (!i || atomic_fetch_sub_explicit(&i->refs, 1, memory_order_acq_rel) != 1) {
-		return;
-	}
-	map_free(&i->consumers);
-	for (int kind = 0; kind < GW_CREDENTIAL_KINDS; kind++) {
-		map_free(&i->credentials[kind]);
-	}
-	for (size_t k = 0; k < i->n_items; k++) {
-		entity_item_unref(&i->items[k]);
-	}
-	mem_free(i->items);
-	arena_fini(&i->arena);
-	mem_free(i);
-}
-
-static struct str text_of(const struct json *v, const char *name)
-{
-	const struct json *m = json_get(v, str_c(name));
-
-	return json_is_null(m) ? STR_NULL : json_str(m);
-}
-
-static void keep(struct identity *i, struct entity_item *item)
-{
-	i->items[i->n_items++] = entity_item_ref(item);
-}
-
-/* ---- consumers ---- */
-
-struct draft {
-	struct gw_consumer pub;
-	struct str *groups;
-	size_t n_groups, cap;
-};
-
-static void add_consumer(struct identity *i, struct entity_item *item)
-{
-	struct draft *d = ARENA_NEW(&i->arena, struct draft);
-	struct gw_consumer *c = &d->pub;
-
-	c->id = item->id;
-	guid_d(&item->id, c->id_text);
-	c->username = text_of(item->json, "username");
-	c->custom_id = text_of(item->json, "custom_id");
-	c->json = item->json;
-	keep(i, item);
-	(void)map_set(&i->consumers, str_of(c->id_text, GUID_D_LEN), d);
-}
-
-static void name_consumers(struct identity *i)
-{
-	struct map_entry e;
-	size_t pos = 0, n = 0;
-	struct draft **v = MEM_NEW_ARRAY(struct draft *, i->consumers.n + 1);
-
-	while (map_next(&i->consumers, &pos, &e)) {
-		v[n++] = e.value;
-	}
-	for (size_t k = 0; k < n; k++) {
-		struct str name = v[k]->pub.username;
-
-		/* An id is never taken over by somebody's username. */
-		if (name.n > 0 && !map_get(&i->consumers, name)) {
-			(void)map_set(&i->consumers, name, v[k]);
-		}
-	}
-	mem_free(v);
-}
-
-static struct draft *owner_of(const struct identity *i, const struct json *v)
-{
-	return map_get(&i->consumers, json_str(json_get(json_get(v, STR("consumer")), STR("id"))));
-}
-
-static void add_group(struct identity *i, struct entity_item *item)
-{
-	struct draft *d = owner_of(i, item->json);
-	struct str group = text_of(item->json, "group");
-
-	if (!d || group.n == 0) {
-		return;
-	}
-	if (d->n_groups == d->cap) {
-		size_t cap = d->cap * 2 + 4;
-		struct str *v = ARENA_NEW_ARRAY(&i->arena, struct str, cap);
-
-		if (d->n_groups > 0) {
-			memcpy(v, d->groups, d->n_groups * sizeof(*v));
-		}
-		d->groups = v;
-		d->cap = cap;
-	}
-	d->groups[d->n_groups++] = group;
-	keep(i, item);
-}
-
-static int by_text(const void *a, const void *b)
-{
-	return str_cmp(*(const struct str *)a, *(const struct str *)b);
-}
-
-static void sort_groups(struct identity *i)
-{
-	struct map_entry e;
-	size_t pos = 0;
-
-	while (map_next(&i->consumers, &pos, &e)) {
-		struct draft *d = e.value;
-
-		if (d->n_groups > 1) {
-			qsort(d->groups, d->n_groups, sizeof(*d->groups), by_text);
-		}
-		d->pub.groups = (struct router_strs){d->groups, d->n_groups};
+	if (i && atomic_fetch_sub_explicit(&i->refs, 1, memory_order_acq_rel) == 1) {
+		fini(i);
+		mem_free(i);
 	}
 }
 
-/* ---- credentials ---- */
+/* ---- questions ---- */
 
-static void add_credential(struct identity *i, struct entity_item *item,
-			   enum gw_credential_kind kind)
+const struct gw_credential *identity_credential(const struct identity *i,
+						enum gw_credential_kind kind, struct str key)
 {
-	struct draft *d = owner_of(i, item->json);
-	struct gw_credential *c;
-	int64_t ttl, updated;
+	struct pmap_leaf *l = pmap_get(&i->credentials[kind], key);
 
-	if (!d) {
-		return;
-	}
-	c = ARENA_NEW(&i->arena, struct gw_credential);
-	c->kind = kind;
-	guid_d(&item->id, c->id_text);
-	c->consumer = &d->pub;
-	if (kind == GW_KEY_AUTH) {
-		c->key = text_of(item->json, "key");
-		c->identifier = str_of(c->id_text, GUID_D_LEN);
-	} else {
-		c->key = text_of(item->json, "username");
-		c->secret = text_of(item->json, "password");
-		c->identifier = c->key;
-	}
-	if (json_int(json_get(item->json, STR("ttl")), &ttl) && ttl > 0 &&
-	    json_int(json_get(item->json, STR("created_at")), &updated)) {
-		c->expires_ms = (updated + ttl) * 1000;
-	}
-	if (c->key.n > 0) {
-		(void)map_set(&i->credentials[kind], c->key, c);
-		keep(i, item);
-	}
+	return l ? &container_of(l, struct credential, leaf)->pub : NULL;
 }
 
-struct identity *identity_build(struct builder *b)
+const struct gw_consumer *identity_consumer(const struct identity *i, struct str id_or_name)
 {
-	static const struct {
-		enum entity_kind kind;
-		enum gw_credential_kind as;
-	} kinds[] = {{ENTITY_KEY_AUTH, GW_KEY_AUTH}, {ENTITY_BASIC_AUTH, GW_BASIC_AUTH}};
-	struct identity *i = MEM_NEW(struct identity);
-	struct map_entry e;
-	size_t pos = 0;
+	struct pmap_leaf *l = NULL;
+	struct guid id;
 
-	atomic_init(&i->refs, 1);
-	arena_init(&i->arena, 0);
-	i->items = MEM_NEW_ARRAY(struct entity_item *, b->items[ENTITY_CONSUMER].n +
-							       b->items[ENTITY_ACL].n +
-							       b->items[ENTITY_KEY_AUTH].n +
-							       b->items[ENTITY_BASIC_AUTH].n + 1);
-	while (map_next(&b->items[ENTITY_CONSUMER], &pos, &e)) {
-		add_consumer(i, e.value);
+	if (id_or_name.n == GUID_D_LEN && guid_parse(id_or_name, &id) == ERR_OK) {
+		l = pmap_get(&i->consumers, key_of(&id));
 	}
-	for (pos = 0; map_next(&b->items[ENTITY_ACL], &pos, &e);) {
-		add_group(i, e.value);
+	if (l) {
+		return &consumer_of(l)->pub;
 	}
-	sort_groups(i);
-	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
-		for (pos = 0; map_next(&b->items[kinds[k].kind], &pos, &e);) {
-			add_credential(i, e.value, kinds[k].as);
-		}
-	}
-	name_consumers(i);
-	return i;
+	l = pmap_get(&i->usernames, id_or_name);
+	return l ? &container_of(l, struct consumer, by_name)->pub : NULL;
 }

@@ -18,6 +18,10 @@ enum {
 	PLUGINS = 60,
 	UPSTREAMS = 6,
 	TARGETS = 12,
+	CONSUMERS = 24,
+	CREDENTIALS = 50, /* of each kind */
+	ACLS = 60,
+	NAMES = 40, /* of consumers, and of credentials of each kind */
 	MOST = ROUTES,
 	CHANGES_MAX = 600,
 	STEPS = 250,
@@ -108,6 +112,16 @@ static void forget_with(struct world *w, enum entity_kind kind, unsigned n)
 	for (unsigned i = 0; i < PLUGINS; i++) {
 		if (refers(w->docs[ENTITY_PLUGIN][i], field, &id)) {
 			forget(w, ENTITY_PLUGIN, i);
+		}
+	}
+	for (unsigned i = 0; i < MOST && kind == ENTITY_CONSUMER; i++) {
+		static const enum entity_kind theirs[] = {ENTITY_KEY_AUTH, ENTITY_BASIC_AUTH,
+							  ENTITY_ACL};
+
+		for (size_t k = 0; k < ARRAY_LEN(theirs); k++) {
+			if (refers(w->docs[theirs[k]][i], field, &id)) {
+				forget(w, theirs[k], i);
+			}
 		}
 	}
 	for (unsigned i = 0; i < ROUTES && kind == ENTITY_SERVICE; i++) {
@@ -213,10 +227,107 @@ static void put_target(struct world *w, unsigned n)
 	}
 }
 
+/* ---- people ---- */
+
+static const char *const name_fields[ENTITY_KINDS] = {[ENTITY_CONSUMER] = "username",
+						      [ENTITY_KEY_AUTH] = "key",
+						      [ENTITY_BASIC_AUTH] = "username"};
+
+static struct str name_of(const struct world *w, enum entity_kind kind, unsigned n)
+{
+	return json_str(json_get(w->docs[kind][n], str_c(name_fields[kind])));
+}
+
+static void put_named(struct world *w, enum entity_kind kind, unsigned n, struct str name,
+		      struct str owner)
+{
+	struct str more = str_fmt(&w->arena, "\"custom_id\":\"c%u\"", any(w, 100));
+
+	if (kind != ENTITY_CONSUMER) {
+		more = str_fmt(&w->arena,
+			       "\"password\":\"p%u\",\"ttl\":%u,\"created_at\":9,\"consumer\":%.*s",
+			       any(w, 100), any(w, 3), STR_ARG(owner));
+	}
+	put(w, kind, n,
+	    str_fmt(&w->arena, "{\"%s\":\"%.*s\",%.*s}", name_fields[kind], STR_ARG(name),
+		    STR_ARG(more)));
+}
+
+/* Whoever has the name already gets the one that this had: names move between entities. */
+static void change_named(struct world *w, enum entity_kind kind, unsigned n)
+{
+	struct str owner = some_ref(w, ENTITY_CONSUMER, CONSUMERS);
+	struct str name = str_fmt(&w->arena, "n%u", any(w, NAMES));
+	struct str former = w->docs[kind][n] ? name_of(w, kind, n) : STR_NULL;
+
+	if (kind != ENTITY_CONSUMER && str_eq(owner, STR("null"))) {
+		return;
+	}
+	for (unsigned i = 0; i < MOST; i++) {
+		if (i == n || !w->docs[kind][i] || !str_eq(name_of(w, kind, i), name)) {
+			continue;
+		}
+		if (former.n == 0) {
+			return;
+		}
+		put_named(w, kind, i, former, owner);
+	}
+	put_named(w, kind, n, name, owner);
+}
+
+/* The repository refuses one twice. */
+static void put_acl(struct world *w, unsigned n)
+{
+	struct str owner = some_ref(w, ENTITY_CONSUMER, CONSUMERS);
+	struct str text = str_fmt(&w->arena, "{\"group\":\"g%u\",\"consumer\":%.*s}", any(w, 9),
+				  STR_ARG(owner));
+	struct json *doc;
+
+	assert_ok(json_parse(&w->arena, text, &doc, NULL));
+	for (unsigned i = 0; i < ACLS; i++) {
+		const struct json *other = w->docs[ENTITY_ACL][i];
+
+		if (i != n && other && same_member(doc, other, "consumer") &&
+		    str_eq(json_str(json_get(doc, STR("group"))),
+			   json_str(json_get(other, STR("group"))))) {
+			return;
+		}
+	}
+	if (!str_eq(owner, STR("null"))) {
+		put(w, ENTITY_ACL, n, text);
+	}
+}
+
+static void change_people(struct world *w)
+{
+	unsigned what = any(w, 100);
+
+	if (what < 25) {
+		change_named(w, ENTITY_CONSUMER, any(w, CONSUMERS));
+	} else if (what < 30) {
+		forget_with(w, ENTITY_CONSUMER, any(w, CONSUMERS));
+	} else if (what < 50) {
+		change_named(w, ENTITY_KEY_AUTH, any(w, CREDENTIALS));
+	} else if (what < 55) {
+		forget(w, ENTITY_KEY_AUTH, any(w, CREDENTIALS));
+	} else if (what < 70) {
+		change_named(w, ENTITY_BASIC_AUTH, any(w, CREDENTIALS));
+	} else if (what < 75) {
+		forget(w, ENTITY_BASIC_AUTH, any(w, CREDENTIALS));
+	} else if (what < 95) {
+		put_acl(w, any(w, ACLS));
+	} else {
+		forget(w, ENTITY_ACL, any(w, ACLS));
+	}
+}
+
 static void change(struct world *w)
 {
 	unsigned kind = any(w, 100);
 
+	for (unsigned i = any(w, 6); i > 0; i--) {
+		change_people(w);
+	}
 	if (kind < 60) {
 		put_route(w, any(w, ROUTES));
 	} else if (kind < 70) {
@@ -262,11 +373,24 @@ static void only_last(struct world *w)
 	w->n_changes = n;
 }
 
+/* They are told in the order of what happened first, whatever they are in the end. */
+static void shuffle(struct world *w)
+{
+	for (size_t n = w->n_changes; n > 1; n--) {
+		size_t i = any(w, (unsigned)n);
+		struct entity_change c = w->changes[i];
+
+		w->changes[i] = w->changes[n - 1];
+		w->changes[n - 1] = c;
+	}
+}
+
 static struct epoch *apply(struct world *w, struct builder *b, bool all)
 {
 	struct epoch *e;
 
 	only_last(w);
+	shuffle(w);
 	e = builder_apply(b, w->changes, w->n_changes, all);
 	for (size_t i = 0; i < w->n_changes; i++) {
 		if (w->changes[i].item) {
@@ -378,18 +502,84 @@ static void same_answers(struct world *w, const struct epoch *x, const struct ep
 	arena_fini(&a);
 }
 
+static void tell_consumer(struct buf *out, const struct gw_consumer *c)
+{
+	if (!c) {
+		return;
+	}
+	buf_printf(out, "%.*s %.*s %.*s:", GUID_D_LEN, c->id_text, STR_ARG(c->username),
+		   STR_ARG(c->custom_id));
+	for (size_t i = 0; i < c->groups.n; i++) {
+		buf_printf(out, " %.*s", STR_ARG(c->groups.v[i]));
+	}
+	buf_putc(out, '\n');
+}
+
+static void tell_credential(struct buf *out, const struct gw_credential *c)
+{
+	if (c) {
+		buf_printf(out, "%.*s %.*s %.*s %.*s %lld of ", GUID_D_LEN, c->id_text,
+			   STR_ARG(c->key), STR_ARG(c->secret), STR_ARG(c->identifier),
+			   (long long)c->expires_ms);
+		tell_consumer(out, c->consumer);
+	}
+}
+
+/* All that can be asked. */
+static struct str people_of(struct arena *a, const struct identity *i)
+{
+	struct buf b = {0};
+	struct str text;
+
+	for (unsigned n = 0; n < CONSUMERS; n++) {
+		struct guid id = id_of(ENTITY_CONSUMER, n);
+
+		tell_consumer(&b, identity_consumer(i, guid_d_str(a, &id)));
+	}
+	for (unsigned n = 0; n < NAMES; n++) {
+		struct str name = str_fmt(a, "n%u", n);
+
+		tell_consumer(&b, identity_consumer(i, name));
+		tell_credential(&b, identity_credential(i, GW_KEY_AUTH, name));
+		tell_credential(&b, identity_credential(i, GW_BASIC_AUTH, name));
+	}
+	text = str_dup(a, buf_str(&b));
+	buf_free(&b);
+	return text;
+}
+
+static void same_people(const struct epoch *x, const struct epoch *y)
+{
+	struct arena a;
+
+	arena_init(&a, 0);
+	assert_str(people_of(&a, x->identity), people_of(&a, y->identity));
+	arena_fini(&a);
+}
+
 static void next_epoch(struct world *w)
 {
 	struct epoch *former = w->now; /* a request may still have it */
+	struct str before = STR_NULL;
+	struct arena a;
 
+	arena_init(&a, 0);
+	if (former) {
+		before = people_of(&a, former->identity);
+	}
 	w->now = apply(w, w->builder, false);
+	if (former) {
+		assert_str(people_of(&a, former->identity), before);
+	}
 	epoch_unref(&former);
+	arena_fini(&a);
 }
 
 static void changes_add_up(void **state)
 {
 	struct world *w = *state;
 	unsigned layered = 0, whole = 0;
+	bool people = false;
 
 	for (int step = 0; step < STEPS; step++) {
 		unsigned n = any(w, 10) ? 1 + any(w, 3) : 30;
@@ -403,10 +593,14 @@ static void changes_add_up(void **state)
 		make_from_scratch(w);
 		assert_null(w->scratch->routing->base);
 		same_answers(w, w->now, w->scratch);
+		same_people(w->now, w->scratch);
+		people |= w->now->identity->consumers.n > CONSUMERS / 2 &&
+			  w->now->identity->credentials[GW_KEY_AUTH].n > NAMES / 3;
 		builder_end(&w->plain, &w->scratch, &w->plain_loops);
 	}
 	assert_true(layered > 50);
 	assert_true(whole > 20);
+	assert_true(people);
 }
 
 /* ---- */

@@ -4,7 +4,7 @@
  * The linker puts this file between the code and what compares bytes (--wrap, see meson.build):
  * str_eq_const_time, whose time depends on lengths only, and memcmp and bcmp, which stop at the
  * first difference and so must not meet a stored secret beside a wrong guess. A key of key-auth is
- * found in a map, which compares keyed hashes first: memcmp meets the stored key only beside one
+ * found in a table, which compares keyed hashes first: memcmp meets the stored key only beside one
  * of the same 64 bits, which is the key itself.
  */
 #include "base/enc.h"
@@ -117,7 +117,7 @@ static const struct gw_credential *stored(struct fixture *f, enum gw_credential_
 					  const char *key)
 {
 	const struct gw_credential *c =
-		map_get(&f->hold.epoch->identity->credentials[kind], str_c(key));
+		identity_credential(f->hold.epoch->identity, kind, str_c(key));
 
 	assert_non_null(c);
 	return c;
