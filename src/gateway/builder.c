@@ -109,9 +109,11 @@ static unsigned part_of(enum entity_kind kind)
 /* vault_find_fn */
 static const struct json *find_vault(void *arg, struct str prefix)
 {
-	const struct builder *b = arg;
+	struct builder *b = arg;
 	struct map_entry e;
 	size_t pos = 0;
+
+	b->asked_vault = true;
 
 	while (map_next(&b->items[ENTITY_VAULT], &pos, &e)) {
 		const struct entity_item *i = e.value;
@@ -121,6 +123,19 @@ static const struct json *find_vault(void *arg, struct str prefix)
 		}
 	}
 	return NULL;
+}
+
+/* A plugin whose configuration names a vault, be there one or not, is told of its changes. */
+static enum err compile_plugin(struct builder *b, struct entity_item *i, struct fault *f)
+{
+	enum err e;
+
+	b->asked_vault = false;
+	e = plugin_compile(&b->host, &b->vaults, i, f);
+	if (b->asked_vault) {
+		(void)map_set(&b->from_vaults, key_of(&i->id), i);
+	}
+	return e;
 }
 
 static void drop(struct entity_item *i)
@@ -141,7 +156,7 @@ static void compile(struct builder *b, struct entity_item *i)
 	} else if (i->kind == ENTITY_ROUTE) {
 		e = route_compile(i, &f);
 	} else if (i->kind == ENTITY_PLUGIN) {
-		e = plugin_compile(&b->host, &b->vaults, i, &f);
+		e = compile_plugin(b, i, &f);
 	}
 	if (e != ERR_OK) {
 		char id[GUID_D_LEN];
@@ -153,11 +168,23 @@ static void compile(struct builder *b, struct entity_item *i)
 	}
 }
 
+static void forget_tls(struct builder *b, const struct entity_change *c)
+{
+	const struct service *s = c->item ? c->item->compiled : NULL;
+
+	if (!s || !s->tls) {
+		service_tls_forget(b->service_tls, &c->id);
+	}
+}
+
 static void take(struct builder *b, const struct entity_change *c)
 {
 	struct map *m = &b->items[c->kind];
 	struct entity_item *old = map_remove(m, key_of(&c->id));
 
+	if (c->kind == ENTITY_PLUGIN) {
+		(void)map_remove(&b->from_vaults, key_of(&c->id));
+	}
 	b->dirty |= part_of(c->kind);
 	if (part_of(c->kind) & DIRTY_NAMES || c->kind == ENTITY_CA_CERTIFICATE) {
 		service_tls_renew(b->service_tls);
@@ -170,6 +197,9 @@ static void take(struct builder *b, const struct entity_change *c)
 	}
 	stale_note(b, old, c->item);
 	identity_note(&b->people, old, c->item);
+	if (c->kind == ENTITY_SERVICE) {
+		forget_tls(b, c);
+	}
 	if (c->kind == ENTITY_PLUGIN) {
 		plugin_index_remove(&b->plugins, old);
 		plugin_index_add(&b->plugins, c->item);
@@ -177,6 +207,26 @@ static void take(struct builder *b, const struct entity_change *c)
 	if (old) {
 		drop(old);
 	}
+}
+
+/* What is stored is the same, but not what a vault makes of it. */
+static void remake_from_vaults(struct builder *b)
+{
+	struct entity_item **v = MEM_NEW_ARRAY(struct entity_item *, b->from_vaults.n + 1);
+	struct map_entry e;
+	size_t pos = 0, n = 0;
+
+	while (map_next(&b->from_vaults, &pos, &e)) {
+		v[n++] = e.value;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct entity_change c = {.kind = v[i]->kind, .id = v[i]->id};
+
+		c.item = entity_item_new(c.kind, &c.id, v[i]->json);
+		take(b, &c);
+		entity_item_unref(&c.item);
+	}
+	mem_free(v);
 }
 
 static void forget_all(struct builder *b)
@@ -192,6 +242,7 @@ static void forget_all(struct builder *b)
 		b->items[kind] = (struct map){0};
 	}
 	plugin_index_free(&b->plugins);
+	map_free(&b->from_vaults);
 	identity_draft_fini(&b->people);
 	identity_draft_init(&b->people);
 	b->stale.all = true;
@@ -253,6 +304,27 @@ static void rebuild(struct builder *b)
 	b->dirty = 0;
 }
 
+/* Vaults first: the others may refer to them. */
+static void take_all(struct builder *b, const struct entity_change *v, size_t n)
+{
+	bool has_vaults = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].kind == ENTITY_VAULT) {
+			take(b, &v[i]);
+			has_vaults = true;
+		}
+	}
+	if (has_vaults) {
+		remake_from_vaults(b);
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].kind != ENTITY_VAULT) {
+			take(b, &v[i]);
+		}
+	}
+}
+
 struct epoch *builder_apply(struct builder *b, const struct entity_change *v, size_t n, bool all)
 {
 	struct epoch *e = MEM_NEW(struct epoch);
@@ -260,13 +332,9 @@ struct epoch *builder_apply(struct builder *b, const struct entity_change *v, si
 	if (all) {
 		forget_all(b);
 	}
-	/* Vaults first: the others may refer to them. */
-	for (int pass = 0; pass < 2; pass++) {
-		for (size_t i = 0; i < n; i++) {
-			if ((v[i].kind == ENTITY_VAULT) == (pass == 0)) {
-				take(b, &v[i]);
-			}
-		}
+	take_all(b, v, n);
+	if (all) {
+		service_tls_keep(b->service_tls, &b->items[ENTITY_SERVICE]);
 	}
 	rebuild(b);
 	atomic_init(&e->refs, 1);

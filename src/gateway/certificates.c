@@ -147,6 +147,36 @@ static void cached_free(struct cached *c)
 	mem_free(c);
 }
 
+void service_tls_forget(struct service_tls *t, const struct guid *service)
+{
+	struct cached *c = map_remove(&t->by_service, key_of(service));
+
+	if (c) {
+		cached_free(c);
+	}
+}
+
+void service_tls_keep(struct service_tls *t, const struct map *services)
+{
+	struct map_entry e;
+	size_t pos = 0;
+
+	while (map_next(&t->by_service, &pos, &e)) {
+		struct cached *c = e.value;
+		const struct entity_item *item = map_get(services, key_of(&c->service));
+		const struct service *s = item ? item->compiled : NULL;
+
+		if (!s || !s->tls) {
+			service_tls_forget(t, &c->service);
+		}
+	}
+}
+
+size_t service_tls_n(const struct service_tls *t)
+{
+	return t->by_service.n;
+}
+
 void service_tls_free(struct service_tls **tp)
 {
 	struct service_tls *t = *tp;
@@ -216,12 +246,30 @@ static enum err read_client_pairs(struct material *m, const struct vaults *vault
 	return read_pairs(&m->arena, vaults, certificate, m->pairs, f);
 }
 
-static void digest_of(const struct material *m, uint8_t out[SHA256_LEN])
+static struct tls_client_options options_of(const struct service *s, const struct json *v,
+					    const struct material *m)
+{
+	struct tls_client_options o = {
+		.alpn = s->http2 ? TLS_ALPN_H2 : TLS_ALPN_HTTP1,
+		.insecure = !(s->tls_verify.has && s->tls_verify.v),
+		.ca = m->ca,
+	};
+	int64_t depth;
+
+	if (json_int(json_get(v, STR("tls_verify_depth")), &depth)) {
+		o.depth = (unsigned)depth;
+	}
+	return o;
+}
+
+static void digest_of(const struct material *m, const struct tls_client_options *o,
+		      uint8_t out[SHA256_LEN])
 {
 	const struct str parts[] = {m->ca, m->pairs[0].cert, m->pairs[0].key, m->pairs[1].cert,
 				    m->pairs[1].key};
 	struct buf b = {0};
 
+	buf_printf(&b, "%d:%d:%u:", (int)o->alpn, (int)o->insecure, o->depth);
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		buf_printf(&b, "%zu:", parts[i].n);
 		buf_put(&b, parts[i]);
@@ -231,21 +279,12 @@ static void digest_of(const struct material *m, uint8_t out[SHA256_LEN])
 	buf_free(&b);
 }
 
-static enum err make(const struct service *s, const struct json *v, const struct material *m,
-		     struct tls_client **out, struct fault *f)
+static enum err make(struct tls_client_options o, const struct material *m, struct tls_client **out,
+		     struct fault *f)
 {
-	struct tls_client_options o = {
-		.alpn = s->http2 ? TLS_ALPN_H2 : TLS_ALPN_HTTP1,
-		.insecure = !(s->tls_verify.has && s->tls_verify.v),
-		.ca = m->ca,
-	};
 	struct tls_cert *cert = NULL;
-	int64_t depth;
 	enum err e;
 
-	if (json_int(json_get(v, STR("tls_verify_depth")), &depth)) {
-		o.depth = (unsigned)depth;
-	}
 	if (m->pairs[0].cert.n > 0) {
 		TRY(tls_cert_new(m->pairs, m->pairs[1].cert.n > 0 ? 2 : 1, &cert, f));
 	}
@@ -256,23 +295,17 @@ static enum err make(const struct service *s, const struct json *v, const struct
 }
 
 /* An entry is kept as long as what it was made of, however often that was written. */
-static bool is_as_before(const struct cached *c, const struct entity_item *item,
-			 const uint8_t digest[SHA256_LEN])
+static bool is_as_before(const struct cached *c, const uint8_t digest[SHA256_LEN])
 {
-	return c && c->item == item && c->tls && memcmp(c->made_of, digest, SHA256_LEN) == 0;
+	return c && c->tls && memcmp(c->made_of, digest, SHA256_LEN) == 0;
 }
 
-static struct cached *replace(struct service_tls *t, struct cached *old, const struct service *s,
-			      const struct entity_item *item)
+static struct cached *replace(struct service_tls *t, const struct guid *service)
 {
 	struct cached *c = MEM_NEW(struct cached);
 
-	if (old) {
-		(void)map_remove(&t->by_service, key_of(&s->pub.id));
-		cached_free(old);
-	}
-	c->service = s->pub.id;
-	c->item = entity_item_ref((struct entity_item *)(uintptr_t)item);
+	service_tls_forget(t, service);
+	c->service = *service;
 	(void)map_set(&t->by_service, key_of(&c->service), c);
 	return c;
 }
@@ -283,6 +316,7 @@ struct tls_client *service_tls_get(struct service_tls *t, const struct vaults *v
 				   const struct map *ca_certificates)
 {
 	struct cached *c = map_get(&t->by_service, key_of(&s->pub.id));
+	struct tls_client_options o;
 	uint8_t digest[SHA256_LEN];
 	struct material m = {0};
 	struct fault f = {0};
@@ -294,14 +328,17 @@ struct tls_client *service_tls_get(struct service_tls *t, const struct vaults *v
 	arena_init(&m.arena, 0);
 	e = read_ca(&m, item->json, ca_certificates, &f);
 	e = e == ERR_OK ? read_client_pairs(&m, vaults, s, certificates, &f) : e;
-	digest_of(&m, digest);
-	if (e != ERR_OK || !is_as_before(c, item, digest)) {
-		c = replace(t, c, s, item);
+	o = options_of(s, item->json, &m);
+	digest_of(&m, &o, digest);
+	if (e != ERR_OK || !is_as_before(c, digest)) {
+		c = replace(t, &s->pub.id);
 		memcpy(c->made_of, digest, SHA256_LEN);
 		if (e == ERR_OK) {
-			e = make(s, item->json, &m, &c->tls, &f);
+			e = make(o, &m, &c->tls, &f);
 		}
 	}
+	entity_item_unref(&c->item);
+	c->item = entity_item_ref((struct entity_item *)(uintptr_t)item);
 	c->generation = t->generation;
 	if (e != ERR_OK) {
 		complain("TLS to a service is not possible: it answers 502", &s->pub.id, &f);

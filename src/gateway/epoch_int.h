@@ -54,6 +54,8 @@ struct builder {
 	struct plugin_host host;
 	struct map items[ENTITY_KINDS]; /* by the 16 bytes of the id */
 	struct vaults vaults;
+	bool asked_vault;	/* since it was set to false */
+	struct map from_vaults; /* items of plugins that named a vault, by id */
 	struct plugin_index plugins;
 	struct stale stale;
 	unsigned dirty;

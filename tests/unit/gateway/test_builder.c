@@ -6,7 +6,7 @@
 #include "unit.h"
 
 #include "gateway/certificates.h"
-#include "gateway/epoch.h"
+#include "gateway/epoch_int.h"
 #include "gateway/router_int.h"
 
 #include <stdio.h>
@@ -664,6 +664,116 @@ static void a_vault_reaches_services(void **state)
 	assert_null(entry_of(w->now->routing, 0)->tls);
 }
 
+static const struct plugin_instance *global_plugin(const struct epoch *e, const char *name)
+{
+	const struct plan *p = e->routing->global;
+
+	for (size_t i = 0; i < p->n; i++) {
+		if (strcmp(p->v[i]->plugin->name, name) == 0) {
+			return p->v[i];
+		}
+	}
+	return NULL;
+}
+
+/* Whatever happens to the vault; and only those that name one are compiled again. */
+static void a_vault_reaches_plugins(void **state)
+{
+	struct world *w = *state;
+	const struct plugin_instance *own, *other;
+
+	(void)setenv("BUILDER_TEST_ENDPOINT", "http://127.0.0.1:1/x", 1);
+	put(w, ENTITY_PLUGIN, 0,
+	    STR("{\"name\":\"http-log\",\"enabled\":true,\"config\":"
+		"{\"http_endpoint\":\"{vault://mine/endpoint}\"}}"));
+	put(w, ENTITY_PLUGIN, 1,
+	    STR("{\"name\":\"file-log\",\"enabled\":true,\"config\":{\"path\":\"/dev/null\"}}"));
+	next_epoch(w);
+	assert_true(global_plugin(w->now, "http-log")->broken);
+	other = global_plugin(w->now, "file-log");
+	put_vault(w, "builder_test_");
+	next_epoch(w);
+	own = global_plugin(w->now, "http-log");
+	assert_false(own->broken);
+	put_vault(w, "not_there_");
+	next_epoch(w);
+	assert_true(global_plugin(w->now, "http-log")->broken);
+	put_vault(w, "builder_test_");
+	next_epoch(w);
+	assert_false(global_plugin(w->now, "http-log")->broken);
+	forget(w, ENTITY_VAULT, 0);
+	next_epoch(w);
+	assert_true(global_plugin(w->now, "http-log")->broken);
+	assert_ptr_equal(global_plugin(w->now, "file-log"), other);
+	/* Once it names none, nothing of it is left to be made again. */
+	forget(w, ENTITY_PLUGIN, 0);
+	next_epoch(w);
+	put_vault(w, "builder_test_");
+	next_epoch(w);
+	assert_null(global_plugin(w->now, "http-log"));
+	assert_ptr_equal(global_plugin(w->now, "file-log"), other);
+}
+
+static void put_tls_service(struct world *w, unsigned n, const char *protocol, unsigned timeout)
+{
+	struct str service = ref_to(w, ENTITY_SERVICE, n, true);
+
+	put(w, ENTITY_SERVICE, n,
+	    str_fmt(&w->arena,
+		    "{\"host\":\"10.0.0.1\",\"port\":443,\"protocol\":\"%s\",\"enabled\":true,"
+		    "\"read_timeout\":%u}",
+		    protocol, timeout));
+	put(w, ENTITY_ROUTE, n,
+	    str_fmt(&w->arena, "{\"paths\":[\"/tls%u\"],\"protocols\":[\"http\"],\"service\":%.*s}",
+		    n, STR_ARG(service)));
+}
+
+/* As long as a service has TLS, and one for all that changes nothing in it. */
+static void contexts_go_with_their_services(void **state)
+{
+	struct world *w = *state;
+	struct tls_client *first;
+
+	for (unsigned i = 0; i < 3; i++) {
+		put_tls_service(w, i, "https", 1);
+	}
+	next_epoch(w);
+	assert_int_equal(service_tls_n(w->builder->service_tls), 3);
+	first = entry_of(w->now->routing, 0)->tls;
+	put_tls_service(w, 0, "https", 2);
+	next_epoch(w);
+	assert_ptr_equal(entry_of(w->now->routing, 0)->tls, first);
+	put_tls_service(w, 0, "grpcs", 2);
+	next_epoch(w);
+	assert_ptr_not_equal(entry_of(w->now->routing, 0)->tls, first);
+	assert_int_equal(service_tls_n(w->builder->service_tls), 3);
+	forget_with(w, ENTITY_SERVICE, 0);
+	next_epoch(w);
+	assert_int_equal(service_tls_n(w->builder->service_tls), 2);
+	put_tls_service(w, 1, "http", 1);
+	next_epoch(w);
+	assert_int_equal(service_tls_n(w->builder->service_tls), 1);
+}
+
+/* A reload tells everything anew, and what it leaves out has gone. */
+static void contexts_survive_reloads(void **state)
+{
+	struct world *w = *state;
+	struct epoch *former;
+	struct tls_client *kept;
+
+	put_tls_service(w, 0, "https", 1);
+	put_tls_service(w, 1, "https", 1);
+	next_epoch(w);
+	kept = entry_of(w->now->routing, 0)->tls;
+	former = w->now;
+	put_tls_service(w, 0, "https", 1);
+	w->now = apply(w, w->builder, true);
+	assert_ptr_equal(entry_of(w->now->routing, 0)->tls, kept);
+	assert_int_equal(service_tls_n(w->builder->service_tls), 1);
+	epoch_unref(&former);
+}
+
 /* One by one: each is few changes, together they are many. */
 static void deletions_add_up(void **state)
 {
@@ -724,6 +834,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(changes_add_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_vault_reaches_services, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_vault_reaches_plugins, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(contexts_go_with_their_services, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(contexts_survive_reloads, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(deletions_add_up, set_up, tear_down),
 	};
 
