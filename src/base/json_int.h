@@ -2,11 +2,7 @@
  * json_int - what reader and writer share: the scan for bytes that matter in a string
  */
 #pragma once
-#include "base/str.h"
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+#include "base/str_copy.h"
 
 static inline bool json_is_special(char c)
 {
@@ -14,20 +10,19 @@ static inline bool json_is_special(char c)
 }
 
 #ifdef __SSE2__
-/* One bit for each special byte of the block. */
-static inline unsigned json_special_bits(__m128i v)
+static inline __m128i json_mark_special(__m128i v)
 {
 	__m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
 	__m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
 	__m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v);
 
-	return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), control));
+	return _mm_or_si128(_mm_or_si128(quote, slash), control);
 }
 
 /* Moves `*p` over a block of `len` bytes, or to its first special byte: then true. */
 static inline bool json_scan_block(const char **p, __m128i v, unsigned len, bool *high)
 {
-	unsigned hit = json_special_bits(v) & ((1u << len) - 1);
+	unsigned hit = (unsigned)_mm_movemask_epi8(json_mark_special(v)) & ((1u << len) - 1);
 	unsigned passed = hit ? (unsigned)__builtin_ctz(hit) : len;
 
 	*high |= ((unsigned)_mm_movemask_epi8(v) & ((1u << passed) - 1)) != 0;
@@ -35,6 +30,16 @@ static inline bool json_scan_block(const char **p, __m128i v, unsigned len, bool
 	return hit != 0;
 }
 #endif
+
+/* For str_copy_marking: what cannot be copied as it is, or not without a look (UTF-8). */
+static inline byte_marks json_mark_unusual(byte_block x)
+{
+#ifdef __SSE2__
+	return _mm_or_si128(json_mark_special(x), x);
+#else
+	return json_is_special((char)x) || x >= 0x80 ? 0x80 : 0;
+#endif
+}
 
 /*
  * The first quote, backslash or control character in [p, end), or end. Sets

@@ -130,22 +130,19 @@ static void put_slowly(struct json_writer *w, const char *p, const char *stop)
 	buf_putc(w->out, '"');
 }
 
-/* Almost every string is plain ASCII: one scan, one copy. */
+/* Almost every string is plain ASCII: copied as such, and done anew if it was not. */
 static void put_quoted(struct json_writer *w, struct str s)
 {
-	const char *p = s.p ? s.p : "";
-	bool high = false;
-
-	if (json_scan(p, p + s.n, &high) < p + s.n || high) {
-		put_slowly(w, p, p + s.n);
-		return;
-	}
+	byte_marks unusual = {0};
 	char *to = begin(w, s.n + 2);
 
 	*to++ = '"';
-	memcpy(to, p, s.n);
-	to += s.n;
+	to = str_copy_marking(to, s, json_mark_unusual, &unusual);
 	*to++ = '"';
+	if (UNLIKELY(marks_any(unusual))) {
+		put_slowly(w, s.p, s.p + s.n); /* over what is not committed */
+		return;
+	}
 	end(w, to, true);
 }
 
@@ -172,20 +169,15 @@ void json_put_str_or_null(struct json_writer *w, struct str s)
 
 void json_put_int(struct json_writer *w, int64_t v)
 {
-	uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-	size_t n = 1;
-	char *to = begin(w, 20);
+	char digits[20], *end_of = digits + sizeof(digits);
+	char *from = str_put_digits(end_of, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+	char *to = begin(w, 1 + sizeof(digits));
 
-	for (uint64_t rest = u; rest >= 10; rest /= 10) {
-		n++;
-	}
 	if (v < 0) {
 		*to++ = '-';
 	}
-	for (char *p = to + n; p > to; u /= 10) {
-		*--p = (char)('0' + u % 10);
-	}
-	end(w, to + n, true);
+	memcpy(to, from, (size_t)(end_of - from));
+	end(w, to + (end_of - from), true);
 }
 
 void json_put_bool(struct json_writer *w, bool v)

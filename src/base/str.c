@@ -223,3 +223,24 @@ struct str str_upper(struct arena *a, struct str s)
 	}
 	return s.n > 0 ? str_of(p, s.n) : s;
 }
+
+char *str_put_digits(char *end, uint64_t v)
+{
+	static const char pairs[] = "0001020304050607080910111213141516171819"
+				    "2021222324252627282930313233343536373839"
+				    "4041424344454647484950515253545556575859"
+				    "6061626364656667686970717273747576777879"
+				    "8081828384858687888990919293949596979899";
+
+	for (; v >= 100; v /= 100) {
+		end -= 2;
+		memcpy(end, &pairs[2 * (v % 100)], 2);
+	}
+	if (v < 10) {
+		*--end = (char)('0' + v);
+		return end;
+	}
+	end -= 2;
+	memcpy(end, &pairs[2 * v], 2);
+	return end;
+}

@@ -123,6 +123,9 @@ static inline char ascii_upper(char c)
 	return c >= 'a' && c <= 'z' ? (char)(c & ~0x20) : c;
 }
 
+/* The decimal digits of `v`, up to 20 of them, ending before `end`; returns where they start. */
+char *str_put_digits(char *end, uint64_t v);
+
 /* FNV-1a over folded bytes: for header names, never for keys a peer may choose. */
 static inline uint32_t str_hash_nocase(struct str s)
 {

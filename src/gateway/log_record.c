@@ -94,12 +94,15 @@ static unsigned name_hash(struct str name)
 	return ((unsigned)name.n * 37 + first * 11 + middle * 5 + last) % 512;
 }
 
-static struct name_set repeated_names(const struct http_headers *h)
+/* `hashes` of the names, for who asks about one. */
+static struct name_set repeated_names(const struct http_headers *h, uint16_t *hashes)
 {
 	struct name_set seen = {0}, repeated = {0};
 
 	for (size_t i = 0; i < h->n; i++) {
 		unsigned hash = name_hash(h->v[i].name);
+
+		hashes[i] = (uint16_t)hash;
 
 		if (has_name(&seen, hash)) {
 			add_name(&repeated, hash);
@@ -127,13 +130,14 @@ static void put_lines(struct buf *out, const struct http_headers *h, size_t i)
 	buf_putc(out, ']');
 }
 
-static void put_headers(struct buf *out, const struct http_headers *h)
+static void put_headers(struct gw_call *c, struct buf *out, const struct http_headers *h)
 {
-	struct name_set repeated = repeated_names(h);
+	uint16_t *hashes = arena_alloc(c->arena, h->n * sizeof(*hashes));
+	struct name_set repeated = repeated_names(h, hashes);
 	size_t start = out->n;
 
 	for (size_t i = 0; i < h->n; i++) {
-		bool alone = !has_name(&repeated, name_hash(h->v[i].name));
+		bool alone = !has_name(&repeated, hashes[i]);
 
 		if (!alone && was_before(h, i)) {
 			continue;
@@ -274,7 +278,7 @@ static void put_url(struct buf *out, const struct gw_call *c, const struct http_
 	buf_putc(out, '"');
 }
 
-static void put_request(struct buf *out, const struct gw_call *c, const struct call_facts *facts)
+static void put_request(struct buf *out, struct gw_call *c, const struct call_facts *facts)
 {
 	const struct http_request *r = call_request(c);
 
@@ -291,7 +295,7 @@ static void put_request(struct buf *out, const struct gw_call *c, const struct c
 	buf_puts(out, ",\"querystring\":");
 	put_query(out, r->query);
 	buf_puts(out, ",\"headers\":");
-	put_headers(out, &r->headers);
+	put_headers(c, out, &r->headers);
 	buf_puts(out, "},\"upstream_uri\":");
 	put_str(out, facts->upstream_uri);
 	buf_puts(out, ",\"upstream_status\":\"");
@@ -306,7 +310,7 @@ static void put_answer(struct buf *out, struct gw_call *c, const struct call_fac
 	buf_puts(out, ",\"response\":{\"status\":");
 	put_int(out, facts->status);
 	buf_puts(out, ",\"headers\":");
-	put_headers(out, call_answer_headers(c));
+	put_headers(c, out, call_answer_headers(c));
 	buf_puts(out, ",\"size\":");
 	put_int(out, (int64_t)facts->answer_bytes);
 	buf_puts(out, "},\"latencies\":{\"request\":");

@@ -256,12 +256,8 @@ static struct str peer_ip(struct gw_call *c)
 
 static struct str number(struct gw_call *c, uint64_t v)
 {
-	char *end = (char *)arena_alloc(c->arena, 24) + 24, *at = end;
+	char *end = (char *)arena_alloc(c->arena, 20) + 20, *at = str_put_digits(end, v);
 
-	do {
-		*--at = (char)('0' + v % 10);
-		v /= 10;
-	} while (v > 0);
 	return str_of(at, (size_t)(end - at));
 }
 

@@ -8,11 +8,7 @@
  * Threads  pure functions.
  */
 #pragma once
-#include "base/str.h"
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+#include "base/str_copy.h"
 
 enum {
 	CHAR_TOKEN = 1 << 0,  /* RFC 9110 5.6.2 */
@@ -70,96 +66,18 @@ static inline size_t str_find_control(struct str s, size_t i)
 	return i;
 }
 
-/*
- * Copying and looking for controls in one pass. What `controls` has gathered is asked once, at
- * the end of all copies, so no copy waits for the verdict on another.
- */
-#ifdef __SSE2__
-typedef __m128i control_marks;
-
-static inline __m128i marks_of(__m128i x)
+/* For str_copy_marking: controls but HTAB. */
+static inline byte_marks mark_controls(byte_block x)
 {
+#ifdef __SSE2__
 	__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x),
 				   _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f)));
 
 	return _mm_andnot_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('\t')), hit);
-}
-
-/* Short strings: two overlapping halves fill a vector. */
-static inline __m128i copy_short(char *to, struct str s)
-{
-	uint64_t head8, tail8;
-	uint32_t head4, tail4;
-
-	if (s.n >= 8) {
-		memcpy(&head8, s.p, 8);
-		memcpy(&tail8, s.p + s.n - 8, 8);
-		memcpy(to, &head8, 8);
-		memcpy(to + s.n - 8, &tail8, 8);
-		return marks_of(_mm_set_epi64x((int64_t)head8, (int64_t)tail8));
-	}
-	if (s.n >= 4) {
-		memcpy(&head4, s.p, 4);
-		memcpy(&tail4, s.p + s.n - 4, 4);
-		memcpy(to, &head4, 4);
-		memcpy(to + s.n - 4, &tail4, 4);
-		return marks_of(
-			_mm_unpacklo_epi32(_mm_set1_epi32((int)head4), _mm_set1_epi32((int)tail4)));
-	}
-	if (s.n == 0) {
-		return _mm_setzero_si128();
-	}
-	to[0] = s.p[0];
-	to[s.n / 2] = s.p[s.n / 2];
-	to[s.n - 1] = s.p[s.n - 1];
-	return _mm_or_si128(marks_of(_mm_set1_epi8(s.p[0])),
-			    _mm_or_si128(marks_of(_mm_set1_epi8(s.p[s.n / 2])),
-					 marks_of(_mm_set1_epi8(s.p[s.n - 1]))));
-}
-
-/* Returns where the copy ends. */
-static inline char *str_copy_marking(char *to, struct str s, control_marks *controls)
-{
-	size_t i = 0;
-	__m128i x;
-
-	if (s.n < 16) {
-		*controls = _mm_or_si128(*controls, copy_short(to, s));
-		return to + s.n;
-	}
-	for (; i + 16 < s.n; i += 16) {
-		x = _mm_loadu_si128((const __m128i *)(const void *)(s.p + i));
-		_mm_storeu_si128((__m128i *)(void *)(to + i), x);
-		*controls = _mm_or_si128(*controls, marks_of(x));
-	}
-	x = _mm_loadu_si128((const __m128i *)(const void *)(s.p + s.n - 16));
-	_mm_storeu_si128((__m128i *)(void *)(to + s.n - 16), x);
-	*controls = _mm_or_si128(*controls, marks_of(x));
-	return to + s.n;
-}
-
-/* Whether a control but HTAB was among what was copied. */
-static inline bool control_was_seen(control_marks controls)
-{
-	return _mm_movemask_epi8(controls) != 0;
-}
 #else
-typedef bool control_marks;
-
-static inline char *str_copy_marking(char *to, struct str s, control_marks *controls)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		to[i] = s.p[i];
-		*controls |= !char_is(s.p[i], CHAR_FIELD);
-	}
-	return to + s.n;
-}
-
-static inline bool control_was_seen(control_marks controls)
-{
-	return controls;
-}
+	return char_is((char)x, CHAR_FIELD) ? 0 : 0x80;
 #endif
+}
 
 /*
  * Index from `i` on of the first byte that is no letter, digit or '-', as names of fields are made

@@ -13,16 +13,6 @@ static char *put(char *at, struct str s)
 	return at + s.n;
 }
 
-/* The digits of `v`, ending before `end`; returns where they start. */
-static char *digits_before(char *end, uint64_t v)
-{
-	do {
-		*--end = (char)('0' + v % 10);
-		v /= 10;
-	} while (v > 0);
-	return end;
-}
-
 void h1_write_request_line(struct buf *out, struct str method, struct str target)
 {
 	size_t n = method.n + target.n + sizeof("  HTTP/1.1\r\n") - 1;
@@ -66,12 +56,12 @@ void h1_write_header(struct buf *out, struct str name, struct str value)
 	buf_commit(out, n);
 }
 
-static char *put_line(char *at, const struct http_header *h, control_marks *controls)
+static char *put_line(char *at, const struct http_header *h, byte_marks *controls)
 {
-	at = str_copy_marking(at, h->name, controls);
+	at = str_copy_marking(at, h->name, mark_controls, controls);
 	*at++ = ':';
 	*at++ = ' ';
-	at = str_copy_marking(at, h->value, controls);
+	at = str_copy_marking(at, h->value, mark_controls, controls);
 	*at++ = '\r';
 	*at++ = '\n';
 	return at;
@@ -81,7 +71,7 @@ static char *put_line(char *at, const struct http_header *h, control_marks *cont
 static size_t put_clean_lines(char *start, const struct http_header *v, size_t n)
 {
 	char *at = start;
-	control_marks none = {0};
+	byte_marks none = {0};
 
 	for (size_t i = 0; i < n; i++) {
 		if (http_is_token(v[i].name) && http_is_field_value(v[i].value)) {
@@ -93,7 +83,7 @@ static size_t put_clean_lines(char *start, const struct http_header *v, size_t n
 
 void h1_write_headers(struct buf *out, const struct http_header *v, size_t n)
 {
-	control_marks controls = {0};
+	byte_marks controls = {0};
 	size_t total = 0;
 	char *start, *at;
 
@@ -105,7 +95,7 @@ void h1_write_headers(struct buf *out, const struct http_header *v, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		at = put_line(at, &v[i], &controls);
 	}
-	if (UNLIKELY(control_was_seen(controls))) {
+	if (UNLIKELY(marks_any(controls))) {
 		total = put_clean_lines(start, v, n);
 	}
 	buf_commit(out, total);
@@ -113,7 +103,7 @@ void h1_write_headers(struct buf *out, const struct http_header *v, size_t n)
 
 void h1_write_header_u64(struct buf *out, struct str name, uint64_t value)
 {
-	char text[20], *start = digits_before(text + sizeof(text), value);
+	char text[20], *start = str_put_digits(text + sizeof(text), value);
 
 	h1_write_header(out, name, str_of(start, (size_t)(text + sizeof(text) - start)));
 }

@@ -332,12 +332,8 @@ void h2_nvs_add(struct h2_nvs *nvs, struct str name, struct str value)
 
 void h2_nvs_add_u64(struct h2_nvs *nvs, struct str name, uint64_t value)
 {
-	char text[20], *at = text + sizeof(text);
+	char text[20], *at = str_put_digits(text + sizeof(text), value);
 
-	do {
-		*--at = (char)('0' + value % 10);
-		value /= 10;
-	} while (value > 0);
 	put_field(nvs, name, str_of(at, (size_t)(text + sizeof(text) - at)));
 }
 

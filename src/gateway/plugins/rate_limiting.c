@@ -363,12 +363,8 @@ static bool take(struct rate_table *t, const struct config *k, uint64_t hash, in
 
 static struct str number(char buf[NUMBER_MAX], uint64_t v)
 {
-	char *p = buf + NUMBER_MAX;
+	const char *p = str_put_digits(buf + NUMBER_MAX, v);
 
-	do {
-		*--p = (char)('0' + v % 10);
-		v /= 10;
-	} while (v > 0);
 	return str_of(p, (size_t)(buf + NUMBER_MAX - p));
 }
 

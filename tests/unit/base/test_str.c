@@ -175,6 +175,21 @@ static void hash_folds(void **state)
 	assert_int_equal(str_hash_nocase(STR("foobar")), 0xbf9cf968);
 }
 
+static void digits(void **state)
+{
+	static const uint64_t values[] = {
+		0, 1, 9, 10, 11, 99, 100, 101, 1000, 12345, 987654321, UINT64_MAX, UINT64_MAX - 1};
+	char text[20], wanted[32];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		const char *at = str_put_digits(text + sizeof(text), values[i]);
+
+		(void)snprintf(wanted, sizeof(wanted), "%llu", (unsigned long long)values[i]);
+		assert_str(str_of(at, (size_t)(text + sizeof(text) - at)), str_c(wanted));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -182,6 +197,7 @@ int main(void)
 		cmocka_unit_test(cut),	   cmocka_unit_test(search),
 		cmocka_unit_test(split),   cmocka_unit_test(numbers),
 		cmocka_unit_test(copies),  cmocka_unit_test(hash_folds),
+		cmocka_unit_test(digits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
