@@ -141,6 +141,7 @@ struct gw_call {
 	int status;
 	struct http_headers answer;
 	struct http_headers extra; /* added by plugins before there was an answer */
+	struct http_headers added; /* the same, once they are in it */
 	const struct http_headers *answer_trailers; /* known just before the end */
 	struct buf answer_body;
 	bool answer_body_set;
@@ -157,6 +158,8 @@ struct gw_call {
 void call_enter(struct gw_call *c, enum call_state to);
 void call_run_response_head(struct gw_call *c);
 void call_run_response_body(struct gw_call *c);
+/* Whether a plugin has its own mind about headers of that name. */
+bool call_is_edited(const struct gw_call *c, enum plugin_side to, struct str name);
 /* The log phase, once. */
 void call_log(struct gw_call *c);
 /*
@@ -186,6 +189,8 @@ void gw_loop_drop_epoch(struct gw_loop *gl);
 void call_prepare_headers(struct gw_call *c);
 /* Those of the client's trailers that are the client's to say; NULL = none. */
 const struct http_headers *call_own_trailers(struct gw_call *c, const struct http_headers *from);
+/* Those of the service's trailers that are the service's to say; NULL = none. */
+const struct http_headers *call_answer_trailers(struct gw_call *c);
 /* Host of this try. */
 void call_set_host(struct gw_call *c);
 bool call_is_trusted(const struct gw_call *c);

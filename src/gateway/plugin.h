@@ -29,6 +29,11 @@ enum plugin_needs {
 	PLUGIN_NEEDS_ANSWER_BODY = 2, /* the service's body, in memory, for response_body */
 };
 
+enum plugin_side {
+	PLUGIN_TO_SERVICE,
+	PLUGIN_TO_CLIENT,
+};
+
 enum plugin_scopes {
 	PLUGIN_NO_CONSUMER = 1, /* `consumer`: "value must be null" */
 	PLUGIN_NO_ROUTE = 2,
@@ -88,6 +93,12 @@ struct plugin {
 	void (*response_head)(struct gw_call *c, const struct plugin_instance *p);
 	void (*response_body)(struct gw_call *c, const struct plugin_instance *p);
 	void (*log)(struct gw_call *c, const struct plugin_instance *p);
+	/*
+	 * Whether this instance writes or removes headers of that name on their way to that side:
+	 * no trailer has it then. Names that call_add_answer_header was given need not be told.
+	 * Asked only where there are trailers. May be NULL.
+	 */
+	bool (*edits)(const struct plugin_instance *p, enum plugin_side to, struct str name);
 
 	/* Process-wide state: made before the first instance, freed after the last request of the
 	 * process. May be NULL. */

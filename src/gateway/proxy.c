@@ -217,7 +217,10 @@ void call_run_response_head(struct gw_call *c)
 	for (size_t i = 0; i < c->extra.n; i++) {
 		http_header_add(c->arena, &c->answer, c->extra.v[i].name, c->extra.v[i].value);
 	}
-	c->extra.n = 0;
+	if (c->extra.n > 0) {
+		c->added = c->extra;
+		c->extra = (struct http_headers){0};
+	}
 	for (size_t i = 0; i < c->n_plugins; i++) {
 		const struct plugin_instance *p = c->plugins[i];
 
@@ -225,6 +228,18 @@ void call_run_response_head(struct gw_call *c)
 			p->plugin->response_head(c, p);
 		}
 	}
+}
+
+bool call_is_edited(const struct gw_call *c, enum plugin_side to, struct str name)
+{
+	for (size_t i = 0; i < c->n_plugins; i++) {
+		const struct plugin_instance *p = c->plugins[i];
+
+		if (runs(c, p) && p->plugin->edits && p->plugin->edits(p, to, name)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 void call_run_response_body(struct gw_call *c)
@@ -331,7 +346,7 @@ static void send_whole(struct exchange *x, const struct exchange_answer *a,
 
 static void reply_whole(struct gw_call *c)
 {
-	const struct http_headers *trailers = c->answer_trailers;
+	const struct http_headers *trailers;
 	struct exchange_answer answer;
 	struct exchange *x = c->x;
 	struct hold *hold;
@@ -340,6 +355,7 @@ static void reply_whole(struct gw_call *c)
 	call_run_response_head(c);
 	call_run_response_body(c);
 	call_finish_answer_head(c);
+	trailers = call_answer_trailers(c);
 	body = buf_str(&c->answer_body);
 	c->facts.answer_bytes += body.n;
 	c->answer_length = trailers ? -1 : (int64_t)body.n;
@@ -359,7 +375,7 @@ static void reply_whole(struct gw_call *c)
 static void on_end(struct http_call *hc)
 {
 	struct gw_call *c = http_call_user(hc);
-	const struct http_headers *trailers = c->answer_trailers;
+	const struct http_headers *trailers;
 	struct exchange *x = c->x;
 
 	c->call = NULL;
@@ -368,6 +384,7 @@ static void on_end(struct http_call *hc)
 		reply_whole(c);
 		return;
 	}
+	trailers = call_answer_trailers(c);
 	call_enter(c, CALL_DONE);
 	call_log(c);
 	hold_put(call_leave(c));

@@ -203,7 +203,8 @@ const struct http_headers *call_own_trailers(struct gw_call *c, const struct htt
 	struct http_headers *kept = ARENA_NEW(c->arena, struct http_headers);
 
 	for (size_t i = 0; i < from->n; i++) {
-		if (!is_for_head(from->v[i].name)) {
+		if (!is_for_head(from->v[i].name) &&
+		    !call_is_edited(c, PLUGIN_TO_SERVICE, from->v[i].name)) {
 			http_header_add(c->arena, kept, from->v[i].name, from->v[i].value);
 		}
 	}
@@ -380,6 +381,30 @@ void call_take_answer_head(struct gw_call *c, const struct http_response *r)
 		kept++;
 	}
 	h->n = kept;
+}
+
+/* What the gateway tells, and what plugins put into the head, comes behind it from nobody. */
+static bool is_of_answer_head(const struct gw_call *c, struct str name)
+{
+	return starts_as(name, STR("x-kong-")) || str_eq_nocase(name, STR("via")) ||
+	       http_header_get(&c->added, name).p || call_is_edited(c, PLUGIN_TO_CLIENT, name);
+}
+
+const struct http_headers *call_answer_trailers(struct gw_call *c)
+{
+	const struct http_headers *from = c->answer_trailers;
+	struct http_headers *kept;
+
+	if (!from) {
+		return NULL;
+	}
+	kept = ARENA_NEW(c->arena, struct http_headers);
+	for (size_t i = 0; i < from->n; i++) {
+		if (!is_of_answer_head(c, from->v[i].name)) {
+			http_header_add(c->arena, kept, from->v[i].name, from->v[i].value);
+		}
+	}
+	return kept->n > 0 ? kept : NULL;
 }
 
 static void add_latencies(struct gw_call *c)

@@ -483,7 +483,7 @@ async function trailed(answer, act) {
 	await once(service, 'listening');
 	const { route } = await gw.route({ url: `http://127.0.0.1:${service.address().port}` }, { paths: ['/trailed'] });
 	try {
-		return await act();
+		return await act(route);
 	} finally {
 		await gw.make(`/routes/${route.id}`, undefined, 'DELETE');
 		service.closeAllConnections();
@@ -519,6 +519,35 @@ check('trailers of an answer over HTTP/1 go to the clients that take them', asyn
 	});
 });
 
+check('a trailer is no way around a plugin that writes or removes a header', async () => {
+	const names = ['X-Removed', 'X-Replaced', 'X-Old', 'X-New', 'X-Added', 'X-Id', 'Access-Control-Allow-Origin', 'X-Kong-Proxy-Latency', 'Via'];
+	const answer = (req, res) => {
+		res.writeHead(200, { Trailer: [...names, 'X-Sum'].join(', '), 'X-Replaced': 'service', 'Content-Type': 'application/json' });
+		res.write('{}');
+		res.addTrailers(Object.fromEntries([...names, 'X-Sum'].map((name) => [name, 'service'])));
+		res.end();
+	};
+	const headers = { remove: { headers: ['X-Removed'] }, replace: { headers: ['X-Replaced:ours'] }, rename: { headers: ['X-Old:X-New'] },
+		add: { headers: ['X-Added:ours'] } };
+	await trailed(answer, async (route) => {
+		await gw.make(`/routes/${route.id}/plugins`, { name: 'cors', config: { origins: ['https://a.test'] } });
+		await gw.make(`/routes/${route.id}/plugins`,
+			{ name: 'correlation-id', config: { header_name: 'X-Id', echo_downstream: true } });
+		const plugin = await gw.make(`/routes/${route.id}/plugins`, { name: 'response-transformer', config: headers });
+		/* Streamed, and collected. */
+		for (const json of [[], ['n:1']]) {
+			await gw.make(`/plugins/${plugin.id}`, { config: { ...headers, add: { ...headers.add, json } } }, 'PATCH');
+			const session = http2.connect(gw.proxies[0]);
+			const stream = session.request({ ':path': '/trailed', te: 'trailers', origin: 'https://b.test' }).resume();
+			const head = once(stream, 'response');
+			const [tail] = await within(once(stream, 'trailers'), 'trailers');
+			assert.deepEqual(Object.entries(tail), [['x-sum', 'service']]);
+			assert.equal((await head)[0]['x-replaced'], 'ours');
+			session.close();
+		}
+	});
+});
+
 check('trailers of a request reach a service with HTTP/2, but none that are the gateway\'s to say', async () => {
 	const seen = new Mailbox('the request at the service');
 	const service = http2.createServer().listen(0, '127.0.0.1');
@@ -538,11 +567,16 @@ check('trailers of a request reach a service with HTTP/2, but none that are the 
 	const ours = ['x-real-ip', 'x_real_ip', 'x-forwarded-for', 'x-forwarded-user', 'x_consumer-username', 'x-consumer-groups',
 		'x-credential-identifier', 'x-anonymous-consumer', 'x-authenticated-userid', 'x-kong-request-id', 'via', 'forwarded',
 		'authorization', 'proxy_authorization', 'cookie'];
-	const sent = Object.fromEntries(ours.map((name) => [name, 'evil']));
+	const sent = Object.fromEntries([...ours, 'x-removed', 'apikey', 'x-id'].map((name) => [name, 'evil']));
+	const { id } = await gw.make('/consumers', { username: 'trailing' });
+	await gw.make(`/consumers/${id}/key-auth`, { key: 'k' });
+	await gw.make(`/routes/${route.id}/plugins`, { name: 'key-auth', config: { hide_credentials: true } });
+	await gw.make(`/routes/${route.id}/plugins`, { name: 'correlation-id', config: { header_name: 'X-Id' } });
+	await gw.make(`/routes/${route.id}/plugins`, { name: 'request-transformer', config: { remove: { headers: ['X-Removed'] } } });
 	/* One is collected for another try, the other streamed. */
 	for (const length of [{ 'content-length': '5' }, {}]) {
 		for (const [more, want] of [[{ 'x-sum': '7' }, { 'x-sum': '7' }], [{}, {}]]) {
-			const stream = session.request({ ':path': '/small', ':method': 'POST', 'content-type': 'application/grpc',
+			const stream = session.request({ ':path': '/small', ':method': 'POST', 'content-type': 'application/grpc', apikey: 'k',
 				...length }, { waitForTrailers: true });
 			stream.on('wantTrailers', () => stream.sendTrailers({ ...sent, ...more }));
 			stream.resume().end('hello');
@@ -552,6 +586,7 @@ check('trailers of a request reach a service with HTTP/2, but none that are the 
 	session.close();
 	service.close();
 	await gw.make(`/routes/${route.id}`, undefined, 'DELETE');
+	await gw.make(`/consumers/${id}`, undefined, 'DELETE');
 });
 
 check('HTTPS that a trusted peer took is HTTPS', async () => {

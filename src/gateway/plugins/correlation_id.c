@@ -110,6 +110,13 @@ static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_inst
 	return PLUGIN_NEXT;
 }
 
+static bool edits(const struct plugin_instance *p, enum plugin_side to, struct str name)
+{
+	const struct config *k = p->config;
+
+	return to == PLUGIN_TO_SERVICE && str_eq_nocase(name, k->header_name);
+}
+
 static const char example[] =
 	"    curl -X POST localhost:8001/plugins -d name=correlation-id \\\n"
 	"      -d config.header_name=X-Request-ID -d config.generator=uuid \\\n"
@@ -128,6 +135,7 @@ const struct plugin plugin_correlation_id = {
 	.example = example,
 	.compile = compile,
 	.access = on_access,
+	.edits = edits,
 	.state_new = state_new,
 	.state_free = state_free,
 };

@@ -242,6 +242,12 @@ static void on_response_head(struct gw_call *c, const struct plugin_instance *p)
 	}
 }
 
+static bool edits(const struct plugin_instance *p, enum plugin_side to, struct str name)
+{
+	(void)p;
+	return to == PLUGIN_TO_CLIENT && str_starts_nocase(name, STR("access-control-"));
+}
+
 static const char example[] =
 	"    curl -X POST localhost:8001/services/orders/plugins -H 'Content-Type: "
 	"application/json' -d '{\n"
@@ -274,4 +280,5 @@ const struct plugin plugin_cors = {
 	.compile = compile,
 	.access = on_access,
 	.response_head = on_response_head,
+	.edits = edits,
 };

@@ -127,3 +127,23 @@ enum err edits_compile(struct arena *a, struct schema_strs in, enum edits_kind k
 	*out = list;
 	return ERR_OK;
 }
+
+bool edits_name(const struct edits *e, struct str name)
+{
+	for (size_t i = 0; i < e->n; i++) {
+		if (str_eq_nocase(e->v[i].name, name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool edits_rename(const struct edits *e, struct str name)
+{
+	for (size_t i = 0; i < e->n; i++) {
+		if (str_eq_nocase(e->v[i].name, name) || str_eq_nocase(e->v[i].text, name)) {
+			return true;
+		}
+	}
+	return false;
+}

@@ -33,6 +33,10 @@ extern const struct schema_field edits_template_pair, edits_header_template;
 enum err edits_check_template(struct arena *a, const struct schema_field *field,
 			      const struct json *v, struct fault *f);
 
+/* Whether one of them is for that name of a header; of renames, for either. */
+bool edits_name(const struct edits *e, struct str name);
+bool edits_rename(const struct edits *e, struct str name);
+
 /* `what` is for the fault: "add.headers". */
 enum err edits_compile(struct arena *a, struct schema_strs in, enum edits_kind kind,
 		       const char *what, struct edits *out, struct fault *f) MUST_USE;

@@ -213,6 +213,19 @@ static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_inst
 	return PLUGIN_NEXT;
 }
 
+static bool edits(const struct plugin_instance *p, enum plugin_side to, struct str name)
+{
+	const struct config *k = p->config;
+
+	for (size_t i = 0; to == PLUGIN_TO_SERVICE && k->hide_credentials && i < k->key_names.n;
+	     i++) {
+		if (str_eq_nocase(name, k->key_names.v[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static const char example[] =
 	"    curl -X POST localhost:8001/services/orders/plugins \\\n"
 	"      -d name=key-auth -d 'config.key_names[]=apikey' -d config.hide_credentials=true\n"
@@ -237,4 +250,5 @@ const struct plugin plugin_key_auth = {
 	.example = example,
 	.compile = compile,
 	.access = on_access,
+	.edits = edits,
 };

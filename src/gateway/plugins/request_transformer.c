@@ -194,6 +194,20 @@ static void edit_headers(struct gw_call *c, const struct config *k)
 	}
 }
 
+static bool edits(const struct plugin_instance *p, enum plugin_side to, struct str name)
+{
+	const struct config *k = p->config;
+
+	for (enum verb v = REMOVE; to == PLUGIN_TO_SERVICE && v < VERBS; v++) {
+		const struct edits *list = &k->edits[v][HEADERS];
+
+		if (v == RENAME ? edits_rename(list, name) : edits_name(list, name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* ---- query ---- */
 
 static void edit_param(struct gw_call *c, struct params *q, const struct edit *e, enum verb verb)
@@ -363,4 +377,5 @@ const struct plugin plugin_request_transformer = {
 	.example = example,
 	.compile = compile,
 	.access = on_access,
+	.edits = edits,
 };

@@ -254,6 +254,19 @@ static void on_response_head(struct gw_call *c, const struct plugin_instance *p)
 	}
 }
 
+static bool edits(const struct plugin_instance *p, enum plugin_side to, struct str name)
+{
+	const struct config *k = p->config;
+
+	for (enum verb v = REMOVE; to == PLUGIN_TO_CLIENT && v < VERBS; v++) {
+		if (v == RENAME ? edits_rename(&k->headers[v], name)
+				: edits_name(&k->headers[v], name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* ---- body ---- */
 
 static void edit_member(struct arena *a, struct json *obj, const struct edit *e,
@@ -326,4 +339,5 @@ const struct plugin plugin_response_transformer = {
 	.compile = compile,
 	.response_head = on_response_head,
 	.response_body = on_response_body,
+	.edits = edits,
 };
