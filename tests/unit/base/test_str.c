@@ -5,6 +5,8 @@
 #include "base/str.h"
 #include "unit.h"
 
+#include <stdio.h>
+
 static void compare(void **state)
 {
 	(void)state;
