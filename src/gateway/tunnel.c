@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "gateway/call_int.h"
 #include "http/h1.h"
+#include "net/pipe_stream.h"
 
 #define WRITE_TIMEOUT_MS 60000
 
@@ -99,12 +100,13 @@ static const struct stream_handler events = {
 	.on_close = on_close,
 };
 
-static void join(struct tunnel_end *e, struct tunnel_end *other, struct tunnel *t, struct stream *s)
+static void join(struct tunnel_end *e, struct tunnel_end *other, struct tunnel *t, struct stream *s,
+		 bool in_process)
 {
 	e->tunnel = t;
 	e->other = other;
 	e->stream = s;
-	s->write_timeout_ms = WRITE_TIMEOUT_MS;
+	s->write_timeout_ms = in_process ? PIPE_STREAM_PATIENCE_MS : WRITE_TIMEOUT_MS;
 	stream_set_handler(s, &events, e);
 }
 
@@ -131,8 +133,8 @@ void tunnel_start(struct gw_call *c, struct stream *service, struct str early)
 	t->call = c;
 	t->gl = c->gl;
 	list_push(&c->gl->tunnels, &t->node);
-	join(&t->client, &t->service, t, client);
-	join(&t->service, &t->client, t, service);
+	join(&t->client, &t->service, t, client, exchange_is_in_process(c->x));
+	join(&t->service, &t->client, t, service, c->peer.server != NULL);
 	write_head(c, client);
 	stream_write(client, early);
 	stream_write(service, sent_already);

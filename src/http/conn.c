@@ -13,6 +13,7 @@
  */
 #include "base/mem.h"
 #include "http/server_int.h"
+#include "net/pipe_stream.h"
 #include "net/proxy_protocol.h"
 
 #include <unistd.h>
@@ -21,12 +22,6 @@
 #define DISCARD_MAX ((uint64_t)256 << 10)
 /* Pipelined requests waiting behind an unanswered one. */
 #define PIPELINE_MAX ((size_t)64 << 10)
-/*
- * Of a client in this process: it stops reading while its own peer is slow, and it is that one's
- * time which is limited; a client that gives up breaks the pipe off. So this is no limit, but
- * stream_close would take 0 for one.
- */
-#define IN_PROCESS_WRITE_TIMEOUT_MS ((uint32_t)24 * 60 * 60 * 1000)
 
 static const uint8_t conn_next[CONN_STATES] = {
 	/* To itself: a drain begins. */
@@ -687,6 +682,6 @@ void conn_join(struct server_loop *sl, struct stream *s)
 
 	if (c) {
 		c->in_process = true;
-		s->write_timeout_ms = IN_PROCESS_WRITE_TIMEOUT_MS;
+		s->write_timeout_ms = PIPE_STREAM_PATIENCE_MS;
 	}
 }

@@ -16,6 +16,12 @@
 #include "net/stream.h"
 
 #define PIPE_STREAM_ROOM ((size_t)64 << 10)
+/*
+ * write_timeout_ms of who serves a peer in this process: that one stops reading while its own peer
+ * is slow, and it is the latter's time which is limited, from the last byte that it took. Who gives
+ * up breaks the pipe off. So this is no limit, but stream_close would take 0 for one.
+ */
+#define PIPE_STREAM_PATIENCE_MS ((uint32_t)24 * 60 * 60 * 1000)
 
 /* The caller sets both handlers before returning to the loop. */
 void pipe_stream_new(struct loop *l, struct stream *out[2]);

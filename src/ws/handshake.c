@@ -2,6 +2,7 @@
 #include "base/enc.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "net/pipe_stream.h"
 #include "ws/session_int.h"
 
 #define ACCEPT_LEN 28
@@ -83,7 +84,9 @@ struct ws *ws_accept(struct exchange *x, const struct ws_options *o, const struc
 		     void *user)
 {
 	const struct http_request *r = exchange_request(x);
+	bool in_process = exchange_is_in_process(x);
 	int status = judge_request(r);
+	struct ws_options mine = *o;
 	struct stream *s;
 	struct str early;
 	struct ws *w;
@@ -93,8 +96,11 @@ struct ws *ws_accept(struct exchange *x, const struct ws_options *o, const struc
 		return NULL;
 	}
 	s = exchange_hijack(x, &early);
+	if (in_process) {
+		mine.write_timeout_ms = PIPE_STREAM_PATIENCE_MS;
+	}
 	write_answer(s, http_header_get(&r->headers, STR("sec-websocket-key")));
-	w = ws_start(s, WS_SERVER, o, h, user, early);
+	w = ws_start(s, WS_SERVER, &mine, h, user, early);
 	exchange_release(x);
 	return w;
 }

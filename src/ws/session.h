@@ -35,8 +35,8 @@ struct ws_handler {
 };
 
 struct ws_options {
-	size_t message_max; /* bytes; beyond: close 1009 */
-	uint32_t write_timeout_ms;
+	size_t message_max;	   /* bytes; beyond: close 1009 */
+	uint32_t write_timeout_ms; /* of ws_accept: not for a client in this process */
 };
 
 /*

@@ -4,6 +4,7 @@
  */
 #include "net/pipe_stream.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "unit.h"
 
@@ -348,6 +349,30 @@ static void test_writer_times_out(void **state)
 	assert_str(buf_str(&p.b.got), str_of(bytes, PIPE_STREAM_ROOM));
 	assert_int_equal(p.b.closes, 1);
 	assert_err(p.b.why, ERR_IO);
+	mem_free(bytes);
+	tear_down(&p);
+}
+
+/* The time counts from the last bytes that the other took, however long all of it takes. */
+static void test_writer_waits_for_a_slow_reader(void **state)
+{
+	const size_t n = 6 * PIPE_STREAM_ROOM;
+	char *bytes = pattern(n);
+	uint64_t begin = clock_mono_ms();
+	struct pipe p;
+
+	(void)state;
+	set_up(&p);
+	p.a.s->write_timeout_ms = 1000;
+	p.b.on_data = ACT_PAUSE;
+	stream_write(p.a.s, str_of(bytes, n));
+	while (p.a.closes == 0 && p.b.got.n < n) {
+		turn_for(p.loop, 300);
+		stream_resume_read(p.b.s);
+	}
+	assert_int_equal(p.a.closes, 0);
+	assert_str(buf_str(&p.b.got), str_of(bytes, n));
+	assert_true(clock_mono_ms() - begin > p.a.s->write_timeout_ms);
 	mem_free(bytes);
 	tear_down(&p);
 }
@@ -801,6 +826,7 @@ int main(void)
 		cmocka_unit_test(test_back_pressure),
 		cmocka_unit_test(test_pause_after_each_piece),
 		cmocka_unit_test(test_writer_times_out),
+		cmocka_unit_test(test_writer_waits_for_a_slow_reader),
 		cmocka_unit_test(test_memory_and_files),
 		cmocka_unit_test(test_close_after_bytes),
 		cmocka_unit_test(test_end_without_on_eof),
