@@ -374,7 +374,7 @@ static void test_writer_waits_for_a_slow_reader(void **state)
 	assert_str(buf_str(&p.b.got), str_of(bytes, n));
 	assert_true(clock_mono_ms() - begin > p.a.s->write_timeout_ms);
 	mem_free(bytes);
-	tear_down(&p);
+	abort_both(&p);
 }
 
 static void count_release(void *arg)
