@@ -8,13 +8,33 @@
  *
  * A node with a count of one, reached through nodes with a count of one, is in no other version
  * and may be changed: others could come to it only by a version that has it.
+ *
+ * The trie is the truth; an index makes it fast. That is a flat table of what the trie had when it
+ * was made, shared by later versions, each of which marks the hashes that have changed since
+ * (or share a bit with one): those are looked up in the trie. So a leaf in the index that has gone
+ * is never looked at, and needs no count.
  */
 #include "base/pmap.h"
 
 #include "base/map.h"
 #include "base/mem.h"
 
-enum { BITS = 6, SLOTS = 1 << BITS, HASH_BITS = 64 };
+enum {
+	BITS = 6,
+	SLOTS = 1 << BITS,
+	HASH_BITS = 64,
+	INDEX_MIN = 16,	    /* leaves; fewer are found as fast without */
+	CHANGED_MAX = 1024, /* of 4096 bits: one lookup in four goes to the trie */
+};
+
+struct pmap_index {
+	atomic_uint refs;
+	size_t mask;
+	struct place {
+		uint64_t hash;
+		struct pmap_leaf *leaf; /* NULL = free */
+	} v[];
+};
 
 union slot {
 	struct pmap_leaf *leaf;
@@ -68,7 +88,7 @@ static struct pmap_leaf *find_in_list(const struct pmap_node *list, uint64_t has
 	return NULL;
 }
 
-struct pmap_leaf *pmap_find(const struct pmap *m, uint64_t hash, struct str key)
+static struct pmap_leaf *find_in_trie(const struct pmap *m, uint64_t hash, struct str key)
 {
 	const struct pmap_node *node = m->root;
 
@@ -86,6 +106,29 @@ struct pmap_leaf *pmap_find(const struct pmap *m, uint64_t hash, struct str key)
 		node = s.node;
 	}
 	return node ? find_in_list(node, hash, key) : NULL;
+}
+
+static uint64_t changed_bit(uint64_t hash)
+{
+	return UINT64_C(1) << (hash >> 52 & 63);
+}
+
+static struct pmap_leaf *find_in_index(const struct pmap_index *x, uint64_t hash, struct str key)
+{
+	for (size_t i = hash & x->mask; x->v[i].leaf; i = (i + 1) & x->mask) {
+		if (x->v[i].hash == hash && str_eq(x->v[i].leaf->key, key)) {
+			return x->v[i].leaf;
+		}
+	}
+	return NULL;
+}
+
+struct pmap_leaf *pmap_find(const struct pmap *m, uint64_t hash, struct str key)
+{
+	if (m->index && !(m->changed[hash >> 58] & changed_bit(hash))) {
+		return find_in_index(m->index, hash, key);
+	}
+	return find_in_trie(m, hash, key);
 }
 
 struct pmap_leaf *pmap_get(const struct pmap *m, struct str key)
@@ -160,7 +203,20 @@ struct pmap pmap_copy(const struct pmap *m)
 	if (m->root) {
 		atomic_fetch_add_explicit(&m->root->refs, 1, memory_order_relaxed);
 	}
+	if (m->index) {
+		atomic_fetch_add_explicit(&m->index->refs, 1, memory_order_relaxed);
+	}
 	return *m;
+}
+
+static void forget_index(struct pmap *m)
+{
+	if (m->index && atomic_fetch_sub_explicit(&m->index->refs, 1, memory_order_acq_rel) == 1) {
+		mem_free(m->index);
+	}
+	m->index = NULL;
+	m->n_changed = 0;
+	memset(m->changed, 0, sizeof(m->changed));
 }
 
 void pmap_free(struct pmap *m)
@@ -168,8 +224,52 @@ void pmap_free(struct pmap *m)
 	if (m->root) {
 		node_unref(m, m->root);
 	}
+	forget_index(m);
 	m->root = NULL;
 	m->n = 0;
+}
+
+/* ---- the index ---- */
+
+static void put_in_index(struct pmap_index *x, const struct pmap_node *node)
+{
+	size_t i = 0;
+
+	for (uint64_t left = node->used; left; left &= left - 1, i++) {
+		struct pmap_leaf *l = node->v[i].leaf;
+		size_t at;
+
+		if (node->below & left & -left) {
+			put_in_index(x, node->v[i].node);
+			continue;
+		}
+		for (at = l->hash & x->mask; x->v[at].leaf; at = (at + 1) & x->mask) {
+		}
+		x->v[at] = (struct place){l->hash, l};
+	}
+}
+
+void pmap_settle(struct pmap *m)
+{
+	size_t cap = 2 * INDEX_MIN;
+
+	if (m->n < INDEX_MIN || (m->index && m->n_changed <= CHANGED_MAX)) {
+		return;
+	}
+	while (cap / 3 * 2 < m->n) {
+		cap *= 2;
+	}
+	forget_index(m);
+	m->index = mem_zalloc(sizeof(*m->index) + cap * sizeof(struct place));
+	atomic_init(&m->index->refs, 1);
+	m->index->mask = cap - 1;
+	put_in_index(m->index, m->root);
+}
+
+static void mark_changed(struct pmap *m, uint64_t hash)
+{
+	m->changed[hash >> 58] |= changed_bit(hash);
+	m->n_changed++;
 }
 
 /* ---- changing: nodes that are owned ---- */
@@ -237,6 +337,7 @@ void pmap_set(struct pmap *m, struct pmap_leaf *l)
 {
 	struct pmap_node **at = &m->root;
 
+	mark_changed(m, l->hash);
 	if (!m->root) {
 		m->root = node_new();
 	}
@@ -296,6 +397,7 @@ bool pmap_remove(struct pmap *m, const struct pmap_leaf *l)
 	if (pmap_find(m, l->hash, l->key) != l) {
 		return false;
 	}
+	mark_changed(m, l->hash);
 	take_out(m, &m->root, l, 0);
 	if (--m->n == 0) {
 		pmap_free(m);

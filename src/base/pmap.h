@@ -30,6 +30,10 @@ struct pmap {
 	struct pmap_node *root; /* NULL = empty */
 	size_t n;
 	pmap_drop_fn *drop;
+	/* private: where leaves were when it was made, and whose hashes have changed since */
+	struct pmap_index *index;
+	size_t n_changed;
+	uint64_t changed[64];
 };
 
 /* Gives the caller one reference, which pmap_set takes over. */
@@ -39,6 +43,11 @@ void pmap_leaf_init(struct pmap_leaf *l, struct str key);
 /* Another version with the same leaves; both are then changed apart. */
 struct pmap pmap_copy(const struct pmap *m);
 void pmap_free(struct pmap *m);
+/*
+ * Makes lookups in this version and in later ones as fast as in a map. To be called whenever a
+ * version is complete: it costs something only when a thousand leaves have changed.
+ */
+void pmap_settle(struct pmap *m);
 
 /* NULL when absent. */
 struct pmap_leaf *pmap_get(const struct pmap *m, struct str key);

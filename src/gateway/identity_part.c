@@ -428,6 +428,11 @@ struct identity *identity_build(struct identity_draft *d, const struct map items
 
 	remake_consumers(d, &items[ENTITY_CONSUMER]);
 	make_credentials(d, items);
+	pmap_settle(&d->now.consumers);
+	pmap_settle(&d->now.usernames);
+	for (int kind = 0; kind < GW_CREDENTIAL_KINDS; kind++) {
+		pmap_settle(&d->now.credentials[kind]);
+	}
 	atomic_init(&i->refs, 1);
 	i->consumers = pmap_copy(&d->now.consumers);
 	i->usernames = pmap_copy(&d->now.usernames);

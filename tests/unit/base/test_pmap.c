@@ -37,6 +37,7 @@ struct world {
 	struct value *expected[VERSIONS][KEYS];
 	uint64_t mask;
 	uint64_t seed;
+	unsigned settled;
 };
 
 static unsigned any(struct world *w, unsigned n)
@@ -110,7 +111,9 @@ static void change(struct world *w)
 		}
 		*e = NULL;
 	} else {
+		pmap_settle(&w->versions[version]);
 		copy(w, any(w, VERSIONS), version);
+		w->settled += w->versions[version].index != NULL;
 	}
 }
 
@@ -144,6 +147,7 @@ static void run(uint64_t mask)
 			}
 		}
 	}
+	assert_true(w.settled > 100);
 	for (unsigned v = 0; v < VERSIONS; v++) {
 		check(&w, v);
 		pmap_free(&w.versions[v]);
