@@ -7,7 +7,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { BIN, dir, fetchOnce, freePort, nginx, reachable, start } from './lib.mjs';
+import { BIN, dir, fetchOnce, freePort, nginx, reachable, root, start } from './lib.mjs';
 
 const CERT = join(dir, 'cert.pem');
 const KEY = join(dir, 'key.pem');
@@ -131,6 +131,18 @@ https://127.0.0.1:${tlsPort} {
 		env: { GOMAXPROCS: '1', HOME: dir, XDG_DATA_HOME: dir, XDG_CONFIG_HOME: dir },
 	});
 });
+
+/* ---- the floor ---- */
+
+/* Bytes passed on unread: see copy.c. Plain HTTP/1 with connections that are kept, of a few KiB. */
+export async function startCopier(target) {
+	const [program, port] = [join(dir, 'copy'), await freePort()];
+	execFileSync('cc', ['-O2', '-o', program, join(root, 'bench/copy.c')], { stdio: 'pipe', timeout: 60_000 });
+	const child = await start(program, [String(port), String(target.port)]);
+	const base = `http://127.0.0.1:${port}`;
+	await reachable(`${base}/1k`, { child });
+	return { name: 'bytes copied', base, child, pids: [child.pid] };
+}
 
 /* ---- Posthouse ---- */
 

@@ -16,7 +16,7 @@ import { statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import {
-	makeCertificate, startCaddy, startH2o, startHaproxy, startNginx, startPosthouse,
+	makeCertificate, startCaddy, startCopier, startH2o, startHaproxy, startNginx, startPosthouse,
 } from './contestants.mjs';
 import {
 	cleanUp, cpuMicros, fetchOnce, h2load, inTurn, machine, measure, median, medians, memory, print, share, startTarget,
@@ -319,8 +319,9 @@ async function rest(target) {
 
 const keepAlive = { connections: CONNECTIONS, seconds: SECONDS };
 const scenarios = {
-	h1: (t) => compareProxies(t, `h1: HTTP/1.1, ${CONNECTIONS} keep-alive connections, 1 KiB`,
-		(c) => wrk(`${c.base}/1k`, keepAlive)),
+	/* The floor too: what of these figures is the kernel's. */
+	h1: (t) => compare(`h1: HTTP/1.1, ${CONNECTIONS} keep-alive connections, 1 KiB`,
+		[...proxies, startCopier].map((p) => () => p(t)), (c) => wrk(`${c.base}/1k`, keepAlive)),
 	'h1-100k': (t) => compareProxies(t, `h1-100k: HTTP/1.1, ${CONNECTIONS} keep-alive connections, 100 KiB`,
 		(c) => wrk(`${c.base}/100k`, keepAlive)),
 	tls: (t) => compareProxies(t, `tls: HTTP/1.1 over TLS, ${CONNECTIONS} keep-alive connections, 1 KiB`,
