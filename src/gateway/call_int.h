@@ -5,12 +5,13 @@
  * current epoch and the HTTP client towards services. A call is made in the arena of its
  * exchange and holds a hold; it has at most one upstream call at a time.
  *
- *   proxy.c         from the request to the answer: the state machine
- *   proxy_target.c  where the upstream request goes
- *   proxy_head.c    headers to the service and to the client
- *   proxy_answer.c  answers of our own
- *   tunnel.c        after 101
- *   call.c          what plugins see
+ *   proxy.c           from the request to the answer: the state machine
+ *   proxy_upstream.c  tries, and the service's answer
+ *   proxy_target.c    where the upstream request goes
+ *   proxy_head.c      headers to the service and to the client
+ *   proxy_answer.c    answers of our own
+ *   tunnel.c          after 101
+ *   call.c            what plugins see
  */
 #pragma once
 #include "gateway/call.h"
@@ -180,8 +181,13 @@ enum err call_pick_peer(struct gw_call *c) MUST_USE;
 /* The try ended: tells the balancer, once. */
 void call_tell_balancer(struct gw_call *c, enum balancer_outcome outcome, int status);
 
-/* proxy.c, on the loop */
+/* proxy_upstream.c */
+/* The request is complete, or its body is streamed: to the service. */
+void call_go_upstream(struct gw_call *c);
+/* As call_pick_peer announced. */
 void call_retry_target(struct gw_call *c);
+
+/* proxy.c, on the loop */
 void gw_loop_take_epoch(struct gw_loop *gl, struct epoch *e);
 void gw_loop_drop_epoch(struct gw_loop *gl);
 

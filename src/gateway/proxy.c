@@ -253,354 +253,6 @@ void call_run_response_body(struct gw_call *c)
 	}
 }
 
-/* ---- the service's answer ---- */
-
-static int64_t length_of(const struct http_response *r)
-{
-	if (r->framing == HTTP_BODY_LENGTH || r->has_content_length) {
-		return (int64_t)r->content_length;
-	}
-	return r->framing == HTTP_BODY_NONE && (r->status == 204 || r->status == 304) ? 0 : -1;
-}
-
-static void on_head(struct http_call *hc, const struct http_response *r)
-{
-	struct gw_call *c = http_call_user(hc);
-
-	c->facts.upstream_ms = (int32_t)(loop_now_ms(c->gl->loop) - c->upstream_start_ms);
-	c->facts.upstream_status = r->status;
-	c->status = r->status;
-	c->from_service = true;
-	call_take_answer_head(c, r);
-	if (c->needs & PLUGIN_NEEDS_ANSWER_BODY && r->framing != HTTP_BODY_NONE) {
-		call_enter(c, CALL_WHOLE);
-		return;
-	}
-	call_enter(c, CALL_ANSWER);
-	call_run_response_head(c);
-	call_finish_answer_head(c);
-	c->answer_length = length_of(r);
-	exchange_start(c->x, c->status, c->answer.v, c->answer.n, c->answer_length);
-}
-
-static void collect(struct gw_call *c, struct str data)
-{
-	if (c->answer_body.n + data.n <= (size_t)c->gl->gateway->config->body_memory_max) {
-		buf_put(&c->answer_body, data);
-		return;
-	}
-	http_call_cancel(c->call);
-	c->call = NULL;
-	c->from_service = false;
-	call_fail(c, 502, STR("An invalid response was received from the upstream server"));
-}
-
-static void on_data(struct http_call *hc, struct str data)
-{
-	struct gw_call *c = http_call_user(hc);
-
-	if (c->state == CALL_WHOLE) {
-		collect(c, data);
-		return;
-	}
-	c->facts.answer_bytes += data.n;
-	exchange_write(c->x, data);
-	if (exchange_pending(c->x) >= STREAM_HIGH_WATER) {
-		http_call_pause(hc);
-	}
-}
-
-static void on_drained(struct exchange *x)
-{
-	struct gw_call *c = exchange_user(x);
-
-	if (c->call) {
-		http_call_resume(c->call);
-	}
-}
-
-static void on_answer_trailers(struct http_call *hc, const struct http_headers *trailers)
-{
-	struct gw_call *c = http_call_user(hc);
-
-	c->answer_trailers = trailers;
-}
-
-/* Trailers of an answer to a HTTP/1 client go only if it asked for them; the server sees to it. */
-static void finish_answer(struct exchange *x, const struct http_headers *trailers)
-{
-	exchange_finish_trailers(x, trailers ? trailers->v : NULL, trailers ? trailers->n : 0);
-}
-
-static void send_whole(struct exchange *x, const struct exchange_answer *a,
-		       const struct http_headers *trailers)
-{
-	if (!trailers) {
-		exchange_reply(x, a);
-		return;
-	}
-	exchange_start(x, a->status, a->headers, a->n_headers, -1);
-	exchange_write(x, a->body);
-	finish_answer(x, trailers);
-}
-
-static void reply_whole(struct gw_call *c)
-{
-	const struct http_headers *trailers;
-	struct exchange_answer answer;
-	struct exchange *x = c->x;
-	struct hold *hold;
-	struct str body;
-
-	call_run_response_head(c);
-	call_run_response_body(c);
-	call_finish_answer_head(c);
-	trailers = call_answer_trailers(c);
-	body = buf_str(&c->answer_body);
-	c->facts.answer_bytes += body.n;
-	c->answer_length = trailers ? -1 : (int64_t)body.n;
-	answer = (struct exchange_answer){
-		.status = c->status,
-		.headers = c->answer.v,
-		.n_headers = c->answer.n,
-		.body = str_dup(c->arena, body),
-	};
-	call_enter(c, CALL_DONE);
-	call_log(c);
-	hold = call_leave(c);
-	send_whole(x, &answer, trailers);
-	hold_put(hold);
-}
-
-static void on_end(struct http_call *hc)
-{
-	struct gw_call *c = http_call_user(hc);
-	const struct http_headers *trailers;
-	struct exchange *x = c->x;
-
-	c->call = NULL;
-	call_tell_balancer(c, BALANCER_STATUS, c->facts.upstream_status);
-	if (c->state == CALL_WHOLE) {
-		reply_whole(c);
-		return;
-	}
-	trailers = call_answer_trailers(c);
-	call_enter(c, CALL_DONE);
-	call_log(c);
-	hold_put(call_leave(c));
-	finish_answer(x, trailers);
-}
-
-/* ---- tries ---- */
-
-static void try_service(struct gw_call *c);
-
-static bool is_idempotent(const struct gw_call *c)
-{
-	switch (http_method_parse(c->method)) {
-	case HTTP_GET:
-	case HTTP_HEAD:
-	case HTTP_PUT:
-	case HTTP_DELETE:
-	case HTTP_OPTIONS:
-	case HTTP_TRACE:
-		return true;
-	case HTTP_POST:
-	case HTTP_PATCH:
-	case HTTP_CONNECT:
-	case HTTP_OTHER:
-		break;
-	}
-	return false;
-}
-
-/* What a service may have acted on is not sent twice (RFC 9110 9.2.2). */
-static bool may_try_again(const struct gw_call *c)
-{
-	return c->tries_left > 0 && (!c->streams_body || !c->body_asked) &&
-	       (!c->sent || is_idempotent(c));
-}
-
-static void on_fail(struct http_call *hc, enum err why)
-{
-	struct gw_call *c = http_call_user(hc);
-	struct exchange *x = c->x;
-
-	c->call = NULL;
-	call_tell_balancer(c, why == ERR_TIMEOUT ? BALANCER_TIMEOUT : BALANCER_TCP_FAILURE, 0);
-	if (c->state == CALL_ANSWER) {
-		call_enter(c, CALL_DONE);
-		call_log(c);
-		hold_put(call_leave(c));
-		exchange_cut(x);
-		return;
-	}
-	if (c->state == CALL_UPSTREAM && may_try_again(c)) {
-		c->tries_left--;
-		try_service(c);
-		return;
-	}
-	c->from_service = false;
-	if (why == ERR_TIMEOUT) {
-		call_fail(c, 504, STR("The upstream server is timing out"));
-	} else {
-		call_fail(c, 502, STR("An invalid response was received from the upstream server"));
-	}
-}
-
-static void on_sent(struct http_call *hc)
-{
-	struct gw_call *c = http_call_user(hc);
-
-	c->sent = true;
-	if (c->streams_body && !c->body_asked) {
-		c->body_asked = true;
-		exchange_resume_body(c->x);
-	}
-}
-
-static void on_writable(struct http_call *hc)
-{
-	struct gw_call *c = http_call_user(hc);
-
-	if (c->streams_body) {
-		exchange_resume_body(c->x);
-	}
-}
-
-static void on_upgrade(struct http_call *hc, const struct http_response *r, struct stream *s,
-		       struct str early)
-{
-	struct gw_call *c = http_call_user(hc);
-
-	c->call = NULL;
-	c->facts.upstream_ms = (int32_t)(loop_now_ms(c->gl->loop) - c->upstream_start_ms);
-	c->facts.upstream_status = r->status;
-	c->status = r->status;
-	c->from_service = true;
-	call_take_answer_head(c, r);
-	call_run_response_head(c);
-	call_finish_answer_head(c);
-	call_enter(c, CALL_TUNNEL);
-	tunnel_start(c, s, early);
-}
-
-static const struct http_call_handler upstream_events = {
-	.on_head = on_head,
-	.on_data = on_data,
-	.on_trailers = on_answer_trailers,
-	.on_end = on_end,
-	.on_fail = on_fail,
-	.on_sent = on_sent,
-	.on_writable = on_writable,
-	.on_upgrade = on_upgrade,
-};
-
-static void note_try(struct gw_call *c)
-{
-	struct call_try *t;
-
-	if (c->facts.n_tries == GW_TRIES_MAX) {
-		return;
-	}
-	if (c->facts.n_tries < 2) { /* one is the rule */
-		size_t room = c->facts.n_tries == 0 ? 1 : GW_TRIES_MAX;
-		struct call_try *first = c->tries;
-
-		c->facts.tries = c->tries = arena_alloc(c->arena, room * sizeof(*c->tries));
-		if (first) {
-			c->tries[0] = *first;
-		}
-	}
-	t = &c->tries[c->facts.n_tries++];
-	*t = (struct call_try){.port = c->peer.uri.port, .start_wall_ms = clock_wall_ms()};
-	if (c->peer.addr) {
-		(void)addr_format_ip(c->peer.addr, t->ip);
-	}
-}
-
-static struct str path_query(struct gw_call *c)
-{
-	struct str p = c->upstream_path, q = c->upstream_query;
-	char *at;
-
-	if (!q.p) {
-		return p;
-	}
-	at = arena_alloc(c->arena, p.n + 1 + q.n);
-	memcpy(at, p.p, p.n);
-	at[p.n] = '?';
-	memcpy(at + p.n + 1, q.p, q.n);
-	return str_of(at, p.n + 1 + q.n);
-}
-
-static void choose_body(struct gw_call *c, struct http_call_spec *spec)
-{
-	const struct http_request *r = exchange_request(c->x);
-
-	if (c->has_body) {
-		spec->body_kind = c->body.n > 0 || r->framing != HTTP_BODY_NONE ? HTTP_CALL_MEM
-										: HTTP_CALL_NO_BODY;
-		spec->body = c->body;
-		spec->trailers = c->trailers;
-	} else if (!c->streams_body) {
-		spec->body_kind = HTTP_CALL_NO_BODY;
-	} else if (r->framing == HTTP_BODY_LENGTH) {
-		spec->body_kind = HTTP_CALL_LENGTH;
-		spec->length = r->content_length;
-	} else {
-		spec->body_kind = HTTP_CALL_CHUNKED;
-	}
-}
-
-static void try_service(struct gw_call *c)
-{
-	const struct service *s = c->entry->service;
-	struct http_call_spec spec;
-
-	if (call_pick_peer(c) != ERR_OK) {
-		return;
-	}
-	note_try(c);
-	c->sent = false;
-	c->upstream_start_ms = loop_now_ms(c->gl->loop);
-	spec = (struct http_call_spec){
-		.uri = c->peer.uri,
-		.method = c->method,
-		.path_query = path_query(c),
-		.headers = c->headers.v,
-		.n_headers = c->headers.n,
-		.connect_timeout_ms = s->connect_ms,
-		.write_timeout_ms = s->write_ms,
-		.answer_timeout_ms = s->read_ms,
-		.idle_timeout_ms = s->read_ms,
-		.upgrade = c->upgrade,
-		.tls = c->entry->tls,
-		.sni = c->peer.sni,
-		.version = s->http2 ? HTTP_CALL_H2 : HTTP_CALL_AUTO,
-		.peer = c->peer.addr,
-		.server = c->peer.server,
-		.speaks_for = c->client,
-		.direct = true,
-	};
-	c->facts.upstream_uri = spec.path_query;
-	choose_body(c, &spec);
-	c->call = http_call_start(c->gl->client, &spec, &upstream_events, c);
-}
-
-void call_retry_target(struct gw_call *c)
-{
-	try_service(c);
-}
-
-static void go_upstream(struct gw_call *c)
-{
-	call_enter(c, CALL_UPSTREAM);
-	call_prepare_headers(c);
-	c->tries_left = c->entry->service->retries;
-	try_service(c);
-}
-
 /* ---- the client's body ---- */
 
 static void on_body_data(struct exchange *x, struct str data)
@@ -645,6 +297,15 @@ static void on_too_large(struct exchange *x)
 					   : STR("Payload too large"));
 }
 
+static void on_drained(struct exchange *x)
+{
+	struct gw_call *c = exchange_user(x);
+
+	if (c->call) {
+		http_call_resume(c->call);
+	}
+}
+
 /* Also while there is no body: tells when the client goes. */
 static const struct exchange_handler streaming = {
 	.on_data = on_body_data,
@@ -685,7 +346,7 @@ static const struct exchange_handler collecting = {
 /* Plugins have had their turn: it is collected for another try. */
 static void on_collected_late(struct exchange *x)
 {
-	go_upstream(take_body(x));
+	call_go_upstream(take_body(x));
 }
 
 static const struct exchange_handler collecting_late = {
@@ -708,10 +369,10 @@ static void send_on(struct gw_call *c)
 	const struct http_request *r = exchange_request(c->x);
 
 	if (c->has_body) {
-		go_upstream(c);
+		call_go_upstream(c);
 	} else if (!has_body(r)) {
 		exchange_stream(c->x, 0, &streaming);
-		go_upstream(c);
+		call_go_upstream(c);
 	} else if (c->entry->route->request_buffering && r->framing == HTTP_BODY_LENGTH &&
 		   r->content_length <= (uint64_t)c->gl->gateway->config->body_replay_max) {
 		call_enter(c, CALL_BODY);
@@ -720,7 +381,7 @@ static void send_on(struct gw_call *c)
 		c->streams_body = true;
 		exchange_pause_body(c->x);
 		exchange_stream(c->x, c->body_max, &streaming);
-		go_upstream(c);
+		call_go_upstream(c);
 	}
 }
 
