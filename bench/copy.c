@@ -30,7 +30,7 @@ static void fail(const char *what)
 static struct sockaddr_in loopback(const char *port)
 {
 	return (struct sockaddr_in){.sin_family = AF_INET,
-				    .sin_port = htons((uint16_t)atoi(port)),
+				    .sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
 				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
