@@ -186,6 +186,7 @@ static void take(struct builder *b, const struct entity_change *c)
 		(void)map_remove(&b->from_vaults, key_of(&c->id));
 	}
 	b->dirty |= part_of(c->kind);
+	b->vaults.generation += c->kind == ENTITY_VAULT;
 	if (part_of(c->kind) & DIRTY_NAMES || c->kind == ENTITY_CA_CERTIFICATE) {
 		service_tls_renew(b->service_tls);
 	}

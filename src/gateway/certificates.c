@@ -52,25 +52,59 @@ static enum err read_cert(struct arena *a, const struct vaults *vaults,
 	return tls_cert_new(pairs, pairs[1].cert.n > 0 ? 2 : 1, out, f);
 }
 
-/* NULL with a fault. */
-static struct tls_cert *cert_of(const struct vaults *vaults, const struct entity_item *item,
+/* item->compiled of a certificate: made when the first name asks for it, however many there are. */
+struct certificate {
+	struct tls_cert *cert; /* NULL = it could not be made */
+	bool from_vault;
+	uint64_t generation; /* of vaults */
+};
+
+static void release_certificate(void *compiled)
+{
+	struct certificate *c = compiled;
+
+	tls_cert_unref(&c->cert);
+}
+
+static bool refers_to_vault(const struct entity_item *item)
+{
+	return vault_is_reference(text_of(item->json, "cert")) ||
+	       vault_is_reference(text_of(item->json, "key")) ||
+	       vault_is_reference(text_of(item->json, "cert_alt")) ||
+	       vault_is_reference(text_of(item->json, "key_alt"));
+}
+
+/* Borrowed from the item; NULL with a fault. */
+static struct tls_cert *cert_of(const struct vaults *vaults, struct entity_item *item,
 				struct fault *f)
 {
+	struct certificate *c = item->compiled;
 	struct tls_cert *cert = NULL;
 	struct arena a;
-	enum err e;
 
+	if (!c) {
+		item->compiled = c = ARENA_NEW(&item->arena, struct certificate);
+		item->compiled_free = release_certificate;
+		c->from_vault = refers_to_vault(item);
+	}
+	if (c->cert && (!c->from_vault || c->generation == vaults->generation)) {
+		return c->cert;
+	}
+	tls_cert_unref(&c->cert);
+	c->generation = vaults->generation;
 	arena_init(&a, 0);
-	e = read_cert(&a, vaults, item, &cert, f);
+	if (read_cert(&a, vaults, item, &cert, f) == ERR_OK) {
+		c->cert = cert;
+	}
 	arena_fini(&a);
-	return e == ERR_OK ? cert : NULL;
+	return c->cert;
 }
 
 static void add_name(struct tls_sni_map *m, const struct vaults *vaults,
 		     const struct map *certificates, const struct entity_item *sni)
 {
 	struct guid owner = compile_foreign(sni->json, "certificate");
-	const struct entity_item *item = map_get(certificates, key_of(&owner));
+	struct entity_item *item = map_get(certificates, key_of(&owner));
 	struct fault f = {0};
 	struct tls_cert *cert = item ? cert_of(vaults, item, &f) : NULL;
 
@@ -81,7 +115,6 @@ static void add_name(struct tls_sni_map *m, const struct vaults *vaults,
 	if (tls_sni_map_add(m, text_of(sni->json, "name"), cert) != ERR_OK) {
 		complain("an sni is no name", &sni->id, &f);
 	}
-	tls_cert_unref(&cert);
 }
 
 struct tls_sni_map *certificates_names(const struct vaults *vaults, const struct map *certificates,

@@ -4,13 +4,16 @@
  *	route        itself
  *	service      its routes; all when it could not be used before, since then they have no entry
  *	plugin       the route, or the routes of the service, that it is or was bound to; else all
- *	certificate  all: contexts for TLS may be others; so with a CA, and with a vault
+ *	certificate  those of services that show it, a CA those of services that trust it, and a
+ *vault those of services that show any: contexts for TLS may be others
  *
  * An entry points to the struct of its service, which is another one after each change: so the
  * routes of a service are those that point to the former.
  */
 #include "base/mem.h"
 #include "gateway/epoch_int.h"
+
+enum { SERVICES_MAX = 16 };
 
 void stale_clear(struct stale *s)
 {
@@ -64,6 +67,53 @@ static bool is_zero(const struct guid *g)
 	return guid_eq(g, &(struct guid){0});
 }
 
+/* ---- contexts for TLS ---- */
+
+static bool trusts(const struct service *s, const struct guid *ca)
+{
+	const struct json *ids = json_get(s->pub.json, STR("ca_certificates"));
+	struct guid id;
+
+	for (const struct json *e = json_is_null(ids) ? NULL : ids->child; e; e = e->next) {
+		if (guid_parse(json_str(e), &id) == ERR_OK && guid_eq(&id, ca)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool is_concerned(const struct service *s, const struct entity_item *material)
+{
+	if (!s || !s->tls) {
+		return false;
+	}
+	if (material->kind == ENTITY_CA_CERTIFICATE) {
+		return trusts(s, &material->id);
+	}
+	return material->kind == ENTITY_VAULT ? !is_zero(&s->client_certificate)
+					      : guid_eq(&s->client_certificate, &material->id);
+}
+
+/* The routes of a service are looked for among all, so for many services there is no gain. */
+static void note_material(struct builder *b, const struct entity_item *material)
+{
+	struct map_entry e;
+	size_t pos = 0, n = 0;
+
+	while (map_next(&b->items[ENTITY_SERVICE], &pos, &e)) {
+		const struct service *s = ((const struct entity_item *)e.value)->compiled;
+
+		if (!is_concerned(s, material)) {
+			continue;
+		}
+		if (++n > SERVICES_MAX) {
+			b->stale.all = true;
+			return;
+		}
+		add_routes_of(b, s);
+	}
+}
+
 static void note_plugin(struct builder *b, const struct entity_item *item)
 {
 	const struct plugin_instance *p = item ? item->compiled : NULL;
@@ -106,7 +156,7 @@ void stale_note(struct builder *b, const struct entity_item *old, const struct e
 	case ENTITY_CERTIFICATE:
 	case ENTITY_CA_CERTIFICATE:
 	case ENTITY_VAULT:
-		b->stale.all = true;
+		note_material(b, any);
 		break;
 	case ENTITY_UPSTREAM: /* the builder compares balancers */
 	case ENTITY_TARGET:

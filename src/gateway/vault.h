@@ -22,6 +22,7 @@ typedef const struct json *vault_find_fn(void *arg, struct str prefix);
 struct vaults {
 	vault_find_fn *find; /* may be NULL */
 	void *arg;
+	uint64_t generation; /* another one whenever an entity has changed */
 };
 
 bool vault_is_reference(struct str s);

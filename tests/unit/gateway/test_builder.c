@@ -664,6 +664,109 @@ static void a_vault_reaches_services(void **state)
 	assert_null(entry_of(w->now->routing, 0)->tls);
 }
 
+static void put_certificate(struct world *w, enum entity_kind kind, unsigned n, const char *name)
+{
+	struct tls_pem pem;
+	struct buf b = {0};
+	struct json_writer j = json_writer_to(&b);
+
+	assert_ok(tls_self_signed(&w->arena, TLS_KEY_EC, str_c(name), 2, &pem, NULL));
+	json_put_str(&j, pem.cert);
+	if (kind == ENTITY_CERTIFICATE) {
+		buf_puts(&b, ",\"key\":");
+		j = json_writer_to(&b);
+		json_put_str(&j, pem.key);
+	}
+	put(w, kind, n, str_fmt(&w->arena, "{\"cert\":%.*s}", STR_ARG(buf_str(&b))));
+	buf_free(&b);
+}
+
+/* Routes of services that show or trust it get other contexts, and all others stay. */
+static void a_certificate_reaches_its_services(void **state)
+{
+	static const struct {
+		enum entity_kind kind;
+		const char *member;
+	} cases[] = {{ENTITY_CERTIFICATE, "\"client_certificate\":{\"id\":\"%.*s\"}"},
+		     {ENTITY_CA_CERTIFICATE, "\"ca_certificates\":[\"%.*s\"]"}};
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		struct guid id = id_of(cases[i].kind, 1);
+		struct str service = ref_to(w, ENTITY_SERVICE, SERVICES + i, true);
+		struct str member = str_fmt(&w->arena, cases[i].member, GUID_D_LEN,
+					    guid_d_str(&w->arena, &id).p);
+		struct tls_client *former;
+
+		put_certificate(w, cases[i].kind, 1, "one.test");
+		put(w, ENTITY_SERVICE, SERVICES + i, /* with one route only */
+		    str_fmt(&w->arena,
+			    "{\"host\":\"10.0.0.1\",\"port\":443,\"protocol\":\"https\","
+			    "\"enabled\":true,%.*s}",
+			    STR_ARG(member)));
+		put(w, ENTITY_ROUTE, i,
+		    str_fmt(&w->arena,
+			    "{\"paths\":[\"/x\"],\"protocols\":[\"http\"],\"service\":%.*s}",
+			    STR_ARG(service)));
+		next_epoch(w);
+		former = tls_client_ref(entry_of(w->now->routing, i)->tls);
+		put_certificate(w, cases[i].kind, 2, "other.test");
+		next_epoch(w);
+		assert_ptr_equal(entry_of(w->now->routing, i)->tls, former);
+		put_certificate(w, cases[i].kind, 1, "two.test");
+		next_epoch(w);
+		assert_non_null(w->now->routing->base);
+		assert_non_null(entry_of(w->now->routing, i)->tls);
+		assert_ptr_not_equal(entry_of(w->now->routing, i)->tls, former);
+		tls_client_unref(&former);
+	}
+}
+
+static void put_sni(struct world *w, unsigned n, unsigned certificate)
+{
+	struct str ref = ref_to(w, ENTITY_CERTIFICATE, certificate, true);
+
+	put(w, ENTITY_SNI, n,
+	    str_fmt(&w->arena, "{\"name\":\"n%u.test\",\"certificate\":%.*s}", n, STR_ARG(ref)));
+}
+
+static const struct tls_cert *cert_of(const struct world *w, const char *name)
+{
+	return tls_sni_map_get(w->now->names, str_c(name));
+}
+
+/* A certificate is read once for all its names, and again when it or its vault changes. */
+static void names_share_certificates(void **state)
+{
+	struct world *w = *state;
+	struct tls_cert *former[2];
+
+	put_secret_service(w); /* certificate 0 comes from the vault */
+	put_vault(w, "builder_test_");
+	put_certificate(w, ENTITY_CERTIFICATE, 1, "n.test");
+	put_sni(w, 0, 0);
+	put_sni(w, 1, 1);
+	put_sni(w, 2, 1);
+	next_epoch(w);
+	assert_ptr_equal(cert_of(w, "n1.test"), cert_of(w, "n2.test"));
+	assert_ptr_not_equal(cert_of(w, "n1.test"), cert_of(w, "n0.test"));
+	assert_ptr_not_equal(cert_of(w, "n0.test"), w->cert);
+	former[0] = tls_cert_ref((struct tls_cert *)(uintptr_t)cert_of(w, "n0.test"));
+	former[1] = tls_cert_ref((struct tls_cert *)(uintptr_t)cert_of(w, "n1.test"));
+	put_sni(w, 3, 1);
+	next_epoch(w);
+	assert_ptr_equal(cert_of(w, "n0.test"), former[0]);
+	assert_ptr_equal(cert_of(w, "n3.test"), former[1]);
+	put_vault(w, "builder_test_");
+	put_certificate(w, ENTITY_CERTIFICATE, 1, "m.test");
+	next_epoch(w);
+	assert_ptr_not_equal(cert_of(w, "n0.test"), former[0]);
+	assert_ptr_not_equal(cert_of(w, "n3.test"), former[1]);
+	assert_ptr_not_equal(cert_of(w, "n3.test"), w->cert);
+	tls_cert_unref(&former[0]);
+	tls_cert_unref(&former[1]);
+}
+
 static const struct plugin_instance *global_plugin(const struct epoch *e, const char *name)
 {
 	const struct plan *p = e->routing->global;
@@ -835,6 +938,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(changes_add_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_vault_reaches_services, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_vault_reaches_plugins, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_certificate_reaches_its_services, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(names_share_certificates, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(contexts_go_with_their_services, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(contexts_survive_reloads, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(deletions_add_up, set_up, tear_down),
