@@ -349,6 +349,21 @@ struct balancer_view *balancer_set_apply(struct balancer_set *s, const struct ba
 	return view;
 }
 
+bool balancer_view_update(struct balancer_view *v, const struct balancer_config *c)
+{
+	struct balancer *b = balancer_find(v, c->name);
+	bool is_it;
+
+	ASSERT(loop_current() == NULL);
+	(void)pthread_mutex_lock(&v->set->mtx);
+	is_it = b && b->listed && guid_eq(&b->id, &c->id);
+	if (is_it) {
+		apply_one(b, c);
+	}
+	(void)pthread_mutex_unlock(&v->set->mtx);
+	return is_it;
+}
+
 /* ---- views ---- */
 
 struct balancer_view *balancer_view_ref(struct balancer_view *v)

@@ -93,6 +93,11 @@ void balancer_set_free(struct balancer_set **s);
  */
 struct balancer_view *balancer_set_apply(struct balancer_set *s, const struct balancer_config *v,
 					 size_t n);
+/*
+ * The new state of one upstream, at once as well. False, and nothing happens, when the view has not
+ * this upstream under this name. As balancer_set_apply otherwise.
+ */
+bool balancer_view_update(struct balancer_view *v, const struct balancer_config *c) MUST_USE;
 struct balancer_view *balancer_view_ref(struct balancer_view *v);
 /* Any thread. NULL-safe, sets *v to NULL. */
 void balancer_view_unref(struct balancer_view **v);

@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "gateway/epoch.h"
 #include "gateway/epoch_int.h"
-#include "gateway/upstreams.h"
 
 struct epoch *epoch_ref(struct epoch *e)
 {
@@ -198,6 +197,7 @@ static void take(struct builder *b, const struct entity_change *c)
 	}
 	stale_note(b, old, c->item);
 	identity_note(&b->people, old, c->item);
+	upstreams_note(&b->upstreams, old, c->item);
 	if (c->kind == ENTITY_SERVICE) {
 		forget_tls(b, c);
 	}
@@ -244,6 +244,7 @@ static void forget_all(struct builder *b)
 	}
 	plugin_index_free(&b->plugins);
 	map_free(&b->from_vaults);
+	upstreams_forget(&b->upstreams);
 	identity_draft_fini(&b->people);
 	identity_draft_init(&b->people);
 	b->stale.all = true;
@@ -260,8 +261,7 @@ static void rebuild_upstreams(struct builder *b)
 {
 	struct balancer_view *old = b->view;
 
-	b->view =
-		upstreams_apply(b->balancers, &b->items[ENTITY_UPSTREAM], &b->items[ENTITY_TARGET]);
+	b->view = upstreams_apply(&b->upstreams, b->balancers, old, &b->items[ENTITY_UPSTREAM]);
 	if (!old || !balancer_view_same(old, b->view)) {
 		b->stale.all = true;
 		b->dirty |= DIRTY_ROUTING;

@@ -4,6 +4,7 @@
 #pragma once
 #include "gateway/certificates.h"
 #include "gateway/epoch.h"
+#include "gateway/upstreams.h"
 
 /*
  * Plugin instances by what they are bound to: a route if any, else a service, else nothing. Kept
@@ -60,6 +61,7 @@ struct builder {
 	struct stale stale;
 	unsigned dirty;
 	struct balancer_set *balancers;
+	struct upstreams upstreams;
 	struct balancer_view *view;
 	struct service_tls *service_tls;
 	struct tls_cert *dflt;

@@ -1,9 +1,8 @@
 #include "gateway/upstreams.h"
 
+#include "base/list.h"
 #include "base/mem.h"
 #include "gateway/compile.h"
-
-#include <stdlib.h>
 
 /* ---- values ---- */
 
@@ -180,69 +179,84 @@ static bool split_target(struct str target, struct balancer_target *out)
 	return target.n > 0;
 }
 
-/* All targets, those of one upstream side by side. */
-struct owned {
+/* ---- targets by upstream ---- */
+
+/* item->compiled of a target, in the item's arena. */
+struct member {
+	struct list_node node;
 	struct guid upstream;
 	struct balancer_target target;
 };
 
-struct all_targets {
-	struct owned *v;
+struct group {
+	struct guid upstream;
+	struct list members;
 	size_t n;
 };
 
-static int by_upstream(const void *a, const void *b)
+static struct str key_of(const struct guid *id)
 {
-	return memcmp(a, b, sizeof(struct guid));
+	return str_of(id->b, sizeof(id->b));
 }
 
-static struct all_targets read_targets(struct arena *a, const struct map *targets)
+/* NULL: it has no usable address. */
+static struct member *member_of(struct entity_item *item)
 {
-	struct all_targets all = {.v = ARENA_NEW_ARRAY(a, struct owned, targets->n + 1)};
-	struct map_entry e;
-	size_t pos = 0;
+	struct balancer_target target = {.id = item->id,
+					 .target = text_of(item->json, "target"),
+					 .weight = (unsigned)int_of(item->json, "weight")};
+	struct member *m = item->compiled;
 
-	while (map_next(targets, &pos, &e)) {
-		const struct entity_item *item = e.value;
-		struct owned *o = &all.v[all.n];
-
-		if (split_target(text_of(item->json, "target"), &o->target)) {
-			o->upstream = compile_foreign(item->json, "upstream");
-			o->target.id = item->id;
-			o->target.target = text_of(item->json, "target");
-			o->target.weight = (unsigned)int_of(item->json, "weight");
-			all.n++;
-		}
+	if (!m && split_target(target.target, &target)) {
+		item->compiled = m = ARENA_NEW(&item->arena, struct member);
+		m->upstream = compile_foreign(item->json, "upstream");
+		m->target = target;
 	}
-	if (all.n > 1) {
-		qsort(all.v, all.n, sizeof(*all.v), by_upstream);
-	}
-	return all;
+	return m;
 }
 
-static void own_targets(struct arena *a, const struct all_targets *all, const struct guid *upstream,
+static void join(struct upstreams *u, struct member *m)
+{
+	struct group *g = map_get(&u->groups, key_of(&m->upstream));
+
+	if (!g) {
+		g = MEM_NEW(struct group);
+		g->upstream = m->upstream;
+		list_init(&g->members);
+		(void)map_set(&u->groups, key_of(&g->upstream), g);
+	}
+	list_push(&g->members, &m->node);
+	g->n++;
+}
+
+static void leave(struct upstreams *u, struct member *m)
+{
+	struct group *g = map_get(&u->groups, key_of(&m->upstream));
+
+	list_remove(&m->node);
+	if (--g->n == 0) {
+		(void)map_remove(&u->groups, key_of(&m->upstream));
+		mem_free(g);
+	}
+}
+
+static void own_targets(struct arena *a, const struct upstreams *u, const struct guid *upstream,
 			struct balancer_config *out)
 {
-	const struct owned *first =
-		all->n > 0 ? bsearch(upstream, all->v, all->n, sizeof(*all->v), by_upstream) : NULL;
-	const struct owned *end = first;
-	struct balancer_target *v;
+	const struct group *g = map_get(&u->groups, key_of(upstream));
+	struct balancer_target *v = ARENA_NEW_ARRAY(a, struct balancer_target, (g ? g->n : 0) + 1);
 
-	while (first && first > all->v && guid_eq(&first[-1].upstream, upstream)) {
-		first--;
-	}
-	while (end && end < all->v + all->n && guid_eq(&end->upstream, upstream)) {
-		end++;
-	}
-	v = ARENA_NEW_ARRAY(a, struct balancer_target, (size_t)(end - first) + 1);
-	for (; first < end; first++) {
-		v[out->n_targets++] = first->target;
-	}
 	out->targets = v;
+	if (!g) {
+		return;
+	}
+	LIST_EACH (&g->members, it) {
+		v[out->n_targets++] = container_of(it, struct member, node)->target;
+	}
 }
 
 static void read_upstream(struct arena *a, const struct entity_item *item,
-			  const struct all_targets *targets, struct balancer_config *out)
+			  const struct upstreams *u, struct balancer_config *out)
 {
 	const struct json *v = item->json;
 
@@ -256,14 +270,84 @@ static void read_upstream(struct arena *a, const struct entity_item *item,
 	out->slots = (unsigned)int_of(v, "slots");
 	out->use_srv_name = json_bool(json_get(v, STR("use_srv_name")));
 	read_health(a, json_get(v, STR("healthchecks")), &out->health);
-	own_targets(a, targets, &item->id, out);
+	own_targets(a, u, &item->id, out);
 }
 
-struct balancer_view *upstreams_apply(struct balancer_set *set, const struct map *upstreams,
-				      const struct map *targets)
+/* ---- changes ---- */
+
+static void mark_stale(struct upstreams *u, const struct guid *upstream)
+{
+	if (u->n_stale == u->stale_cap) {
+		u->stale_cap = u->stale_cap * 2 + 16;
+		u->stale = mem_resize(u->stale, sizeof(*u->stale) * u->stale_cap);
+	}
+	u->stale[u->n_stale++] = *upstream;
+}
+
+void upstreams_note(struct upstreams *u, struct entity_item *old, struct entity_item *now)
+{
+	const struct entity_item *any = now ? now : old;
+	struct member *m;
+
+	if (any && any->kind == ENTITY_UPSTREAM) {
+		mark_stale(u, &any->id);
+	}
+	if (!any || any->kind != ENTITY_TARGET) {
+		return;
+	}
+	m = old ? member_of(old) : NULL;
+	if (m) {
+		mark_stale(u, &m->upstream);
+		leave(u, m);
+	}
+	m = now ? member_of(now) : NULL;
+	if (m) {
+		mark_stale(u, &m->upstream);
+		join(u, m);
+	}
+}
+
+void upstreams_forget(struct upstreams *u)
+{
+	struct map_entry e;
+	size_t pos = 0;
+
+	while (map_next(&u->groups, &pos, &e)) {
+		mem_free(e.value);
+	}
+	map_free(&u->groups);
+	mem_free(u->stale);
+	*u = (struct upstreams){.all = true};
+}
+
+/* False when names have come or gone with them: that concerns the whole list. */
+static bool apply_stale(const struct upstreams *u, struct balancer_view *view,
+			const struct map *upstreams)
+{
+	for (size_t i = 0; i < u->n_stale; i++) {
+		const struct entity_item *item = map_get(upstreams, key_of(&u->stale[i]));
+		struct balancer_config c = {0};
+		bool is_known;
+		struct arena a;
+
+		if (!item) {
+			return false;
+		}
+		arena_init(&a, 0);
+		read_upstream(&a, item, u, &c);
+		is_known = balancer_view_update(view, &c);
+		arena_fini(&a);
+		if (!is_known) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static struct balancer_view *apply_all(const struct upstreams *u, struct balancer_set *set,
+				       const struct map *upstreams)
 {
 	struct balancer_view *view;
-	struct all_targets all;
 	struct balancer_config *v;
 	struct map_entry e;
 	struct arena a;
@@ -271,11 +355,25 @@ struct balancer_view *upstreams_apply(struct balancer_set *set, const struct map
 
 	arena_init(&a, 0);
 	v = ARENA_NEW_ARRAY(&a, struct balancer_config, upstreams->n + 1);
-	all = read_targets(&a, targets);
 	while (map_next(upstreams, &pos, &e)) {
-		read_upstream(&a, e.value, &all, &v[n++]);
+		read_upstream(&a, e.value, u, &v[n++]);
 	}
 	view = balancer_set_apply(set, v, n);
 	arena_fini(&a);
+	return view;
+}
+
+struct balancer_view *upstreams_apply(struct upstreams *u, struct balancer_set *set,
+				      struct balancer_view *former, const struct map *upstreams)
+{
+	struct balancer_view *view;
+
+	if (former && !u->all && apply_stale(u, former, upstreams)) {
+		view = balancer_view_ref(former);
+	} else {
+		view = apply_all(u, set, upstreams);
+	}
+	u->n_stale = 0;
+	u->all = false;
 	return view;
 }

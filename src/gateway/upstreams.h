@@ -8,6 +8,21 @@
 #include "gateway/balancer.h"
 #include "gateway/entity.h"
 
-/* Applies all of them; the caller owns the view. */
-struct balancer_view *upstreams_apply(struct balancer_set *set, const struct map *upstreams,
-				      const struct map *targets);
+/* What balancers must learn of. All-zero is nothing. */
+struct upstreams {
+	struct map groups;  /* targets by upstream, whether it exists or not */
+	struct guid *stale; /* upstreams; some may be there twice */
+	size_t n_stale, stale_cap;
+	bool all;
+};
+
+/* A change from `old` to `now` (NULL: none) of whatever kind. Items are kept by the caller. */
+void upstreams_note(struct upstreams *u, struct entity_item *old, struct entity_item *now);
+/* All items have gone. */
+void upstreams_forget(struct upstreams *u);
+/*
+ * Balancers of upstreams that changed learn it; all do when names came or went. The caller owns
+ * a reference to the view: `former` as long as it has the same names.
+ */
+struct balancer_view *upstreams_apply(struct upstreams *u, struct balancer_set *set,
+				      struct balancer_view *former, const struct map *upstreams);

@@ -332,16 +332,18 @@ static void change(struct world *w)
 		put_route(w, any(w, ROUTES));
 	} else if (kind < 70) {
 		forget_with(w, ENTITY_ROUTE, any(w, ROUTES));
-	} else if (kind < 82) {
+	} else if (kind < 80) {
 		put_service(w, any(w, SERVICES));
-	} else if (kind < 83) {
+	} else if (kind < 81) {
 		forget_with(w, ENTITY_SERVICE, any(w, SERVICES));
-	} else if (kind < 94) {
+	} else if (kind < 90) {
 		put_plugin(w, any(w, PLUGINS));
-	} else if (kind < 96) {
+	} else if (kind < 92) {
 		forget(w, ENTITY_PLUGIN, any(w, PLUGINS));
-	} else if (kind < 98) {
+	} else if (kind < 97) {
 		put_target(w, any(w, TARGETS));
+	} else if (kind < 98) {
+		forget(w, ENTITY_TARGET, any(w, TARGETS));
 	} else if (kind < 99) {
 		put_upstream(w, any(w, UPSTREAMS));
 	} else {
@@ -557,6 +559,45 @@ static void same_people(const struct epoch *x, const struct epoch *y)
 	arena_fini(&a);
 }
 
+/* Targets in the order of their numbers. */
+static struct str targets_of(struct arena *a, struct builder *b)
+{
+	struct buf out = {0};
+	struct str text;
+
+	for (unsigned n = 0; n < UPSTREAMS; n++) {
+		struct guid id = id_of(ENTITY_UPSTREAM, n);
+		struct balancer_status s;
+
+		if (balancer_set_status(builder_balancers(b), &id, a, &s) != ERR_OK) {
+			continue;
+		}
+		buf_printf(&out, "%.*s:", STR_ARG(s.name));
+		for (unsigned k = 0; k < TARGETS; k++) {
+			for (size_t i = 0; i < s.n_targets; i++) {
+				const struct balancer_target_status *t = &s.targets[i];
+
+				if (t->id.b[15] == k) {
+					buf_printf(&out, " %.*s=%u", STR_ARG(t->target), t->weight);
+				}
+			}
+		}
+		buf_putc(&out, '\n');
+	}
+	text = str_dup(a, buf_str(&out));
+	buf_free(&out);
+	return text;
+}
+
+static void same_targets(struct builder *x, struct builder *y)
+{
+	struct arena a;
+
+	arena_init(&a, 0);
+	assert_str(targets_of(&a, x), targets_of(&a, y));
+	arena_fini(&a);
+}
+
 static void next_epoch(struct world *w)
 {
 	struct epoch *former = w->now; /* a request may still have it */
@@ -594,6 +635,7 @@ static void changes_add_up(void **state)
 		assert_null(w->scratch->routing->base);
 		same_answers(w, w->now, w->scratch);
 		same_people(w->now, w->scratch);
+		same_targets(w->builder, w->plain);
 		people |= w->now->identity->consumers.n > CONSUMERS / 2 &&
 			  w->now->identity->credentials[GW_KEY_AUTH].n > NAMES / 3;
 		builder_end(&w->plain, &w->scratch, &w->plain_loops);
