@@ -251,7 +251,7 @@ static void put_in_index(struct pmap_index *x, const struct pmap_node *node)
 
 void pmap_settle(struct pmap *m)
 {
-	size_t cap = 2 * INDEX_MIN;
+	size_t cap = SLOTS;
 
 	if (m->n < INDEX_MIN || (m->index && m->n_changed <= CHANGED_MAX)) {
 		return;
