@@ -42,7 +42,7 @@ bool __wrap_str_eq_const_time(struct str a, struct str b);
 int __real_memcmp(const void *a, const void *b, size_t n);
 int __wrap_memcmp(const void *a, const void *b, size_t n);
 int __wrap_bcmp(const void *a, const void *b, size_t n);
-const struct http_request *__wrap_call_request(const struct gw_call *c);
+const struct http_request *__wrap_exchange_request(const struct exchange *x);
 void __wrap_call_error(struct gw_call *c, int status, struct str message);
 
 bool __wrap_str_eq_const_time(struct str a, struct str b)
@@ -69,9 +69,9 @@ int __wrap_bcmp(const void *a, const void *b, size_t n)
 	return __wrap_memcmp(a, b, n);
 }
 
-const struct http_request *__wrap_call_request(const struct gw_call *c)
+const struct http_request *__wrap_exchange_request(const struct exchange *x)
 {
-	(void)c;
+	(void)x;
 	return &request;
 }
 
