@@ -7,6 +7,7 @@
 #include "base/pmap.h"
 #include "unit.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -187,12 +188,80 @@ static void hashes_are_those_of_keys(void **state)
 	pmap_free(&m);
 }
 
+/* ---- threads ---- */
+
+struct reader {
+	pthread_t thread;
+	struct world *world;
+	struct pmap version;
+	size_t n;
+};
+
+static void drop_anywhere(struct pmap_leaf *l)
+{
+	mem_free(value_of(l));
+}
+
+/* Finds all that were there when it was given the version, and gives it back. */
+static void *read_version(void *arg)
+{
+	struct reader *r = arg;
+
+	for (unsigned key = 0; key < KEYS; key++) {
+		char name[16];
+		int len = snprintf(name, sizeof(name), "key-%u", key);
+
+		r->n += pmap_find(&r->version, hash_of(r->world, key), str_of(name, (size_t)len)) !=
+			NULL;
+	}
+	pmap_free(&r->version);
+	return NULL;
+}
+
+/* For the thread sanitizer: counts are what is shared, and the last thread frees. */
+static void versions_are_read_while_others_change(void **state)
+{
+	static struct world w;
+	struct pmap m = PMAP_INIT(drop_anywhere);
+
+	(void)state;
+	w = (struct world){.mask = UINT64_MAX, .seed = 88172645463325252};
+	for (int round = 0; round < 50; round++) {
+		struct reader readers[2] = {{.world = &w}, {.world = &w}};
+		size_t n;
+
+		pmap_settle(&m);
+		n = m.n;
+		for (size_t i = 0; i < ARRAY_LEN(readers); i++) {
+			readers[i].version = pmap_copy(&m);
+			assert_int_equal(
+				pthread_create(&readers[i].thread, NULL, read_version, &readers[i]),
+				0);
+		}
+		for (int i = 0; i < 100; i++) {
+			struct value *v = value_new(&w, any(&w, KEYS));
+			struct pmap_leaf *old = pmap_find(&m, v->leaf.hash, v->leaf.key);
+
+			if (old && any(&w, 2)) {
+				assert_true(pmap_remove(&m, old));
+			}
+			pmap_set(&m, &v->leaf);
+		}
+		for (size_t i = 0; i < ARRAY_LEN(readers); i++) {
+			assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
+			assert_int_equal(readers[i].n, n);
+		}
+	}
+	pmap_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(versions_stay_apart),
 		cmocka_unit_test(hashes_that_agree),
 		cmocka_unit_test(hashes_are_those_of_keys),
+		cmocka_unit_test(versions_are_read_while_others_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
