@@ -38,13 +38,17 @@ test-unit: build
 test-system: build
 	POSTHOUSE_BIN=$(BUILD)/posthouse SYSTEM_JOBS=$(SYSTEM_JOBS) tests/system/run
 
-test-asan: deps build-asan/build.ninja ## all tests under the address and undefined behaviour sanitizers
+build-asan: deps build-asan/build.ninja
 	$(NINJA) -C build-asan
+
+build-tsan: deps build-tsan/build.ninja
+	$(NINJA) -C build-tsan
+
+test-asan: build-asan ## all tests under the address and undefined behaviour sanitizers
 	$(UNIT) build-asan
 	POSTHOUSE_BIN=build-asan/posthouse SYSTEM_JOBS=$(SYSTEM_JOBS) tests/system/run
 
-test-tsan: deps build-tsan/build.ninja ## unit tests (loops, pools, inboxes) under the thread sanitizer
-	$(NINJA) -C build-tsan
+test-tsan: build-tsan ## unit tests (loops, pools, inboxes) under the thread sanitizer
 	TSAN_OPTIONS=halt_on_error=1 $(UNIT) build-tsan
 
 check: deps build-lint/build.ninja ## format, layers, banned functions, sizes, systemd units; no warning of clang, no finding of clang-tidy
