@@ -152,6 +152,16 @@ struct client_origin *client_origin_get(struct http_client *c, const struct clie
 	return *recent = o ? o : origin_new(c, r, key);
 }
 
+/* All places: hosts that differ in case are one origin, and may be looked for in two. */
+static void forget_recent(const struct client_origin *o)
+{
+	for (size_t i = 0; i < CLIENT_RECENT_ORIGINS; i++) {
+		if (o->client->recent[i] == o) {
+			o->client->recent[i] = NULL;
+		}
+	}
+}
+
 static void close_all(struct list *conns)
 {
 	struct list_node *n;
@@ -175,9 +185,7 @@ void client_origin_free(struct client_origin *o)
 	close_all(&o->busy);
 	later_cancel(&o->work);
 	(void)map_remove(&o->client->origins, o->key);
-	if (*recent_of(o->client, &o->route) == o) {
-		*recent_of(o->client, &o->route) = NULL;
-	}
+	forget_recent(o);
 	loop_bury(o->client->loop, &o->grave, on_buried);
 }
 

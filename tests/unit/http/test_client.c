@@ -1,4 +1,4 @@
-#include "http/client.h"
+#include "http/client_int.h"
 #include "script_server.h"
 
 /*
@@ -435,6 +435,37 @@ static void test_connections_max(void **state)
 	tear_down(&f);
 }
 
+/* However a host is spelt it is one origin, and once freed nobody finds it again. */
+static void test_origins_are_forgotten(void **state)
+{
+	const struct step steps[] = {{0}};
+	struct http_client_options o = options();
+	struct fixture f;
+	char lower[] = "a.example", upper[] = "A.EXAMPLE";
+
+	(void)state;
+	set_up(&f, &o, steps);
+	for (char c = 'a'; c <= 'z'; c++) {
+		struct client_route r = {.port = 80, .host = str_c(lower)};
+		struct client_origin *origin;
+
+		lower[0] = c;
+		upper[0] = (char)(c - 'a' + 'A');
+		origin = client_origin_get(f.client, &r);
+		r.host = str_c(upper);
+		assert_ptr_equal(client_origin_get(f.client, &r), origin);
+		assert_ptr_equal(client_origin_get(f.client, &r), origin);
+		r.port = 81;
+		assert_ptr_not_equal(client_origin_get(f.client, &r), origin);
+		client_origin_free(client_origin_get(f.client, &r));
+		client_origin_free(origin);
+		for (size_t i = 0; i < CLIENT_RECENT_ORIGINS; i++) {
+			assert_null(f.client->recent[i]);
+		}
+	}
+	tear_down(&f);
+}
+
 static void test_cannot_connect(void **state)
 {
 	const struct step steps[] = {{0}};
@@ -821,6 +852,7 @@ int main(void)
 		cmocka_unit_test(test_memory_body_is_sent_again),
 		cmocka_unit_test(test_idle_timeout),
 		cmocka_unit_test(test_connections_max),
+		cmocka_unit_test(test_origins_are_forgotten),
 		cmocka_unit_test(test_cannot_connect),
 		cmocka_unit_test(test_peer),
 		cmocka_unit_test(test_tls_to_silence),
