@@ -32,6 +32,7 @@ struct gw_loop {
 	struct http_client *client;
 	struct list calls; /* for gateway_stop */
 	struct list tunnels;
+	uint64_t warn_of_roles_at_ms;
 	_Atomic uint32_t active;
 	bool is_flushed;
 };
@@ -110,7 +111,7 @@ struct gw_call {
 	struct str method;
 	struct str body;		     /* collected, or set by a plugin */
 	uint64_t body_max;		     /* of call_limit_body */
-	const struct http_headers *trailers; /* of the body; NULL = none */
+	const struct http_headers *trailers; /* of the body, as they came; NULL = none */
 	bool has_body;			     /* `body` is what is sent */
 	bool streams_body;
 	bool answered;	 /* by us */
@@ -193,8 +194,11 @@ void gw_loop_drop_epoch(struct gw_loop *gl);
 
 /* proxy_head.c */
 void call_prepare_headers(struct gw_call *c);
-/* Those of the client's trailers that are the client's to say; NULL = none. */
-const struct http_headers *call_own_trailers(struct gw_call *c, const struct http_headers *from);
+/*
+ * Those of the client's trailers that are the client's to say; NULL = none. Asked when they are
+ * sent: plugins that edit may not be known before access.
+ */
+const struct http_headers *call_own_trailers(struct gw_call *c);
 /* Those of the service's trailers that are the service's to say; NULL = none. */
 const struct http_headers *call_answer_trailers(struct gw_call *c);
 /* Host of this try. */

@@ -273,7 +273,7 @@ static void on_body_trailers(struct exchange *x, const struct http_headers *trai
 {
 	struct gw_call *c = exchange_user(x);
 
-	c->trailers = call_own_trailers(c, trailers);
+	c->trailers = trailers;
 }
 
 static void on_body_end(struct exchange *x)
@@ -281,8 +281,9 @@ static void on_body_end(struct exchange *x)
 	struct gw_call *c = exchange_user(x);
 
 	if (c->call && c->streams_body) {
-		http_call_finish_trailers(c->call, c->trailers ? c->trailers->v : NULL,
-					  c->trailers ? c->trailers->n : 0);
+		const struct http_headers *own = call_own_trailers(c);
+
+		http_call_finish_trailers(c->call, own ? own->v : NULL, own ? own->n : 0);
 	}
 }
 

@@ -198,10 +198,15 @@ static bool is_for_head(struct str name)
 	return http_is_no_trailer(name) || is_ours(name, STR_NULL, told);
 }
 
-const struct http_headers *call_own_trailers(struct gw_call *c, const struct http_headers *from)
+const struct http_headers *call_own_trailers(struct gw_call *c)
 {
-	struct http_headers *kept = ARENA_NEW(c->arena, struct http_headers);
+	const struct http_headers *from = c->trailers;
+	struct http_headers *kept;
 
+	if (!from) {
+		return NULL;
+	}
+	kept = ARENA_NEW(c->arena, struct http_headers);
 	for (size_t i = 0; i < from->n; i++) {
 		if (!is_for_head(from->v[i].name) &&
 		    !call_is_edited(c, PLUGIN_TO_SERVICE, from->v[i].name)) {

@@ -287,7 +287,7 @@ static void choose_body(struct gw_call *c, struct http_call_spec *spec)
 		spec->body_kind = c->body.n > 0 || r->framing != HTTP_BODY_NONE ? HTTP_CALL_MEM
 										: HTTP_CALL_NO_BODY;
 		spec->body = c->body;
-		spec->trailers = c->trailers;
+		spec->trailers = call_own_trailers(c);
 	} else if (!c->streams_body) {
 		spec->body_kind = HTTP_CALL_NO_BODY;
 	} else if (r->framing == HTTP_BODY_LENGTH) {
