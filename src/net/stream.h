@@ -102,6 +102,7 @@ struct stream {
 	bool closing : 1;   /* flush, then end */
 	bool lingering : 1; /* sent FIN, waiting for the peer's */
 	bool dead : 1;
+	uint8_t linger_steps; /* of a peer that sends on */
 	uint64_t bytes_in, bytes_out;
 };
 

@@ -256,7 +256,7 @@ static void test_close_does_not_read_on_and_on(void **state)
 	act(&f, ACT_CLOSE);
 	peer_expect(&f, STR("414"));
 	peer_expect_end(&f);
-	assert_true(pour(&f) < (size_t)32 << 20);
+	assert_true(pour(&f) < (size_t)64 << 20);
 	WAIT(&f, f.freed == 1);
 	fixture_fini(&f);
 }
@@ -274,7 +274,7 @@ static void test_close_of_a_blocked_write_does_not_read_on_and_on(void **state)
 	f.say = str_of(p, total);
 	act(&f, ACT_WRITE);
 	act(&f, ACT_CLOSE);
-	assert_true(pour(&f) < (size_t)32 << 20);
+	assert_true(pour(&f) < (size_t)64 << 20);
 	WAIT(&f, f.freed == 1);
 	fixture_fini(&f);
 	mem_free(p);
