@@ -38,6 +38,17 @@ static enum err read_admin(struct arena *a, const struct conf_node *node,
 	return ERR_OK;
 }
 
+static enum err check_role_names(const struct conf_node *map, struct fault *f)
+{
+	for (const struct conf_node *m = map ? map->child : NULL; m; m = m->next) {
+		if (role_of(m->key) == ROLES) {
+			return conf_fault(f, m, "gateway.role_urls: there is no role \"%.*s\"",
+					  STR_ARG(m->key));
+		}
+	}
+	return ERR_OK;
+}
+
 enum err gateway_settings_read(struct arena *a, const struct gateway_config *config,
 			       struct gateway_settings *out, struct fault *f)
 {
@@ -46,6 +57,7 @@ enum err gateway_settings_read(struct arena *a, const struct gateway_config *con
 
 	*out = (struct gateway_settings){0};
 	TRY(gateway_role_urls_read(a, config, &urls, f)); /* for `config check` */
+	TRY(check_role_names(config->role_urls, f));
 	if (!list) {
 		return read_admin(a, NULL, out, f);
 	}

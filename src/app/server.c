@@ -81,13 +81,9 @@ static enum err open_bodies(struct server *s, struct fault *f)
 static struct http_server *role_server(void *arg, struct str role)
 {
 	const struct server *s = arg;
+	enum role r = role_of(role);
 
-	for (int r = 0; r < ROLES; r++) {
-		if (str_eq(role, str_c(role_names[r]))) {
-			return s->http[r];
-		}
-	}
-	return NULL;
+	return r < ROLES ? s->http[r] : NULL;
 }
 
 static void gateway_counters(void *arg, struct admin_counters *out)

@@ -182,6 +182,16 @@ static enum err read_listens(struct settings *s, struct fault *f)
 	return ERR_OK;
 }
 
+enum role role_of(struct str name)
+{
+	enum role r = 0;
+
+	while (r < ROLES && !str_eq_nocase(str_c(role_names[r]), name)) {
+		r++;
+	}
+	return r;
+}
+
 static enum err choose_roles(struct settings *s, const struct settings_source *source,
 			     struct fault *f)
 {
@@ -190,11 +200,8 @@ static enum err choose_roles(struct settings *s, const struct settings_source *s
 	bool any = false;
 
 	for (size_t i = 0; i < source->n_roles; i++) {
-		size_t r = 0;
+		enum role r = role_of(source->roles[i]);
 
-		while (r < ROLES && !str_eq(str_c(role_names[r]), source->roles[i])) {
-			r++;
-		}
 		if (r == ROLES) {
 			return fault_set(f, ERR_INVALID,
 					 "there is no role \"%.*s\" (relay, identity, management, "

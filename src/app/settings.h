@@ -24,6 +24,8 @@ enum role {
 	ROLES,
 };
 extern const char *const role_names[ROLES];
+/* ROLES when there is none of that name, whatever its case, as in a URL. */
+enum role role_of(struct str name);
 
 /* Top level. */
 struct top_settings {

@@ -1,6 +1,9 @@
 /* Where the request goes: an address, a name, a relay, or a role, of this process or elsewhere. */
+#include "base/log.h"
 #include "gateway/call_int.h"
 #include "gateway/call_values.h"
+
+enum { WARN_EVERY_MS = 10000 };
 
 static void set_peer(struct gw_call *c, struct str host, uint16_t port)
 {
@@ -140,6 +143,19 @@ static const struct gateway_role_url *role_url(const struct gateway_role_urls *u
 	return NULL;
 }
 
+/* For the operator: a client is not told how we are configured. */
+static void warn_of_role(struct gw_loop *gl, struct str role)
+{
+	uint64_t now = loop_now_ms(gl->loop);
+
+	if (now >= gl->warn_of_roles_at_ms) {
+		gl->warn_of_roles_at_ms = now + WARN_EVERY_MS;
+		log_warn("gateway",
+			 "a role does not run here, and gateway.role_urls does not say where",
+			 LOG_STR("role", role));
+	}
+}
+
 static enum err pick_role(struct gw_call *c, struct str role)
 {
 	const struct gateway *g = c->gl->gateway;
@@ -153,11 +169,7 @@ static enum err pick_role(struct gw_call *c, struct str role)
 	}
 	url = role_url(&g->role_urls, role);
 	if (!url) {
-		call_fail(c, 503,
-			  str_fmt(c->arena,
-				  "The role %.*s does not run here, and gateway.role_urls does not "
-				  "say where",
-				  STR_ARG(role)));
+		warn_of_role(c->gl, role);
 		return ERR_UNAVAILABLE;
 	}
 	c->peer.uri = url->uri;
@@ -188,15 +200,13 @@ enum err call_pick_peer(struct gw_call *c)
 		e = pick_web(c);
 		break;
 	case SERVICE_RELAY:
-		TRY(pick_role(c, STR("relay")));
-		if (c->facts.n_tries == 0) {
+		e = pick_role(c, STR("relay"));
+		if (e == ERR_OK && c->facts.n_tries == 0) {
 			c->upstream_path = relay_path(c);
 		}
-		e = ERR_OK;
 		break;
 	case SERVICE_ROLE:
-		TRY(pick_role(c, s->host));
-		e = ERR_OK;
+		e = pick_role(c, s->host);
 		break;
 	case SERVICE_STREAM:
 		break;

@@ -52,10 +52,12 @@ check('a relayed target, its client, and a large body', async () => {
 	assert.deepEqual(sunk, { length: body.length, sha256: sha256(body) });
 });
 
-check('a role that is nowhere: the answer says what is missing', async () => {
+check('a role that is nowhere: the log says what is missing', async () => {
+	const from = gw.child.lines.length;
 	const { status, text } = await gw.get('/statistics/x');
 	assert.equal(status, 503);
-	assert.match(text, /The role statistics does not run here, and gateway\.role_urls does not say where/);
+	assert.match(text, /The upstream server is currently unavailable/);
+	await gw.child.line(/a role does not run here, and gateway\.role_urls does not say where.*statistics/, { from });
 });
 
 check('a role that went away, and came back', async () => {

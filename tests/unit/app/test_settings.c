@@ -104,18 +104,22 @@ static void the_connector_is_checked(void **state)
 static void urls_of_roles_are_checked(void **state)
 {
 	(void)state;
-	assert_fault(
-		"gateway:\n  role_urls:\n    portal: https://x\n    relay: http://[::1]:5000/\n",
-		"");
+	assert_fault("gateway:\n  role_urls:\n    management: https://x\n    relay: "
+		     "http://[::1]:5000/\n",
+		     "");
 	assert_fault("gateway: {role_urls: }\n", "");
+	assert_fault("gateway:\n  role_urls:\n    managment: http://x\n",
+		     ":3: gateway.role_urls: there is no role \"managment\"");
 	assert_fault("\ngateway: {role_urls: [relay]}\n",
 		     ":2: gateway.role_urls: must be a map of role and URL");
-	assert_fault("gateway:\n  role_urls:\n    portal: ftp://x\n",
-		     ":3: gateway.role_urls.portal: URL does not start with http:// or https://");
-	assert_fault("gateway:\n  role_urls: {portal: \"http://x/y\"}\n",
-		     ":2: gateway.role_urls.portal: has more than scheme, host and port");
-	assert_fault("gateway: {role_urls: {portal: }}\n",
-		     ":1: gateway.role_urls.portal: URL does not start with http:// or https://");
+	assert_fault(
+		"gateway:\n  role_urls:\n    management: ftp://x\n",
+		":3: gateway.role_urls.management: URL does not start with http:// or https://");
+	assert_fault("gateway:\n  role_urls: {management: \"http://x/y\"}\n",
+		     ":2: gateway.role_urls.management: has more than scheme, host and port");
+	assert_fault(
+		"gateway: {role_urls: {management: }}\n",
+		":1: gateway.role_urls.management: URL does not start with http:// or https://");
 	assert_fault("gateway: {relay_url: \"http://u@x\"}\n",
 		     "gateway.relay_url: has more than scheme, host and port");
 }
