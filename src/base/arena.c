@@ -141,9 +141,7 @@ static void rewind_to_one(struct arena *a, size_t keep_bytes)
 	size_t size = sizeof(struct arena_chunk) + a->used_bytes + a->used_bytes / 4;
 
 	arena_reset(a);
-	if (size <= keep_bytes) {
-		add_chunk(a, size);
-	}
+	add_chunk(a, MIN(size, keep_bytes));
 }
 
 void arena_rewind(struct arena *a, size_t keep_bytes)
