@@ -21,4 +21,9 @@ enum err guid_parse(struct str s, struct guid *out) MUST_USE;
 void guid_d(const struct guid *g, char out[GUID_D_LEN]); /* no NUL */
 void guid_n(const struct guid *g, char out[GUID_N_LEN]); /* no NUL */
 struct str guid_d_str(struct arena *a, const struct guid *g);
+/* The 16 bytes, as keys of maps are. */
+static inline struct str guid_bytes(const struct guid *g)
+{
+	return str_of(g->b, sizeof(g->b));
+}
 bool guid_eq(const struct guid *a, const struct guid *b);

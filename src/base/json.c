@@ -452,6 +452,11 @@ struct str json_str(const struct json *v)
 	return v && v->type == JSON_STRING ? v->text : STR_NULL;
 }
 
+struct str json_get_str(const struct json *obj, const char *key)
+{
+	return json_str(json_get(obj, str_c(key)));
+}
+
 bool json_bool(const struct json *v)
 {
 	return v && v->type == JSON_BOOL && v->boolean;

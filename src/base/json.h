@@ -40,6 +40,8 @@ const struct json *json_get_nocase(const struct json *obj, struct str key);
 bool json_is_null(const struct json *v); /* absent counts */
 /* Empty, 0 or false unless it is of that type. */
 struct str json_str(const struct json *v);
+/* json_str of a member. */
+struct str json_get_str(const struct json *obj, const char *key);
 bool json_bool(const struct json *v);
 /* False unless a whole number within int64. */
 bool json_int(const struct json *v, int64_t *out);

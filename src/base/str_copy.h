@@ -22,11 +22,9 @@ typedef uint8_t byte_marks;
 #endif
 typedef byte_marks byte_marker(byte_block x);
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-
 #ifdef __SSE2__
 /* Under 16 bytes: two halves that overlap fill a block. */
-ALWAYS_INLINE byte_marks str_copy_short_(char *to, struct str s, byte_marker *mark)
+static ALWAYS_INLINE byte_marks str_copy_short_(char *to, struct str s, byte_marker *mark)
 {
 	uint64_t head8, tail8;
 	uint32_t head4, tail4;
@@ -60,7 +58,8 @@ ALWAYS_INLINE byte_marks str_copy_short_(char *to, struct str s, byte_marker *ma
 #endif
 
 /* Returns where the copy ends. */
-ALWAYS_INLINE char *str_copy_marking(char *to, struct str s, byte_marker *mark, byte_marks *marks)
+static ALWAYS_INLINE char *str_copy_marking(char *to, struct str s, byte_marker *mark,
+					    byte_marks *marks)
 {
 #ifdef __SSE2__
 	size_t i = 0;

@@ -285,7 +285,7 @@ static void find_known(struct balancer_set *s, struct known *k)
 
 		if (b->listed) {
 			b->seen = false;
-			(void)map_set(&k->by_id, str_of(b->id.b, sizeof(b->id.b)), b);
+			(void)map_set(&k->by_id, guid_bytes(&b->id), b);
 			(void)map_set(&k->by_name, b->settings->c.name, b);
 		}
 	}
@@ -295,7 +295,7 @@ static void find_known(struct balancer_set *s, struct known *k)
 static struct balancer *known_get(struct balancer_set *s, const struct known *k,
 				  const struct balancer_config *c)
 {
-	struct balancer *b = map_get(&k->by_id, str_of(c->id.b, sizeof(c->id.b)));
+	struct balancer *b = map_get(&k->by_id, guid_bytes(&c->id));
 
 	if (!b || b->seen) {
 		b = map_get(&k->by_name, c->name);

@@ -55,15 +55,10 @@ void epoch_unref(struct epoch **ep)
 	}
 }
 
-static struct str key_of(const struct guid *id)
-{
-	return str_of(id->b, sizeof(id->b));
-}
-
 struct entity_item *builder_find(const struct builder *b, enum entity_kind kind,
 				 const struct guid *id)
 {
-	return map_get(&b->items[kind], key_of(id));
+	return map_get(&b->items[kind], guid_bytes(id));
 }
 
 /* ---- what changed ---- */
@@ -113,7 +108,6 @@ static const struct json *find_vault(void *arg, struct str prefix)
 	size_t pos = 0;
 
 	b->asked_vault = true;
-
 	while (map_next(&b->items[ENTITY_VAULT], &pos, &e)) {
 		const struct entity_item *i = e.value;
 
@@ -132,7 +126,7 @@ static enum err compile_plugin(struct builder *b, struct entity_item *i, struct 
 	b->asked_vault = false;
 	e = plugin_compile(&b->host, &b->vaults, i, f);
 	if (b->asked_vault) {
-		(void)map_set(&b->from_vaults, key_of(&i->id), i);
+		(void)map_set(&b->from_vaults, guid_bytes(&i->id), i);
 	}
 	return e;
 }
@@ -179,10 +173,10 @@ static void forget_tls(struct builder *b, const struct entity_change *c)
 static void take(struct builder *b, const struct entity_change *c)
 {
 	struct map *m = &b->items[c->kind];
-	struct entity_item *old = map_remove(m, key_of(&c->id));
+	struct entity_item *old = map_remove(m, guid_bytes(&c->id));
 
 	if (c->kind == ENTITY_PLUGIN) {
-		(void)map_remove(&b->from_vaults, key_of(&c->id));
+		(void)map_remove(&b->from_vaults, guid_bytes(&c->id));
 	}
 	b->dirty |= part_of(c->kind);
 	b->vaults.generation += c->kind == ENTITY_VAULT;
@@ -193,7 +187,7 @@ static void take(struct builder *b, const struct entity_change *c)
 		struct entity_item *i = entity_item_ref(c->item);
 
 		compile(b, i);
-		(void)map_set(m, key_of(&i->id), i);
+		(void)map_set(m, guid_bytes(&i->id), i);
 	}
 	stale_note(b, old, c->item);
 	identity_note(&b->people, old, c->item);

@@ -4,18 +4,6 @@
 #include "base/mem.h"
 #include "tls/crypto.h"
 
-static struct str text_of(const struct json *v, const char *name)
-{
-	const struct json *m = json_get(v, str_c(name));
-
-	return json_is_null(m) ? STR_NULL : json_str(m);
-}
-
-static struct str key_of(const struct guid *id)
-{
-	return str_of(id->b, sizeof(id->b));
-}
-
 static void complain(const char *what, const struct guid *id, const struct fault *f)
 {
 	char text[GUID_D_LEN];
@@ -30,7 +18,7 @@ static void complain(const char *what, const struct guid *id, const struct fault
 static enum err pem_of(struct arena *a, const struct vaults *vaults, const struct entity_item *item,
 		       const char *name, struct str *out, struct fault *f)
 {
-	*out = text_of(item->json, name);
+	*out = json_get_str(item->json, name);
 	return vault_is_reference(*out) ? vault_resolve(a, vaults, *out, out, f) : ERR_OK;
 }
 
@@ -68,10 +56,10 @@ static void release_certificate(void *compiled)
 
 static bool refers_to_vault(const struct entity_item *item)
 {
-	return vault_is_reference(text_of(item->json, "cert")) ||
-	       vault_is_reference(text_of(item->json, "key")) ||
-	       vault_is_reference(text_of(item->json, "cert_alt")) ||
-	       vault_is_reference(text_of(item->json, "key_alt"));
+	return vault_is_reference(json_get_str(item->json, "cert")) ||
+	       vault_is_reference(json_get_str(item->json, "key")) ||
+	       vault_is_reference(json_get_str(item->json, "cert_alt")) ||
+	       vault_is_reference(json_get_str(item->json, "key_alt"));
 }
 
 /* Borrowed from the item; NULL with a fault. */
@@ -104,7 +92,7 @@ static void add_name(struct tls_sni_map *m, const struct vaults *vaults,
 		     const struct map *certificates, const struct entity_item *sni)
 {
 	struct guid owner = compile_foreign(sni->json, "certificate");
-	struct entity_item *item = map_get(certificates, key_of(&owner));
+	struct entity_item *item = map_get(certificates, guid_bytes(&owner));
 	struct fault f = {0};
 	struct tls_cert *cert = item ? cert_of(vaults, item, &f) : NULL;
 
@@ -112,7 +100,7 @@ static void add_name(struct tls_sni_map *m, const struct vaults *vaults,
 		complain("a certificate cannot be used", &owner, &f);
 		return;
 	}
-	if (tls_sni_map_add(m, text_of(sni->json, "name"), cert) != ERR_OK) {
+	if (tls_sni_map_add(m, json_get_str(sni->json, "name"), cert) != ERR_OK) {
 		complain("an sni is no name", &sni->id, &f);
 	}
 }
@@ -182,7 +170,7 @@ static void cached_free(struct cached *c)
 
 void service_tls_forget(struct service_tls *t, const struct guid *service)
 {
-	struct cached *c = map_remove(&t->by_service, key_of(service));
+	struct cached *c = map_remove(&t->by_service, guid_bytes(service));
 
 	if (c) {
 		cached_free(c);
@@ -196,7 +184,7 @@ void service_tls_keep(struct service_tls *t, const struct map *services)
 
 	while (map_next(&t->by_service, &pos, &e)) {
 		struct cached *c = e.value;
-		const struct entity_item *item = map_get(services, key_of(&c->service));
+		const struct entity_item *item = map_get(services, guid_bytes(&c->service));
 		const struct service *s = item ? item->compiled : NULL;
 
 		if (!s || !s->tls) {
@@ -247,14 +235,14 @@ static enum err read_ca(struct material *m, const struct json *v, const struct m
 		struct guid id;
 
 		if (guid_parse(json_str(e), &id) == ERR_OK) {
-			item = map_get(ca_certificates, key_of(&id));
+			item = map_get(ca_certificates, guid_bytes(&id));
 		}
 		if (!item) {
 			err = fault_set(f, ERR_INVALID, "there is no CA certificate %.*s",
 					STR_ARG(json_str(e)));
 			break;
 		}
-		buf_put(&b, text_of(item->json, "cert"));
+		buf_put(&b, json_get_str(item->json, "cert"));
 		buf_putc(&b, '\n');
 	}
 	m->ca = str_dup(&m->arena, buf_str(&b));
@@ -272,7 +260,7 @@ static enum err read_client_pairs(struct material *m, const struct vaults *vault
 	if (guid_eq(&s->client_certificate, &none)) {
 		return ERR_OK;
 	}
-	certificate = map_get(certificates, key_of(&s->client_certificate));
+	certificate = map_get(certificates, guid_bytes(&s->client_certificate));
 	if (!certificate) {
 		return fault_set(f, ERR_INVALID, "its client certificate is not there");
 	}
@@ -301,7 +289,12 @@ static void digest_of(const struct material *m, const struct tls_client_options 
 	const struct str parts[] = {m->ca, m->pairs[0].cert, m->pairs[0].key, m->pairs[1].cert,
 				    m->pairs[1].key};
 	struct buf b = {0};
+	size_t n = 256;
 
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		n += parts[i].n;
+	}
+	(void)buf_reserve(&b, n); /* at once: keys must not stay in memory that it grew out of */
 	buf_printf(&b, "%d:%d:%u:", (int)o->alpn, (int)o->insecure, o->depth);
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		buf_printf(&b, "%zu:", parts[i].n);
@@ -339,7 +332,7 @@ static struct cached *replace(struct service_tls *t, const struct guid *service)
 
 	service_tls_forget(t, service);
 	c->service = *service;
-	(void)map_set(&t->by_service, key_of(&c->service), c);
+	(void)map_set(&t->by_service, guid_bytes(&c->service), c);
 	return c;
 }
 
@@ -348,7 +341,7 @@ struct tls_client *service_tls_get(struct service_tls *t, const struct vaults *v
 				   const struct map *certificates,
 				   const struct map *ca_certificates)
 {
-	struct cached *c = map_get(&t->by_service, key_of(&s->pub.id));
+	struct cached *c = map_get(&t->by_service, guid_bytes(&s->pub.id));
 	struct tls_client_options o;
 	uint8_t digest[SHA256_LEN];
 	struct material m = {0};

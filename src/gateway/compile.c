@@ -5,13 +5,6 @@
 
 #include <string.h>
 
-static struct str text_of(const struct json *v, const char *name)
-{
-	const struct json *m = json_get(v, str_c(name));
-
-	return json_is_null(m) ? STR_NULL : json_str(m);
-}
-
 static int64_t int_of(const struct json *v, const char *name, int64_t dflt)
 {
 	int64_t n;
@@ -128,15 +121,15 @@ enum err service_compile(struct entity_item *item, struct fault *f)
 	struct arena *a = &item->arena;
 	const struct json *v = item->json;
 	struct service *s = ARENA_NEW(a, struct service);
-	struct str protocol = text_of(v, "protocol");
+	struct str protocol = json_get_str(v, "protocol");
 	const struct json *verify = json_get(v, STR("tls_verify"));
 	int64_t port = int_of(v, "port", 80);
 
-	if (port < 0 || port > 65535 || text_of(v, "host").n == 0) {
+	if (port < 0 || port > 65535 || json_get_str(v, "host").n == 0) {
 		return fault_set(f, ERR_INVALID, "service '%.*s' has no usable host and port",
-				 STR_ARG(text_of(v, "name")));
+				 STR_ARG(json_get_str(v, "name")));
 	}
-	s->pub = (struct gw_service){.id = item->id, .name = text_of(v, "name"), .json = v};
+	s->pub = (struct gw_service){.id = item->id, .name = json_get_str(v, "name"), .json = v};
 	s->pub.log_json = log_record_of_entity(a, v);
 	guid_d(&item->id, s->pub.id_text);
 	s->kind = service_kind_of(protocol);
@@ -146,10 +139,10 @@ enum err service_compile(struct entity_item *item, struct fault *f)
 		warn_stream(item, "services");
 	}
 	s->enabled = bool_of(v, "enabled", true);
-	s->host = text_of(v, "host");
+	s->host = json_get_str(v, "host");
 	s->port = (uint16_t)port;
 	s->authority = authority_of(a, s);
-	s->path = text_of(v, "path");
+	s->path = json_get_str(v, "path");
 	if (s->path.n == 0) {
 		s->path = STR("/");
 	}
@@ -196,7 +189,7 @@ enum err route_compile(struct entity_item *item, struct fault *f)
 	struct router_rule *rule = &r->rule;
 
 	(void)f;
-	r->pub = (struct gw_route){.id = item->id, .name = text_of(v, "name"), .json = v};
+	r->pub = (struct gw_route){.id = item->id, .name = json_get_str(v, "name"), .json = v};
 	r->pub.log_json = log_record_of_entity(a, v);
 	guid_d(&item->id, r->pub.id_text);
 	rule->id = item->id;
@@ -212,7 +205,7 @@ enum err route_compile(struct entity_item *item, struct fault *f)
 	if (r->protocols & GW_STREAM) {
 		warn_stream(item, "routes");
 	}
-	r->path_handling = str_eq(text_of(v, "path_handling"), STR("v1")) ? PATH_V1 : PATH_V0;
+	r->path_handling = str_eq(json_get_str(v, "path_handling"), STR("v1")) ? PATH_V1 : PATH_V0;
 	r->redirect_status = (int)int_of(v, "https_redirect_status_code", 426);
 	r->strip_path = bool_of(v, "strip_path", true);
 	r->preserve_host = bool_of(v, "preserve_host", false);
@@ -254,7 +247,7 @@ enum err plugin_compile(struct plugin_host *host, const struct vaults *vaults,
 {
 	struct arena *a = &item->arena;
 	const struct json *v = item->json;
-	struct str name = text_of(v, "name");
+	struct str name = json_get_str(v, "name");
 	struct plugin_instance *p = ARENA_NEW(a, struct plugin_instance);
 	enum err e;
 

@@ -52,18 +52,6 @@ struct belonging {
 	struct household *of;
 };
 
-static struct str text_of(const struct json *v, const char *name)
-{
-	const struct json *m = json_get(v, str_c(name));
-
-	return json_is_null(m) ? STR_NULL : json_str(m);
-}
-
-static struct str key_of(const struct guid *id)
-{
-	return str_of(id->b, sizeof(id->b));
-}
-
 /* ---- consumers ---- */
 
 static void consumer_unref(struct consumer *c)
@@ -107,7 +95,7 @@ static void take_groups(struct consumer *c, const struct household *of)
 	c->acls = MEM_NEW_ARRAY(struct entity_item *, n + 1);
 	LIST_EACH (&of->acls, node) {
 		const struct belonging *b = container_of(node, struct belonging, node);
-		struct str group = text_of(b->item->json, "group");
+		struct str group = json_get_str(b->item->json, "group");
 
 		if (group.n > 0) {
 			groups[c->n_acls] = group;
@@ -125,8 +113,8 @@ static struct consumer *consumer_new(struct entity_item *item, const struct hous
 	c->item = entity_item_ref(item);
 	c->pub.id = item->id;
 	guid_d(&item->id, c->pub.id_text);
-	c->pub.username = text_of(item->json, "username");
-	c->pub.custom_id = text_of(item->json, "custom_id");
+	c->pub.username = json_get_str(item->json, "username");
+	c->pub.custom_id = json_get_str(item->json, "custom_id");
 	c->pub.json = item->json;
 	if (of && !list_is_empty(&of->acls)) {
 		take_groups(c, of);
@@ -139,7 +127,7 @@ static void put_consumer(struct identity *i, struct consumer *c)
 	bool has_name = c->pub.username.n > 0;
 
 	atomic_init(&c->refs, has_name ? 2 : 1);
-	pmap_leaf_init(&c->by_id, key_of(&c->pub.id));
+	pmap_leaf_init(&c->by_id, guid_bytes(&c->pub.id));
 	pmap_set(&i->consumers, &c->by_id);
 	if (has_name) {
 		pmap_leaf_init(&c->by_name, c->pub.username);
@@ -154,7 +142,7 @@ static struct consumer *consumer_of(struct pmap_leaf *by_id)
 
 static struct consumer *find_consumer(const struct identity *i, const struct guid *id)
 {
-	return consumer_of(pmap_get(&i->consumers, key_of(id)));
+	return consumer_of(pmap_get(&i->consumers, guid_bytes(id)));
 }
 
 static void remove_consumer(struct identity *i, const struct guid *id)
@@ -189,7 +177,7 @@ static enum gw_credential_kind credential_kind(const struct entity_item *item)
 
 static struct str key_in(const struct entity_item *item)
 {
-	return text_of(item->json, item->kind == ENTITY_KEY_AUTH ? "key" : "username");
+	return json_get_str(item->json, item->kind == ENTITY_KEY_AUTH ? "key" : "username");
 }
 
 static int64_t expiry_of(const struct json *v)
@@ -221,7 +209,7 @@ static struct credential *credential_new(struct entity_item *item, struct consum
 		pub->identifier = str_of(pub->id_text, GUID_D_LEN);
 	} else {
 		pub->identifier = pub->key;
-		pub->secret = text_of(item->json, "password");
+		pub->secret = json_get_str(item->json, "password");
 	}
 	pub->expires_ms = expiry_of(item->json);
 	pmap_leaf_init(&c->leaf, pub->key);
@@ -257,7 +245,7 @@ static void put_credential(struct identity *i, struct entity_item *item, struct 
 
 static struct household *find_household(const struct identity_draft *d, const struct guid *consumer)
 {
-	return map_get(&d->households, key_of(consumer));
+	return map_get(&d->households, guid_bytes(consumer));
 }
 
 static struct household *household_of(struct identity_draft *d, const struct entity_item *item)
@@ -270,7 +258,7 @@ static struct household *household_of(struct identity_draft *d, const struct ent
 		h->consumer = consumer;
 		list_init(&h->acls);
 		list_init(&h->credentials);
-		(void)map_set(&d->households, key_of(&h->consumer), h);
+		(void)map_set(&d->households, guid_bytes(&h->consumer), h);
 	}
 	return h;
 }
@@ -294,7 +282,7 @@ static void leave(struct identity_draft *d, const struct entity_item *item)
 
 	list_remove(&b->node);
 	if (list_is_empty(&h->acls) && list_is_empty(&h->credentials)) {
-		(void)map_remove(&d->households, key_of(&h->consumer));
+		(void)map_remove(&d->households, guid_bytes(&h->consumer));
 		mem_free(h);
 	}
 }
@@ -400,7 +388,7 @@ static void remake_consumers(struct identity_draft *d, const struct map *consume
 		const struct guid *id = &d->stale[i];
 
 		if (i == 0 || !guid_eq(id, id - 1)) {
-			remake_consumer(d, id, map_get(consumers, key_of(id)));
+			remake_consumer(d, id, map_get(consumers, guid_bytes(id)));
 		}
 	}
 	d->n_stale = 0;
@@ -411,7 +399,7 @@ static void make_credentials(struct identity_draft *d, const struct map items[EN
 {
 	for (size_t i = 0; i < d->n_fresh; i++) {
 		const struct fresh *f = &d->fresh[i];
-		struct entity_item *item = map_get(&items[f->kind], key_of(&f->id));
+		struct entity_item *item = map_get(&items[f->kind], guid_bytes(&f->id));
 		struct belonging *b = item ? item->compiled : NULL;
 		struct consumer *owner = b ? find_consumer(&d->now, &b->of->consumer) : NULL;
 
@@ -510,7 +498,7 @@ const struct gw_consumer *identity_consumer(const struct identity *i, struct str
 	struct guid id;
 
 	if (id_or_name.n == GUID_D_LEN && guid_parse(id_or_name, &id) == ERR_OK) {
-		l = pmap_get(&i->consumers, key_of(&id));
+		l = pmap_get(&i->consumers, guid_bytes(&id));
 	}
 	if (l) {
 		return &consumer_of(l)->pub;

@@ -42,11 +42,6 @@ void routing_unref(struct routing **rp)
 	mem_free(r);
 }
 
-static struct str key_of(const struct guid *id)
-{
-	return str_of(id->b, sizeof(id->b));
-}
-
 static bool is_zero(const struct guid *g)
 {
 	return guid_eq(g, &(struct guid){0});
@@ -121,10 +116,10 @@ static const struct plan *plan_of(struct draft *d, const struct route *route,
 	if (!service || !plugin_index_get(&d->b->plugins, ENTITY_SERVICE, sid)) {
 		return d->r->global;
 	}
-	plan = map_get(&d->service_plans, key_of(sid));
+	plan = map_get(&d->service_plans, guid_bytes(sid));
 	if (!plan) {
 		plan = make_plan(d, sid, &none);
-		(void)map_set(&d->service_plans, key_of(sid), (void *)(uintptr_t)plan);
+		(void)map_set(&d->service_plans, guid_bytes(sid), (void *)(uintptr_t)plan);
 	}
 	return plan;
 }
@@ -232,7 +227,7 @@ static struct routing *build_whole(struct builder *b, struct fault *f)
 	for (size_t i = 0; i < d.r->n && d.r->n >= BASE_MIN; i++) {
 		struct entry *entry = &d.r->entries[i];
 
-		(void)map_set(&d.r->by_route, key_of(&entry->route->pub.id), entry);
+		(void)map_set(&d.r->by_route, guid_bytes(&entry->route->pub.id), entry);
 	}
 	return draft_finish(&d, router_renew(former_router(b), d.rules, d.r->n, &d.r->router, f));
 }
@@ -243,7 +238,7 @@ static struct routing *build_whole(struct builder *b, struct fault *f)
 static void remake(struct draft *d, struct map *seen, const struct guid *id)
 {
 	const struct routing *base = d->r->base;
-	const struct entry *was = map_get(&base->by_route, key_of(id));
+	const struct entry *was = map_get(&base->by_route, guid_bytes(id));
 	struct entity_item *item = builder_find(d->b, ENTITY_ROUTE, id);
 
 	if (was) {
@@ -253,7 +248,7 @@ static void remake(struct draft *d, struct map *seen, const struct guid *id)
 		d->r->n_gone += !(*word & bit);
 		*word |= bit;
 	}
-	if (item && !map_set(seen, key_of(id), item)) {
+	if (item && !map_set(seen, guid_bytes(id), item)) {
 		add_route(d, item);
 	}
 }

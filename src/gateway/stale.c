@@ -4,8 +4,9 @@
  *	route        itself
  *	service      its routes; all when it could not be used before, since then they have no entry
  *	plugin       the route, or the routes of the service, that it is or was bound to; else all
- *	certificate  those of services that show it, a CA those of services that trust it, and a
- *vault those of services that show any: contexts for TLS may be others
+ *	certificate  those of services that show it: contexts for TLS may be others
+ *	CA           those of services that trust it
+ *	vault        those of services that show a certificate
  *
  * An entry points to the struct of its service, which is another one after each change: so the
  * routes of a service are those that point to the former.

@@ -6,13 +6,6 @@
 
 /* ---- values ---- */
 
-static struct str text_of(const struct json *v, const char *name)
-{
-	const struct json *m = json_get(v, str_c(name));
-
-	return json_is_null(m) ? STR_NULL : json_str(m);
-}
-
 static int64_t int_of(const struct json *v, const char *name)
 {
 	int64_t n;
@@ -114,13 +107,13 @@ static void read_health(struct arena *a, const struct json *v, struct health_con
 	out->threshold = (unsigned)int_of(v, "threshold");
 	read_rules(json_get(v, STR("passive")), &out->passive);
 	read_rules(active, &out->active.rules);
-	out->active.type = probe_type_of(text_of(active, "type"));
+	out->active.type = probe_type_of(json_get_str(active, "type"));
 	out->active.healthy_interval_ms = ms_of(json_get(active, STR("healthy")), "interval");
 	out->active.unhealthy_interval_ms = ms_of(json_get(active, STR("unhealthy")), "interval");
 	out->active.timeout_ms = ms_of(active, "timeout");
 	out->active.concurrency = (unsigned)int_of(active, "concurrency");
-	out->active.http_path = text_of(active, "http_path");
-	out->active.https_sni = text_of(active, "https_sni");
+	out->active.http_path = json_get_str(active, "http_path");
+	out->active.https_sni = json_get_str(active, "https_sni");
 	out->active.https_verify = json_is_null(verify) || json_bool(verify);
 	read_headers(a, json_get(active, STR("headers")), out);
 }
@@ -143,7 +136,7 @@ static struct balancer_hash hash_of(struct arena *a, const struct json *v, const
 {
 	static const char *const names[] = {"none",   "consumer", "ip",	       "header",
 					    "cookie", "path",	  "query_arg", "uri_capture"};
-	struct str on = text_of(v, field);
+	struct str on = json_get_str(v, field);
 	struct balancer_hash h = {0};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -152,10 +145,10 @@ static struct balancer_hash hash_of(struct arena *a, const struct json *v, const
 		}
 	}
 	if (h.on == BALANCER_HASH_COOKIE) {
-		h.name = text_of(v, "hash_on_cookie");
+		h.name = json_get_str(v, "hash_on_cookie");
 	} else if (h.on == BALANCER_HASH_HEADER || h.on == BALANCER_HASH_QUERY_ARG ||
 		   h.on == BALANCER_HASH_URI_CAPTURE) {
-		h.name = text_of(v, str_cstr(a, str_fmt(a, "%s_%.*s", field, STR_ARG(on))));
+		h.name = json_get_str(v, str_cstr(a, str_fmt(a, "%s_%.*s", field, STR_ARG(on))));
 	}
 	return h;
 }
@@ -194,16 +187,11 @@ struct group {
 	size_t n;
 };
 
-static struct str key_of(const struct guid *id)
-{
-	return str_of(id->b, sizeof(id->b));
-}
-
 /* NULL: it has no usable address. */
 static struct member *member_of(struct entity_item *item)
 {
 	struct balancer_target target = {.id = item->id,
-					 .target = text_of(item->json, "target"),
+					 .target = json_get_str(item->json, "target"),
 					 .weight = (unsigned)int_of(item->json, "weight")};
 	struct member *m = item->compiled;
 
@@ -217,13 +205,13 @@ static struct member *member_of(struct entity_item *item)
 
 static void join(struct upstreams *u, struct member *m)
 {
-	struct group *g = map_get(&u->groups, key_of(&m->upstream));
+	struct group *g = map_get(&u->groups, guid_bytes(&m->upstream));
 
 	if (!g) {
 		g = MEM_NEW(struct group);
 		g->upstream = m->upstream;
 		list_init(&g->members);
-		(void)map_set(&u->groups, key_of(&g->upstream), g);
+		(void)map_set(&u->groups, guid_bytes(&g->upstream), g);
 	}
 	list_push(&g->members, &m->node);
 	g->n++;
@@ -231,11 +219,11 @@ static void join(struct upstreams *u, struct member *m)
 
 static void leave(struct upstreams *u, struct member *m)
 {
-	struct group *g = map_get(&u->groups, key_of(&m->upstream));
+	struct group *g = map_get(&u->groups, guid_bytes(&m->upstream));
 
 	list_remove(&m->node);
 	if (--g->n == 0) {
-		(void)map_remove(&u->groups, key_of(&m->upstream));
+		(void)map_remove(&u->groups, guid_bytes(&m->upstream));
 		mem_free(g);
 	}
 }
@@ -243,7 +231,7 @@ static void leave(struct upstreams *u, struct member *m)
 static void own_targets(struct arena *a, const struct upstreams *u, const struct guid *upstream,
 			struct balancer_config *out)
 {
-	const struct group *g = map_get(&u->groups, key_of(upstream));
+	const struct group *g = map_get(&u->groups, guid_bytes(upstream));
 	struct balancer_target *v = ARENA_NEW_ARRAY(a, struct balancer_target, (g ? g->n : 0) + 1);
 
 	out->targets = v;
@@ -261,12 +249,12 @@ static void read_upstream(struct arena *a, const struct entity_item *item,
 	const struct json *v = item->json;
 
 	out->id = item->id;
-	out->name = text_of(v, "name");
-	out->algorithm = algorithm_of(text_of(v, "algorithm"));
+	out->name = json_get_str(v, "name");
+	out->algorithm = algorithm_of(json_get_str(v, "algorithm"));
 	out->hash = hash_of(a, v, "hash_on");
 	out->fallback = hash_of(a, v, "hash_fallback");
-	out->cookie_path = text_of(v, "hash_on_cookie_path");
-	out->host_header = text_of(v, "host_header");
+	out->cookie_path = json_get_str(v, "hash_on_cookie_path");
+	out->host_header = json_get_str(v, "host_header");
 	out->slots = (unsigned)int_of(v, "slots");
 	out->use_srv_name = json_bool(json_get(v, STR("use_srv_name")));
 	read_health(a, json_get(v, STR("healthchecks")), &out->health);
@@ -325,7 +313,7 @@ static bool apply_stale(const struct upstreams *u, struct balancer_view *view,
 			const struct map *upstreams)
 {
 	for (size_t i = 0; i < u->n_stale; i++) {
-		const struct entity_item *item = map_get(upstreams, key_of(&u->stale[i]));
+		const struct entity_item *item = map_get(upstreams, guid_bytes(&u->stale[i]));
 		struct balancer_config c = {0};
 		bool is_known;
 		struct arena a;

@@ -125,8 +125,3 @@ void relay_hop(struct relay_loop *to, struct msg *m);
 struct guid relay_request_id(const struct relay_loop *home);
 /* NULL when no loop has that index. */
 struct relay_loop *relay_request_home(struct relay *r, const struct guid *id);
-
-static inline struct str guid_bytes(const struct guid *g)
-{
-	return str_of(g->b, sizeof(g->b));
-}

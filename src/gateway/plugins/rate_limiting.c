@@ -290,12 +290,11 @@ static struct str identifier_of(const struct gw_call *c, const struct config *k)
 
 	switch (k->by) {
 	case BY_CONSUMER:
-		return consumer ? str_of(consumer->id.b, sizeof(consumer->id.b))
-				: call_client_ip(c);
+		return consumer ? guid_bytes(&consumer->id) : call_client_ip(c);
 	case BY_CREDENTIAL:
 		return credential ? str_of(credential->id_text, GUID_D_LEN) : call_client_ip(c);
 	case BY_SERVICE:
-		return service ? str_of(service->id.b, sizeof(service->id.b)) : call_client_ip(c);
+		return service ? guid_bytes(&service->id) : call_client_ip(c);
 	case BY_HEADER:
 		value = http_header_get(&call_request(c)->headers, k->header_name);
 		return value.p ? value : call_client_ip(c);

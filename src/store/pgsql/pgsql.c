@@ -97,7 +97,7 @@ static bool set_param(struct params *p, int i, const struct db_arg *arg)
 		p->lengths[i] = 1;
 		return true;
 	case 'u':
-		return set_str(p, i, str_of(arg->u.b, sizeof(arg->u.b)));
+		return set_str(p, i, guid_bytes(&arg->u));
 	case 'm':
 		return set_time(p, i, arg->i);
 	default:

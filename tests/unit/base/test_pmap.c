@@ -113,7 +113,7 @@ static void change(struct world *w)
 		*e = NULL;
 	} else {
 		pmap_settle(&w->versions[version]);
-		copy(w, any(w, VERSIONS), version);
+		copy(w, version, any(w, VERSIONS));
 		w->settled += w->versions[version].index != NULL;
 	}
 }

@@ -18,6 +18,8 @@
 #define KEY "0123456789abcdef"
 #define USER "alice"
 #define PASSWORD "open sesame"
+enum { OTHER_KEYS = 40 };
+
 #define CONSUMER "00000000-0000-0000-0000-000000000001"
 
 struct fixture {
@@ -230,7 +232,8 @@ static int set_up(void **state)
 {
 	static struct fixture f;
 	const char *of = "\"consumer\":{\"id\":\"" CONSUMER "\"}";
-	struct entity_change v[] = {
+	/* So many keys that they are found in an index, as in any real use. */
+	struct entity_change v[3 + OTHER_KEYS] = {
 		{.kind = ENTITY_CONSUMER}, {.kind = ENTITY_KEY_AUTH}, {.kind = ENTITY_BASIC_AUTH}};
 
 	f = (struct fixture){0};
@@ -243,6 +246,11 @@ static int set_up(void **state)
 	v[2].item = item(&f, v[2].kind, 3,
 			 str_fmt(&f.arena, "{\"username\":\"" USER "\",\"password\":\"%.*s\",%s}",
 				 STR_ARG(stored_password(&f)), of));
+	for (size_t i = 3; i < ARRAY_LEN(v); i++) {
+		v[i].kind = ENTITY_KEY_AUTH;
+		v[i].item = item(&f, v[i].kind, (uint8_t)(1 + i),
+				 str_fmt(&f.arena, "{\"key\":\"another key %zu\",%s}", i, of));
+	}
 	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
 		v[i].id = v[i].item->id;
 	}
