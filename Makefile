@@ -8,7 +8,6 @@ SETUP = meson setup -Dwerror=true
 # Instrumented code makes the compiler's flow warnings guess; the plain builds decide.
 SETUP_SANITIZED = meson setup -Dwerror=false --buildtype=debug -Doptimization=1 -Db_lundef=false
 NINJA = ninja
-BENCH_TOOLS = tools/deps tools/bench-packages.txt
 UNIT  = meson test --no-rebuild --print-errorlogs --suite unit -C
 
 .DEFAULT_GOAL := build
@@ -21,7 +20,7 @@ build: deps $(BUILD)/build.ninja ## build/posthouse, optimised
 	$(NINJA) -C $(BUILD)
 
 release: deps ## build-release/posthouse, to install: optimised as one program by a profile of real traffic (five minutes)
-	@$(BENCH_TOOLS)
+	@tools/deps tools/train-packages.txt
 	tools/release
 
 deps: ## install what Debian and npm provide; nothing when all is there
@@ -66,6 +65,7 @@ soak: build ## what takes too long for every change: 10,000 reloads under load (
 	POSTHOUSE_BIN=$(BUILD)/posthouse tests/system/run --sqlite tests/soak/*.test.mjs
 
 bench: release ## the gateway beside nginx, HAProxy, h2o and Caddy, the relay beside nginx and OpenSSH, attackers beside clients; see docs/benchmarks.md
+	@tools/deps tools/bench-packages.txt
 	POSTHOUSE_BIN=build-release/posthouse bench/relay
 	POSTHOUSE_BIN=build-release/posthouse bench/gateway
 	POSTHOUSE_BIN=build-release/posthouse bench/floods

@@ -6,21 +6,37 @@
  * The scenes are those of the benchmarks, a few seconds each. What is not in them is compiled as
  * in any other build, so a scene that is missing costs speed, never correctness.
  */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { makeCertificate, startPosthouse, startRelay } from './contestants.mjs';
-import { cleanUp, h2load, startTarget, wrk } from './lib.mjs';
+import { cleanUp, h2load, wrk } from './lib.mjs';
 
 const SECONDS = 2;
 const CONNECTIONS = 64;
 
 const load = (url, headers = {}) => wrk(url, { connections: CONNECTIONS, seconds: SECONDS, headers });
 
+/* Not nginx, as in the benchmarks: Debian starts it, and who installs this wants no other server. */
+async function startTarget() {
+	const bodies = { '1k': Buffer.alloc(1024, 'x'), '100k': Buffer.alloc(100 << 10, 'x') };
+	const server = createServer((request, reply) => {
+		reply.setHeader('Content-Type', 'application/octet-stream');
+		reply.end(bodies[request.url.split('/').pop()]);
+	});
+	server.keepAliveTimeout = 60_000;
+	server.listen(0, '127.0.0.1').unref();
+	await once(server, 'listening');
+	return server.address();
+}
+
 /* What was counted is written when the process ends, so it must end by itself. */
 async function end(child) {
-	const ended = new Promise((yes) => child.once('exit', yes));
-	child.kill('SIGTERM');
-	const code = await ended;
-	if (code !== 0) {
-		throw new Error(`${child.spawnfile} ended with ${code}: ${child.text}`);
+	if (child.exitCode === null && child.signalCode === null) {
+		child.kill('SIGTERM');
+		await once(child, 'exit');
+	}
+	if (child.exitCode !== 0) {
+		throw new Error(`${child.spawnfile} ended with ${child.exitCode ?? child.signalCode}: ${child.text}`);
 	}
 }
 
@@ -35,7 +51,7 @@ async function scene(title, starting, work) {
 
 async function main() {
 	makeCertificate();
-	const target = await startTarget({ '1k': 1024, '100k': 100 << 10 });
+	const target = await startTarget();
 	await scene('plain', startPosthouse(target), async (c) => {
 		await load(`${c.base}/1k`);
 		await load(`${c.base}/100k`);
