@@ -570,11 +570,12 @@ check('trailers of a request reach a service with HTTP/2, but none that are the 
 	const sent = Object.fromEntries([...ours, 'x-removed', 'apikey', 'x-id'].map((name) => [name, 'evil']));
 	const { id } = await gw.make('/consumers', { username: 'trailing' });
 	await gw.make(`/consumers/${id}/key-auth`, { key: 'k' });
-	await gw.make(`/routes/${route.id}/plugins`, { name: 'key-auth', config: { hide_credentials: true } });
+	const auth = await gw.make(`/routes/${route.id}/plugins`, { name: 'key-auth', config: { hide_credentials: true } });
 	await gw.make(`/routes/${route.id}/plugins`, { name: 'correlation-id', config: { header_name: 'X-Id' } });
-	await gw.make(`/routes/${route.id}/plugins`, { name: 'request-transformer', config: { remove: { headers: ['X-Removed'] } } });
-	/* One is collected for another try, the other streamed. */
-	for (const length of [{ 'content-length': '5' }, {}]) {
+	await gw.make(`/routes/${route.id}/plugins`, { name: 'request-transformer', consumer: { id }, config: { remove: { headers: ['X-Removed'] } } });
+	/* Collected for another try, streamed; collected for a plugin, before the consumer and its plugins are known. */
+	for (const [length, key_in_body] of [[{ 'content-length': '5' }, false], [{}, false], [{}, true]]) {
+		await gw.make(`/plugins/${auth.id}`, { config: { hide_credentials: true, key_in_body } }, 'PATCH');
 		for (const [more, want] of [[{ 'x-sum': '7' }, { 'x-sum': '7' }], [{}, {}]]) {
 			const stream = session.request({ ':path': '/small', ':method': 'POST', 'content-type': 'application/grpc', apikey: 'k',
 				...length }, { waitForTrailers: true });
