@@ -463,5 +463,8 @@ bool key_verify(const struct key *key, enum jwt_alg alg, struct str data, struct
 
 		return n > 0 && verify_bytes(key, &algs[alg], data, str_of(der, n));
 	}
-	return verify_bytes(key, &algs[alg], data, signature);
+	/* As long as the modulus (RFC 8017 8.1.2): OpenSSL takes PSS without its leading zeros too.
+	 */
+	return signature.n == (size_t)EVP_PKEY_get_size(key->pkey) &&
+	       verify_bytes(key, &algs[alg], data, signature);
 }

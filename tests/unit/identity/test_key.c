@@ -55,6 +55,23 @@ static void test_rsa_signatures(void **state)
 	assert_null(key);
 }
 
+/* A number with a leading zero is still as long as the modulus. */
+static void test_short_pss_signature(void **state)
+{
+	struct key *key = key_generate(KEY_RSA);
+	struct buf sig = {0};
+
+	(void)state;
+	do {
+		buf_clear(&sig);
+		key_sign(key, JWT_PS256, STR("message"), &sig);
+	} while (buf_str(&sig).p[0] != 0);
+	assert_true(key_verify(key, JWT_PS256, STR("message"), buf_str(&sig)));
+	assert_false(key_verify(key, JWT_PS256, STR("message"), str_skip(buf_str(&sig), 1)));
+	buf_free(&sig);
+	key_free(&key);
+}
+
 /* A signature is good for the algorithm that made it and for no other. */
 static void test_algorithms_do_not_mix(void **state)
 {
@@ -225,11 +242,17 @@ static void test_pem_refusals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_algorithm_names),	      cmocka_unit_test(test_rsa_signatures),
-		cmocka_unit_test(test_algorithms_do_not_mix), cmocka_unit_test(test_ec_signatures),
-		cmocka_unit_test(test_zero_ec_signature),     cmocka_unit_test(test_rsa_refusals),
-		cmocka_unit_test(test_point_refusals),	      cmocka_unit_test(test_thumbprint),
-		cmocka_unit_test(test_pem_round_trip),	      cmocka_unit_test(test_pem_refusals),
+		cmocka_unit_test(test_algorithm_names),
+		cmocka_unit_test(test_rsa_signatures),
+		cmocka_unit_test(test_short_pss_signature),
+		cmocka_unit_test(test_algorithms_do_not_mix),
+		cmocka_unit_test(test_ec_signatures),
+		cmocka_unit_test(test_zero_ec_signature),
+		cmocka_unit_test(test_rsa_refusals),
+		cmocka_unit_test(test_point_refusals),
+		cmocka_unit_test(test_thumbprint),
+		cmocka_unit_test(test_pem_round_trip),
+		cmocka_unit_test(test_pem_refusals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
