@@ -52,8 +52,6 @@ function plan() {
 		};
 	case 'TLS: handshakes':
 		return { make: null };
-	case 'no attack':
-		return undefined;
 	default:
 		throw new Error(`no attack is called ${name}`);
 	}
@@ -103,18 +101,6 @@ process.on('SIGTERM', () => {
 	process.exit(0);
 });
 console.log('attacks');
-if (attack) {
-	for (let i = 0; i < (attack.atOnce ?? 1); i++) {
-		begin();
-	}
-} else {
-	/* The same hunger for CPU, and nothing for the server. */
-	const burn = () => {
-		const end = performance.now() + 5;
-		while (performance.now() < end) {
-			repeat(PIECES, (k) => headers(2 * k + 1, GET('/')));
-		}
-		setImmediate(burn);
-	};
-	burn();
+for (let i = 0; i < (attack.atOnce ?? 1); i++) {
+	begin();
 }

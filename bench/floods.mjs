@@ -1,11 +1,12 @@
 /*
- * floods - what one attacking connection does to the others: their p99, without and with it
+ * floods - what one attacking connection does to the others: their p99, with the attack on their
+ * gateway and with the same attack on another one
  *
  * A steady client sends at a fixed rate over TLS, far below saturation, while one attacker after
- * the other does its worst to the same loop. The gateway has one core, everything else the other;
- * the attacker mostly what the client leaves there. For root all of it goes before
- * whatever else the machine does. "no attack" is an attacker that burns
- * its CPU and sends nothing. Each figure is the median of rounds, which go around all attacks.
+ * the other does its worst. The client's gateway has one core, the other gateway the other one;
+ * the attacker takes mostly what the client leaves there. For root the client and its gateway go
+ * before whatever else the machine does. Each figure is the median of rounds, which go around all
+ * attacks; the ratio is the median of theirs.
  *
  *	bench/floods [--seconds 5] [--rounds 5] [--only WORDS]
  *
@@ -30,7 +31,6 @@ const ATTACKS = [
 	'requests, nothing else', ...Object.keys(FLOODS), 'windows that open a byte at a time', 'HTTP/1: heads that never end',
 	'HTTP/1: heads of many lines', 'HTTP/1: chunks of a byte', 'TLS: handshakes',
 ];
-const QUIET = 'no attack';
 
 /* Who is measured goes before all others, if we may; the attacker before the rest of the machine. */
 const isRoot = process.getuid() === 0;
@@ -52,8 +52,9 @@ async function steady(url) {
 	return { p50: percentile(times, 0.5), p99: percentile(times, 0.99), failed };
 }
 
-async function beside(name, gateway) {
-	const child = await start('nice', ['-n8', process.execPath, join(root, 'bench/flood-attack.mjs'), name, gateway.tls, '/1k'],
+/* The steady client at its gateway while `attacked` has the attack. */
+async function beside(name, gateway, attacked) {
+	const child = await start('nice', ['-n8', process.execPath, join(root, 'bench/flood-attack.mjs'), name, attacked.tls, '/1k'],
 		{ ready: /attacks/ });
 	const before = cpuMicros(gateway.pids);
 	const began = performance.now();
@@ -63,23 +64,46 @@ async function beside(name, gateway) {
 	child.kill('SIGTERM');
 	await ended;
 	const { connections, bytes } = JSON.parse(/{.*}/.exec(child.text)[0]);
-	return { ...figures, cpu, connections, mib: bytes / 2 ** 20, peak: memory(gateway.pids, 'VmHWM') };
+	return { ...figures, cpu, connections, mib: bytes / 2 ** 20 };
+}
+
+/*
+ * Whatever works on the machine makes others wait: so each attack is made on another gateway too,
+ * on the other core, and what counts is the difference that it makes whose connections they are.
+ */
+async function pair(name, gateway, other, turn) {
+	const result = {};
+	for (const victim of turn % 2 ? [other, gateway] : [gateway, other]) {
+		const figures = await beside(name, gateway, victim);
+		if (victim === other) {
+			result.elsewhere = figures.p99;
+		} else {
+			Object.assign(result, figures);
+		}
+	}
+	return { ...result, ratio: result.p99 / result.elsewhere, peak: memory(gateway.pids, 'VmHWM') };
+}
+
+async function startOn(core, target) {
+	const gateway = await startPosthouse(target);
+	await run('taskset', ['-a', '-p', '-c', String(core), String(gateway.pids[0])], 10);
+	return gateway;
 }
 
 async function main() {
 	makeCertificate();
 	const target = await startTarget({ '1k': 1024 });
-	const gateway = await startPosthouse(target);
-	await run('taskset', ['-a', '-p', '-c', '0', String(gateway.pids[0])], 10);
+	const [gateway, other] = [await startOn(0, target), await startOn(1, target)];
 	for (const pid of isRoot ? [target.pid, ...gateway.pids] : []) {
 		await run('chrt', ['-a', '-r', '-p', '1', String(pid)], 10);
 	}
-	const attacks = [QUIET, ...ATTACKS.filter((a) => a.includes(options.only ?? ''))].map((name) => ({ name }));
-	const rows = await inTurn('floods', attacks, ROUNDS, (a) => beside(a.name, gateway));
-	const quiet = rows[0].p99;
-	print(`${machine()}; a steady client of ${CLIENTS * RATE} requests/s over TLS, one attacker beside it`, rows, [
+	const attacks = ATTACKS.filter((a) => a.includes(options.only ?? '')).map((name) => ({ name }));
+	let turn = 0;
+	const rows = await inTurn('floods', attacks, ROUNDS, (a) => pair(a.name, gateway, other, turn++));
+	print(`${machine()}; a steady client of ${CLIENTS * RATE} requests/s over TLS, one attacker of its gateway, or of another one`, rows, [
 		['', (r) => r.name], ['p50 ms', (r) => r.p50.toFixed(2)], ['p99 ms', (r) => r.p99.toFixed(2)],
-		['p99 %', (r) => (100 * (r.p99 / quiet - 1)).toFixed(0)], ['failed', (r) => r.failed], ['CPU %', (r) => r.cpu.toFixed(0)],
+		['of another', (r) => r.elsewhere.toFixed(2)], ['ratio', (r) => r.ratio.toFixed(2)],
+		['failed', (r) => r.failed], ['CPU %', (r) => r.cpu.toFixed(0)],
 		['connections/s', (r) => (r.connections / (SECONDS + 1)).toFixed(1)], ['MiB/s', (r) => (r.mib / (SECONDS + 1)).toFixed(2)],
 		['peak MiB', (r) => r.peak.toFixed(0)],
 	]);

@@ -140,30 +140,11 @@ static void on_end(struct http_call *hc)
 
 static void try_service(struct gw_call *c);
 
-static bool is_idempotent(const struct gw_call *c)
-{
-	switch (http_method_parse(c->method)) {
-	case HTTP_GET:
-	case HTTP_HEAD:
-	case HTTP_PUT:
-	case HTTP_DELETE:
-	case HTTP_OPTIONS:
-	case HTTP_TRACE:
-		return true;
-	case HTTP_POST:
-	case HTTP_PATCH:
-	case HTTP_CONNECT:
-	case HTTP_OTHER:
-		break;
-	}
-	return false;
-}
-
 /* What a service may have acted on is not sent twice (RFC 9110 9.2.2). */
 static bool may_try_again(const struct gw_call *c)
 {
 	return c->tries_left > 0 && (!c->streams_body || !c->body_asked) &&
-	       (!c->sent || is_idempotent(c));
+	       (!c->sent || http_method_is_idempotent(http_method_parse(c->method)));
 }
 
 static void on_fail(struct http_call *hc, enum err why)

@@ -383,21 +383,8 @@ void http_call_cancel(struct http_call *c)
  */
 bool http_call_is_replayable(const struct http_call *c)
 {
-	switch (c->method) {
-	case HTTP_GET:
-	case HTTP_HEAD:
-	case HTTP_PUT:
-	case HTTP_DELETE:
-	case HTTP_OPTIONS:
-	case HTTP_TRACE:
-		return c->body_kind == HTTP_CALL_NO_BODY || c->body_kind == HTTP_CALL_MEM;
-	case HTTP_POST:
-	case HTTP_PATCH:
-	case HTTP_CONNECT:
-	case HTTP_OTHER:
-		break;
-	}
-	return false;
+	return http_method_is_idempotent(c->method) &&
+	       (c->body_kind == HTTP_CALL_NO_BODY || c->body_kind == HTTP_CALL_MEM);
 }
 
 static void send_again(struct http_call *c)

@@ -31,6 +31,25 @@ enum http_method http_method_parse(struct str s)
 	}
 }
 
+bool http_method_is_idempotent(enum http_method m)
+{
+	switch (m) {
+	case HTTP_GET:
+	case HTTP_HEAD:
+	case HTTP_PUT:
+	case HTTP_DELETE:
+	case HTTP_OPTIONS:
+	case HTTP_TRACE:
+		return true;
+	case HTTP_POST:
+	case HTTP_PATCH:
+	case HTTP_CONNECT:
+	case HTTP_OTHER:
+		break;
+	}
+	return false;
+}
+
 /* IANA registry of status codes, and 499 as proxies log a client that left. */
 static const struct str reasons[] = {
 	[100] = STR_INIT("Continue"),

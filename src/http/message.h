@@ -72,6 +72,8 @@ struct http_response {
 };
 
 enum http_method http_method_parse(struct str s);
+/* May be sent again where nobody knows whether it was acted on (RFC 9110 9.2.2). */
+bool http_method_is_idempotent(enum http_method m);
 /* "Not Found"; "Unknown" for codes without a registered phrase. */
 struct str http_reason(int status);
 

@@ -23,6 +23,20 @@ static void methods_are_case_sensitive(void **state)
 	}
 }
 
+static void some_methods_may_be_sent_again(void **state)
+{
+	static const char *const yes[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"};
+	static const char *const no[] = {"POST", "PATCH", "CONNECT", "PROPFIND"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
+		assert_true(http_method_is_idempotent(http_method_parse(str_c(yes[i]))));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(no); i++) {
+		assert_false(http_method_is_idempotent(http_method_parse(str_c(no[i]))));
+	}
+}
+
 static void reasons(void **state)
 {
 	(void)state;
@@ -88,6 +102,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(methods_are_case_sensitive),
+		cmocka_unit_test(some_methods_may_be_sent_again),
 		cmocka_unit_test(reasons),
 		cmocka_unit_test(headers_keep_their_order),
 		cmocka_unit_test(every_byte_has_its_class),
