@@ -30,6 +30,11 @@
 #define RECORD_MAX ((size_t)16384)
 #define SENDV_MAX (4 * RECORD_MAX)
 #define DIRECT_MIN 4096 /* from here on a copy costs more than a system call */
+/*
+ * Steps of OpenSSL between two pieces of plain text: KeyUpdates and the like take one or two each.
+ * A peer that sends nothing else makes new keys of us for as long as it likes.
+ */
+#define STEPS_MAX 100
 
 enum tls_state { TLS_HANDSHAKE, TLS_OPEN, TLS_EOF, TLS_FAILED, TLS_STATES };
 
@@ -43,6 +48,7 @@ struct transport {
 	struct timer timer; /* of the handshake */
 	struct buf wire;    /* encrypted, not with the kernel yet */
 	size_t owed;
+	unsigned steps; /* since the last plain text */
 	enum tls_state state;
 	bool drained : 1;     /* the socket is empty, as far as this operation knows */
 	bool seen : 1;	      /* the first bytes have come */
@@ -78,6 +84,10 @@ static int bio_read(BIO *b, char *p, int n)
 	ptrdiff_t got;
 
 	BIO_clear_retry_flags(b);
+	if (t->steps > STEPS_MAX) {
+		t->recv_broken = true;
+		return -1;
+	}
 	if (t->drained) {
 		BIO_set_retry_read(b);
 		return -1;
@@ -230,6 +240,14 @@ static void on_slow_handshake(struct timer *timer)
 	stream_fail(s, ERR_TIMEOUT);
 }
 
+static void on_step(const SSL *ssl, int where, int result)
+{
+	struct transport *t = BIO_get_data(SSL_get_rbio(ssl));
+
+	(void)result;
+	t->steps += (where & SSL_CB_LOOP) != 0;
+}
+
 /* Looks whether OpenSSL has just finished; true once. */
 static bool is_newly_open(struct transport *t)
 {
@@ -237,6 +255,7 @@ static bool is_newly_open(struct transport *t)
 		return false;
 	}
 	enter(t, TLS_OPEN);
+	SSL_set_info_callback(t->ssl, on_step);
 	return true;
 }
 
@@ -283,6 +302,7 @@ static size_t read_plain(struct transport *t, char *p, size_t n, ptrdiff_t *end)
 		result = SSL_read_ex(t->ssl, p + total, n - total, &got);
 		if (result == 1) {
 			total += got;
+			t->steps = 0;
 		} else {
 			*end = outcome(t, result);
 		}

@@ -4,6 +4,9 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -201,6 +204,77 @@ static void tear_down(struct fixture *f)
 	buf_free(&f->at_server.in);
 	buf_free(&f->at_client.in);
 	arena_fini(&f->arena);
+}
+
+/* ---- a client that makes new keys ---- */
+
+enum { UPDATES = 2000 };
+
+struct updater {
+	pthread_t thread;
+	int fd;
+	unsigned at_once; /* between two bytes of text */
+	unsigned done;
+};
+
+static void *update(void *arg)
+{
+	struct updater *u = arg;
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	SSL *ssl = SSL_new(ctx);
+
+	assert_int_equal(fcntl(u->fd, F_SETFL, 0), 0);
+	assert_int_equal(SSL_set_fd(ssl, u->fd), 1);
+	assert_int_equal(SSL_connect(ssl), 1);
+	while (u->done < UPDATES && SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1 &&
+	       SSL_do_handshake(ssl) == 1) {
+		if (++u->done % u->at_once == 0 && SSL_write(ssl, "x", 1) != 1) {
+			break;
+		}
+	}
+	(void)SSL_shutdown(ssl);
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	(void)shutdown(u->fd, SHUT_WR);
+	return NULL;
+}
+
+static bool server_ended(struct fixture *f)
+{
+	return f->at_server.closed != ERR_OK || f->at_server.eof;
+}
+
+/* Bytes of text that came. */
+static size_t updates(unsigned at_once, bool *out_eof)
+{
+	struct fixture f;
+	struct updater u = {.at_once = at_once};
+	size_t n;
+
+	set_up(&f, TLS_KEY_EC);
+	make_contexts(&f, (struct tls_server_options){0}, (struct tls_client_options){0});
+	start_server(&f);
+	u.fd = f.fds[1];
+	assert_int_equal(pthread_create(&u.thread, NULL, update, &u), 0);
+	run_until(&f, server_ended);
+	assert_int_equal(pthread_join(u.thread, NULL), 0);
+	(void)close(u.fd);
+	n = f.at_server.in.n;
+	*out_eof = f.at_server.eof;
+	tear_down(&f);
+	return n;
+}
+
+static void test_new_keys_have_an_end(void **state)
+{
+	bool eof;
+
+	(void)state;
+	(void)signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(updates(10, &eof), UPDATES / 10);
+	assert_true(eof);
+	assert_int_equal(updates(UPDATES, &eof), 0);
+	assert_false(eof);
 }
 
 static bool both_done(struct fixture *f)
@@ -480,6 +554,7 @@ static void test_closed_in_done(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_new_keys_have_an_end),
 		cmocka_unit_test(test_talks),
 		cmocka_unit_test(test_bulk),
 		cmocka_unit_test(test_verifies),
