@@ -74,6 +74,26 @@ static void on_taken(struct errand *e)
 	errand_free(e);
 }
 
+static void on_not_taken(struct errand *e)
+{
+	struct relay_request *r = find_own(e);
+
+	if (r) {
+		r->is_promised = false;
+	}
+	errand_free(e);
+}
+
+/* Whoever was promised the body does not get it. */
+static void give_up(struct errand *e)
+{
+	if (e->flag) {
+		errand_go(e, relay_request_home(e->relay, &e->id), on_not_taken);
+	} else {
+		errand_free(e);
+	}
+}
+
 static void on_download_found(struct errand *e)
 {
 	static const struct http_header type = {STR_INIT("Content-Type"),
@@ -82,13 +102,13 @@ static void on_download_found(struct errand *e)
 	struct blob_reader *reader;
 
 	if (!x) {
-		errand_free(e);
+		give_up(e);
 		return;
 	}
 	if (blob_open(e->relay->deps.bodies, (struct blob_key){BLOB_REQUEST, e->id}, &reader) !=
 	    ERR_OK) {
 		exchange_reply_status(x, 404);
-		errand_free(e);
+		give_up(e);
 		return;
 	}
 	struct download *d = exchange_user(x);
@@ -108,7 +128,8 @@ static void on_download_home(struct errand *e)
 {
 	struct relay_request *r = find_own(e);
 
-	if (r && r->is_stored) {
+	if (r && r->is_stored && !r->is_promised) {
+		r->is_promised = e->flag;
 		errand_go_back(e, on_download_found);
 	} else {
 		errand_reply_text(e, 404, STR(""));

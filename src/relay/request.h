@@ -63,6 +63,7 @@ struct relay_request {
 	bool is_discard : 1; /* nobody waits for the response (any more) */
 	bool is_head : 1;
 	bool is_stored : 1;	 /* the request body is in the blob store */
+	bool is_promised : 1;	 /* to one who takes it away: nobody else gets it */
 	bool has_response : 1;	 /* a response body is in the blob store */
 	bool is_counted : 1;	 /* against the limit of its connection */
 	bool is_registered : 1;	 /* in rl->requests */
