@@ -17,15 +17,20 @@ static int64_t length_of(const struct http_response *r)
 	return r->framing == HTTP_BODY_NONE && (r->status == 204 || r->status == 304) ? 0 : -1;
 }
 
-static void on_head(struct http_call *hc, const struct http_response *r)
+static void take_head(struct gw_call *c, const struct http_response *r)
 {
-	struct gw_call *c = http_call_user(hc);
-
 	c->facts.upstream_ms = (int32_t)(loop_now_ms(c->gl->loop) - c->upstream_start_ms);
 	c->facts.upstream_status = r->status;
 	c->status = r->status;
 	c->from_service = true;
 	call_take_answer_head(c, r);
+}
+
+static void on_head(struct http_call *hc, const struct http_response *r)
+{
+	struct gw_call *c = http_call_user(hc);
+
+	take_head(c, r);
 	if (c->needs & PLUGIN_NEEDS_ANSWER_BODY && r->framing != HTTP_BODY_NONE) {
 		call_enter(c, CALL_WHOLE);
 		return;
@@ -200,11 +205,7 @@ static void on_upgrade(struct http_call *hc, const struct http_response *r, stru
 	struct gw_call *c = http_call_user(hc);
 
 	c->call = NULL;
-	c->facts.upstream_ms = (int32_t)(loop_now_ms(c->gl->loop) - c->upstream_start_ms);
-	c->facts.upstream_status = r->status;
-	c->status = r->status;
-	c->from_service = true;
-	call_take_answer_head(c, r);
+	take_head(c, r);
 	call_run_response_head(c);
 	call_finish_answer_head(c);
 	call_enter(c, CALL_TUNNEL);
