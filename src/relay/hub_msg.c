@@ -155,10 +155,6 @@ static enum err on_invocation(struct hub_conn *c, const struct json *j)
 	    (!json_is_null(id) && id->type != JSON_STRING)) {
 		return ERR_PROTO;
 	}
-	/* Before it is registered a connection has nothing to deliver. */
-	if (c->state != HUB_OPEN) {
-		return ERR_OK;
-	}
 	struct str target = json_str(name);
 	enum err e = ERR_NOT_FOUND;
 

@@ -241,6 +241,21 @@ check('check 24: two messages in a frame, and one over two frames', async () => 
 	hub.close();
 });
 
+/* A server that creates tenants writes to its database before the connection is a member. */
+check('check 24: a message behind the handshake is answered before the tenant is known', async () => {
+	const creating = await Server.start({ relay: { enable_automatic_tenant_creation: true } });
+	try {
+		const token = await creating.token('T1', await creating.addTenant('T1'));
+		const hub = await Hub.open(creating, { token, handshake: false });
+		hub.send(`${HANDSHAKE}{"type":1,"target":"Foo","invocationId":"1","arguments":[]}${RS}`);
+		assert.deepEqual(await hub.records.take(), {});
+		assert.equal((await hub.next()).invocationId, '1');
+		hub.close();
+	} finally {
+		await creating.close();
+	}
+});
+
 check('check 24: a message of 1 MiB is taken, one without end is not', async () => {
 	const hub = await openHub();
 	hub.record({ type: 1, target: 'Foo', invocationId: 'big', arguments: ['x'.repeat(1 << 20)] });
