@@ -369,7 +369,7 @@ check('file-log: what cannot be written holds up nobody, and is counted', async 
 		await until(async () => await dropped() === earlier + 50, `dropped lines of ${name} are counted`);
 	}
 	agent.destroy();
-	assert.match(plugged.gw.child.lines.join('\n'), /"cannot write log file","path":"\/dev\/full","error":"No space left/);
+	await plugged.gw.child.line(/"cannot write log file","path":"\/dev\/full","error":"No space left/);
 });
 
 check('prometheus: what was counted, on both listeners, in the strict text format', async () => {
