@@ -153,6 +153,29 @@ static void put_pools(struct buf *b, const struct status *s)
 	}
 }
 
+static void put_loops(struct buf *b, const struct status *s)
+{
+	struct loop_stats st = {0};
+	unsigned long long n = 0;
+
+	for (unsigned i = 0; i < s->loops->n; i++) {
+		loop_stats_add(s->loops->v[i], &st);
+	}
+	family(b, "loop_turn_seconds", "histogram",
+	       "Turns of the event loops: what arrives meanwhile waits for the end of one.");
+	for (unsigned i = 0; i < LOOP_TURN_BOUNDS; i++) {
+		n += st.turns[i];
+		buf_printf(b, "posthouse_loop_turn_seconds_bucket{le=\"%g\"} %llu\n",
+			   loop_turn_bounds_us[i] / 1e6, n);
+	}
+	n += st.turns[LOOP_TURN_BOUNDS];
+	buf_printf(b,
+		   "posthouse_loop_turn_seconds_bucket{le=\"+Inf\"} %llu\n"
+		   "posthouse_loop_turn_seconds_sum %.6f\n"
+		   "posthouse_loop_turn_seconds_count %llu\n",
+		   n, (double)st.busy_ns / 1e9, n);
+}
+
 static void metrics(struct exchange *x, struct status *s)
 {
 	struct buf b = {0};
@@ -166,6 +189,7 @@ static void metrics(struct exchange *x, struct status *s)
 	single(&b, "log_lines_dropped_total", "counter", "Lines of the log that were lost.",
 	       log_dropped());
 	put_servers(&b, s);
+	put_loops(&b, s);
 	put_pools(&b, s);
 	if (s->relay) {
 		relay_metrics(s->relay, &b);

@@ -25,6 +25,7 @@ struct status {
 	struct status_server servers[16];
 	size_t n_servers;
 	struct pool *pools[REST_POOLS];
+	const struct loops *loops;
 	uint64_t started_ms;
 	atomic_bool draining;
 	/* private */

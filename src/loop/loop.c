@@ -31,7 +31,13 @@ struct loop {
 	_Atomic(struct msg *) inbox; /* newest first */
 	atomic_bool sleeping;	     /* in epoll_wait, or about to: a post must wake it */
 	atomic_bool stopping;
+	/* written by the loop alone */
+	atomic_uint_fast64_t turns[LOOP_TURN_BOUNDS + 1];
+	atomic_uint_fast64_t busy_ns;
 };
+
+const unsigned loop_turn_bounds_us[LOOP_TURN_BOUNDS] = {50,   100,  200,   500,   1000,
+							 2000, 5000, 10000, 50000, 200000};
 
 static _Thread_local struct loop *current;
 
@@ -380,6 +386,32 @@ void loop_stop(struct loop *l)
 
 /* ---- the turn ---- */
 
+static void count(atomic_uint_fast64_t *sum, uint64_t n)
+{
+	uint64_t was = atomic_load_explicit(sum, memory_order_relaxed);
+
+	atomic_store_explicit(sum, was + n, memory_order_relaxed);
+}
+
+static void count_turn(struct loop *l, uint64_t took_ns)
+{
+	unsigned i = 0;
+
+	while (i < LOOP_TURN_BOUNDS && took_ns > (uint64_t)loop_turn_bounds_us[i] * 1000) {
+		i++;
+	}
+	count(&l->turns[i], 1);
+	count(&l->busy_ns, took_ns);
+}
+
+void loop_stats_add(const struct loop *l, struct loop_stats *sum)
+{
+	for (size_t i = 0; i < ARRAY_LEN(l->turns); i++) {
+		sum->turns[i] += atomic_load_explicit(&l->turns[i], memory_order_relaxed);
+	}
+	sum->busy_ns += atomic_load_explicit(&l->busy_ns, memory_order_relaxed);
+}
+
 static int wait_ms(struct loop *l)
 {
 	struct timer *t = timer_heap_first(&l->timers);
@@ -402,12 +434,14 @@ static void run_turn(struct loop *l)
 {
 	struct epoll_event events[EVENTS_PER_TURN];
 	struct list carried;
+	uint64_t began_ns;
 	int n;
 
 	atomic_store(&l->sleeping, true);
 	n = epoll_wait(l->epoll_fd, events, EVENTS_PER_TURN, wait_ms(l));
 	atomic_store_explicit(&l->sleeping, false, memory_order_relaxed);
-	l->now_ms = clock_mono_ms();
+	began_ns = clock_mono_ns();
+	l->now_ms = began_ns / 1000000;
 	l->soon = 0;
 	list_init(&carried);
 	list_splice(&carried, &l->next_turn);
@@ -423,6 +457,7 @@ static void run_turn(struct loop *l)
 		run_laters(&l->flushes);
 	}
 	run_graves(l);
+	count_turn(l, clock_mono_ns() - began_ns);
 }
 
 void loop_run(struct loop *l)

@@ -36,6 +36,21 @@ struct loop *loop_current(void);
 /* Monotonic milliseconds at the start of the turn. */
 uint64_t loop_now_ms(const struct loop *l);
 
+/*
+ * How long its turns took, the wait for events not counted: what arrives during a turn waits for
+ * its end. turns[i] took at most loop_turn_bounds_us[i] and more than the bound before; the last
+ * one is without a bound.
+ */
+#define LOOP_TURN_BOUNDS 10
+extern const unsigned loop_turn_bounds_us[LOOP_TURN_BOUNDS];
+
+struct loop_stats {
+	uint64_t turns[LOOP_TURN_BOUNDS + 1];
+	uint64_t busy_ns; /* in all turns */
+};
+/* Adds those of `l` to `sum`. Any thread. */
+void loop_stats_add(const struct loop *l, struct loop_stats *sum);
+
 /* Readiness of one descriptor. Embedded in its owner. */
 struct io;
 enum { IO_READ = 1, IO_WRITE = 2, IO_HANGUP = 4 /* peer will send no more */, IO_ERROR = 8 };

@@ -184,6 +184,41 @@ static void test_soon(void **state)
 	loop_free(&the_loop);
 }
 
+static void on_long_turn(struct later *w)
+{
+	struct again *a = container_of(w, struct again, turn);
+	uint64_t end_ns = clock_mono_ns() + 3000000;
+
+	while (clock_mono_ns() < end_ns) {
+	}
+	a->turns++;
+	loop_stop(the_loop);
+}
+
+/* The one turn of 3 ms is in no bucket below 5 ms; a slow machine may put it higher. */
+static void test_turns_are_timed(void **state)
+{
+	struct again a = {.turns = 0};
+	struct loop_stats st = {0};
+	uint64_t long_ones = 0;
+
+	(void)state;
+	the_loop = loop_new(0);
+	loop_later(the_loop, &a.turn, on_long_turn);
+	loop_run(the_loop);
+	loop_stats_add(the_loop, &st);
+	for (unsigned i = 0; i < LOOP_TURN_BOUNDS; i++) {
+		assert_true(loop_turn_bounds_us[i] >= 5000 || st.turns[i] == 0);
+	}
+	for (unsigned i = 0; i <= LOOP_TURN_BOUNDS; i++) {
+		long_ones += st.turns[i];
+	}
+	assert_int_equal(a.turns, 1);
+	assert_int_equal(long_ones, 1);
+	assert_true(st.busy_ns >= 3000000);
+	loop_free(&the_loop);
+}
+
 /* ---- messages ---- */
 
 struct count_msg {
@@ -376,6 +411,7 @@ int main(void)
 		cmocka_unit_test(test_timers),
 		cmocka_unit_test(test_deferred_order),
 		cmocka_unit_test(test_soon),
+		cmocka_unit_test(test_turns_are_timed),
 		cmocka_unit_test(test_messages_keep_order),
 		cmocka_unit_test(test_undelivered_messages_are_dropped),
 		cmocka_unit_test(test_pool),
