@@ -196,7 +196,8 @@ export async function startPosthouse(target, { name = 'Posthouse', routes = 0, w
 	if (withPlugins) {
 		await provePlugins(made, headers);
 	}
-	return { ...made, admin: `http://127.0.0.1:${admin}`, headers, log };
+	const status = /status=(\S+)/.exec(made.child.text)[1];
+	return { ...made, admin: `http://127.0.0.1:${admin}`, status, headers, log };
 }
 
 /* A benchmark of plugins that do nothing would be a fast one. */

@@ -1,19 +1,22 @@
 /*
  * flood-attack - one attacking connection at a time, over TLS, until it is ended by a signal
  *
- *	node bench/flood-attack.mjs NAME https://127.0.0.1:PORT PATH
+ *	node bench/flood-attack.mjs NAME PATH MS URL URL ...
  *
- * When the server ends the connection the next one is opened at once. Says "attacks" with the
- * first connection, and at SIGTERM in a line of JSON how many there were and what they sent.
+ * The Unix time tells whose turn it is: each URL for so many milliseconds, around and around. When
+ * the server ends the connection the next one is opened at once. Says "attacks" with the first
+ * connection, and at SIGTERM in a line of JSON how many each URL had and what they sent.
  */
 import { connect } from 'node:tls';
 import { FLOODS } from '../tests/system/lib/floods.mjs';
 import { END_HEADERS, END_STREAM, GET, headers, PREFACE, settings, windowUpdate } from '../tests/system/lib/h2raw.mjs';
 
-const [name, url, path] = process.argv.slice(2);
+const [name, path, slice, ...urls] = process.argv.slice(2);
+const SLICE = Number(slice);
 const PIECES = 100; /* in one write */
 const SLOW = 200;   /* connections of a slowloris */
-const total = { connections: 0, bytes: 0 };
+const sides = urls.map((url) => ({ to: new URL(url), connections: 0, bytes: 0 }));
+const sockets = new Set();
 
 const latin1 = (text) => Buffer.from(text, 'latin1');
 const repeat = (n, make) => Buffer.concat(Array.from({ length: n }, (_, i) => make(i)));
@@ -58,17 +61,17 @@ function plan() {
 }
 
 const attack = plan();
-const { hostname, port } = new URL(url);
 
 function begin() {
+	const side = sides[Math.floor(Date.now() / SLICE) % sides.length];
 	const socket = connect({
-		host: hostname, port: Number(port), rejectUnauthorized: false, ALPNProtocols: [attack.alpn ?? 'http/1.1'],
+		host: side.to.hostname, port: Number(side.to.port), rejectUnauthorized: false, ALPNProtocols: [attack.alpn ?? 'http/1.1'],
 	});
 	let i = 0;
 	const go = () => {
 		while (!socket.destroyed && socket.writable) {
 			const bytes = attack.make(i++);
-			total.bytes += bytes.length;
+			side.bytes += bytes.length;
 			if (!socket.write(bytes) || attack.pause) {
 				break;
 			}
@@ -77,9 +80,13 @@ function begin() {
 			setTimeout(go, attack.pause);
 		}
 	};
-	total.connections++;
+	side.connections++;
+	sockets.add(socket);
 	socket.on('error', () => {});
-	socket.on('close', begin);
+	socket.on('close', () => {
+		sockets.delete(socket);
+		begin();
+	});
 	socket.on('secureConnect', () => {
 		if (!attack.make) {
 			socket.destroy();
@@ -96,11 +103,24 @@ function begin() {
 	});
 }
 
+/* Each connection that ends begins anew, where the turn is then: so never a moment too early. */
+function atNextTurn(fn) {
+	setTimeout(fn, SLICE - Date.now() % SLICE + 1);
+}
+
+function turn() {
+	for (const socket of sockets) {
+		socket.destroy();
+	}
+	atNextTurn(turn);
+}
+
 process.on('SIGTERM', () => {
-	console.log(JSON.stringify(total));
+	console.log(JSON.stringify(sides));
 	process.exit(0);
 });
 console.log('attacks');
 for (let i = 0; i < (attack.atOnce ?? 1); i++) {
 	begin();
 }
+atNextTurn(turn);
