@@ -182,7 +182,7 @@ static void metrics(struct exchange *x, struct status *s)
 
 	family(&b, "info", "gauge", "What runs.");
 	buf_printf(&b, "posthouse_info{version=\"%s\"} 1\n", POSTHOUSE_VERSION);
-	single(&b, "uptime_seconds", "counter", "Since the start.",
+	single(&b, "uptime_seconds", "gauge", "Since the start.",
 	       (clock_mono_ms() - s->started_ms) / 1000);
 	single(&b, "process_open_files", "gauge", "Descriptors.", open_files());
 	single(&b, "process_resident_bytes", "gauge", "Memory in use.", resident_bytes());
