@@ -235,6 +235,9 @@ struct balancer_status {
 /* ERR_NOT_FOUND: no such upstream (or it has not reached this process). Any thread. */
 enum err balancer_set_status(struct balancer_set *s, const struct guid *upstream, struct arena *a,
 			     struct balancer_status *out) MUST_USE;
+/* The status of each upstream, one after the other; valid for the call. Any thread. */
+typedef void balancer_each_fn(void *arg, struct arena *a, const struct balancer_status *s);
+void balancer_set_each(struct balancer_set *s, balancer_each_fn *fn, void *arg);
 /*
  * Marks one address ("ip", "ip:port" or its host name) or, with `address.p` NULL, all of a
  * target (its id or "host:port"), until a check says otherwise. ERR_NOT_FOUND. Any thread.

@@ -125,6 +125,52 @@ enum err balancer_set_status(struct balancer_set *s, const struct guid *upstream
 	return ERR_OK;
 }
 
+/* Counted ones, as many as there are at this moment. */
+static struct balancer **all_listed(struct balancer_set *s, size_t *out_n)
+{
+	struct balancer **v;
+	size_t n = 0;
+
+	(void)pthread_mutex_lock(&s->mtx);
+	LIST_EACH (&s->balancers, it) {
+		n++;
+	}
+	v = MEM_NEW_ARRAY(struct balancer *, n + 1);
+	n = 0;
+	LIST_EACH (&s->balancers, it) {
+		struct balancer *b = container_of(it, struct balancer, node);
+
+		if (b->listed) {
+			balancer_ref(b);
+			v[n++] = b;
+		}
+	}
+	(void)pthread_mutex_unlock(&s->mtx);
+	*out_n = n;
+	return v;
+}
+
+/* Each is locked by itself, and none while its status is used. */
+void balancer_set_each(struct balancer_set *s, balancer_each_fn *fn, void *arg)
+{
+	size_t n;
+	struct balancer **v = all_listed(s, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct balancer_status status;
+		struct arena a;
+
+		arena_init(&a, 0);
+		(void)pthread_mutex_lock(&v[i]->mtx);
+		show(v[i], &a, &status);
+		(void)pthread_mutex_unlock(&v[i]->mtx);
+		balancer_unref(v[i]);
+		fn(arg, &a, &status);
+		arena_fini(&a);
+	}
+	mem_free(v);
+}
+
 /* ---- marks ---- */
 
 static bool is_target(const struct target *t, struct str text)

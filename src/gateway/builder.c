@@ -349,6 +349,7 @@ struct builder *builder_new(const struct plugin_host *host, struct tls_cert *dfl
 	b->host = *host;
 	b->vaults = (struct vaults){.find = find_vault, .arg = b};
 	b->balancers = balancer_set_new(host->loops);
+	b->host.balancers = b->balancers;
 	b->service_tls = service_tls_new();
 	identity_draft_init(&b->people);
 	b->dflt = tls_cert_ref(dflt);
@@ -365,6 +366,7 @@ void builder_joined(struct builder *b)
 {
 	routing_unref(&b->routing);
 	balancer_view_unref(&b->view);
+	b->host.balancers = NULL;
 	balancer_set_free(&b->balancers);
 }
 

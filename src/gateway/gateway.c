@@ -299,6 +299,15 @@ static void put_connections(struct buf *out, const char *node, const struct admi
 		   GUID_D_LEN, node, (unsigned long long)n->requests);
 }
 
+/* There are none of nginx, as GET / says, too. */
+static void put_timers(struct buf *out)
+{
+	buf_puts(out, "# HELP kong_nginx_timers Number of nginx timers\n"
+		      "# TYPE kong_nginx_timers gauge\n"
+		      "kong_nginx_timers{state=\"running\"} 0\n"
+		      "kong_nginx_timers{state=\"pending\"} 0\n");
+}
+
 /* There is no Lua; as in /status, the heap of the process stands for its memory. */
 static void put_node(struct buf *out, const char *node)
 {
@@ -324,6 +333,7 @@ static void put_gauges(const struct gateway *g, struct buf *out)
 
 	guid_d(&g->node_id, node);
 	put_node(out, node);
+	put_timers(out);
 	if (ops->counters) {
 		ops->counters(ops->arg, &n);
 		put_connections(out, node, &n);

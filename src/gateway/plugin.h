@@ -62,8 +62,9 @@ struct plugin_instance {
 /* What a plugin gets from the process. */
 struct plugin_host {
 	struct loops *loops;
-	struct pool *slow; /* workers that may block: files, outbound */
-	void **states;	   /* private: of each plugin, in the order of `plugins` */
+	struct pool *slow;		/* workers that may block: files, outbound */
+	struct balancer_set *balancers; /* NULL: there are none, or no more */
+	void **states;			/* private: of each plugin, in the order of `plugins` */
 };
 
 /* Makes it on first use. */

@@ -10,6 +10,7 @@
  * SERIES_MAX of them; what would need more is counted as lost.
  */
 #include "gateway/plugins/fields.h"
+#include "gateway/plugins/target_health.h"
 
 #include "base/map.h"
 #include "base/mem.h"
@@ -40,7 +41,7 @@ static const struct schema_field fields[] = {
 	     "kong_kong_latency_ms."),
 	FLAG("bandwidth_metrics", bandwidth, "Counts bytes: kong_bandwidth_bytes."),
 	FLAG("upstream_health_metrics", upstream_health,
-	     "Health of targets; they are in the metrics of the gateway itself."),
+	     "Health of targets: kong_upstream_target_health, a line for each address and state."),
 	FLAG("wasm_metrics", wasm, "Of filters that are not built: no series."),
 };
 
@@ -129,6 +130,8 @@ struct shard {
 } __attribute__((aligned(64)));
 
 struct metrics {
+	struct plugin_host *host;
+	atomic_uint n_health; /* instances that ask for the health of targets */
 	unsigned n;
 	void *memory;
 	struct shard *shards;
@@ -564,6 +567,9 @@ static void write_metrics(void *state, struct buf *out)
 	for (unsigned i = 0; i < m->n; i++) {
 		lost += value_of(&m->shards[i].lost);
 	}
+	if (m->host->balancers && atomic_load(&m->n_health) > 0) {
+		target_health_write(m->host->balancers, out);
+	}
 	write_head(out, "kong_nginx_metric_errors_total", "counter",
 		   "Number of requests without a series, for want of room");
 	buf_printf(out, "kong_nginx_metric_errors_total %llu\n", (unsigned long long)lost);
@@ -575,10 +581,36 @@ static void *state_new(struct plugin_host *h)
 {
 	struct metrics *m = MEM_NEW(struct metrics);
 
+	m->host = h;
 	m->n = h->loops->n;
 	m->memory = mem_zalloc(m->n * sizeof(struct shard) + 64);
 	m->shards = (struct shard *)(((uintptr_t)m->memory + 63) & ~(uintptr_t)63);
 	return m;
+}
+
+static bool wants_health(const struct plugin_instance *p)
+{
+	const struct config *k = p->config;
+
+	return p->enabled && k->upstream_health;
+}
+
+static enum err compile(struct plugin_host *h, struct plugin_instance *p, struct fault *f)
+{
+	struct metrics *m = p->state;
+
+	(void)h;
+	(void)f;
+	atomic_fetch_add(&m->n_health, wants_health(p));
+	return ERR_OK;
+}
+
+static void release(struct plugin_host *h, struct plugin_instance *p)
+{
+	struct metrics *m = p->state;
+
+	(void)h;
+	atomic_fetch_sub(&m->n_health, wants_health(p));
 }
 
 static void free_str(struct str s)
@@ -634,7 +666,26 @@ static const char example[] =
 	"workspace=\"default\",consumer=\"\"} 7\n"
 	"\n"
 	"A request costs a few additions in memory of its own thread. `source` is `service` when\n"
-	"the service answered and `kong` when the gateway did.\n";
+	"the service answered and `kong` when the gateway did.\n"
+	"\n"
+	"| | Labels |\n"
+	"|---|---|\n"
+	"| `kong_http_requests_total` | service, route, code, source, workspace, consumer |\n"
+	"| `kong_bandwidth_bytes` | service, route, direction, workspace, consumer |\n"
+	"| `kong_kong_latency_ms`, `kong_upstream_latency_ms`, `kong_request_latency_ms` | "
+	"service, "
+	"route, workspace |\n"
+	"| `kong_upstream_target_health` | upstream, target, address, state, subsystem |\n"
+	"\n"
+	"The health of targets is told of all upstreams as soon as one plugin wants it. Without "
+	"the\n"
+	"plugin there are `kong_node_info`, `kong_nginx_connections_total`,\n"
+	"`kong_nginx_requests_total`, `kong_nginx_timers`, `kong_memory_workers_lua_vms_bytes` "
+	"and, "
+	"on\n"
+	"the Admin listener, `kong_datastore_reachable`. The names are Kong's: `promtool check\n"
+	"metrics` dislikes that counters of it lack `_total`, that gauges have it, and that\n"
+	"milliseconds are not seconds, and has nothing else to say.\n";
 
 const struct plugin plugin_prometheus = {
 	.name = "prometheus",
@@ -644,6 +695,8 @@ const struct plugin plugin_prometheus = {
 	.config_size = sizeof(struct config),
 	.doc = "Counts requests, bytes and latencies for Prometheus.",
 	.example = example,
+	.compile = compile,
+	.release = release,
 	.log = on_log,
 	.state_new = state_new,
 	.state_free = state_free,

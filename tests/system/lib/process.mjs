@@ -22,12 +22,13 @@ process.once('exit', () => {
 });
 
 export class Child extends EventEmitter {
-	constructor(name, args, { env = {}, cwd } = {}) {
+	/* `bin` is another program than the one under test. */
+	constructor(name, args, { env = {}, cwd, bin = BIN } = {}) {
 		super();
 		this.name = name;
 		this.lines = [];
 		if (args) {
-			this.process = spawn(BIN, args, {
+			this.process = spawn(bin, args, {
 				cwd,
 				env: { ...cleanEnvironment(), ...env },
 				stdio: ['ignore', 'pipe', 'pipe'],
