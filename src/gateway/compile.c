@@ -205,7 +205,6 @@ enum err route_compile(struct entity_item *item, struct fault *f)
 	if (r->protocols & GW_STREAM) {
 		warn_stream(item, "routes");
 	}
-	r->path_handling = str_eq(json_get_str(v, "path_handling"), STR("v1")) ? PATH_V1 : PATH_V0;
 	r->redirect_status = (int)int_of(v, "https_redirect_status_code", 426);
 	r->strip_path = bool_of(v, "strip_path", true);
 	r->preserve_host = bool_of(v, "preserve_host", false);

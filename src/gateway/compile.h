@@ -11,7 +11,6 @@
 #pragma once
 #include "gateway/balancer.h"
 #include "gateway/entity.h"
-#include "gateway/path.h"
 #include "gateway/plugin.h"
 #include "gateway/vault.h"
 
@@ -55,7 +54,6 @@ struct route {
 	struct router_rule rule;
 	struct guid service; /* zero = none */
 	unsigned protocols;  /* enum gw_protocol */
-	enum path_handling path_handling;
 	int redirect_status;
 	bool strip_path;
 	bool preserve_host;

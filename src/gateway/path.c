@@ -441,24 +441,11 @@ static struct str base_and_rest(struct arena *a, struct str base, struct str res
 	return join(a, base, ends_in_slash(base) || slash ? STR("") : STR("/"), rest);
 }
 
-static struct str upstream_v1(struct arena *a, struct str base, struct str path, struct str rest,
-			      bool strip)
-{
-	if (!strip) {
-		return join(a, base, STR(""), str_skip(path, 1));
-	}
-	return join(a, base, STR(""),
-		    str_skip(rest, ends_in_slash(base) && starts_with_slash(rest)));
-}
-
 struct str path_upstream(struct arena *a, struct str base, struct str path, size_t matched,
-			 bool strip, enum path_handling handling)
+			 bool strip)
 {
 	struct str rest = strip ? without_leading_dots(str_skip(path, matched)) : STR_NULL;
 
-	if (handling == PATH_V1) {
-		return upstream_v1(a, base, path, rest, strip);
-	}
 	if (!strip) {
 		return base_and_whole(a, base, path);
 	}

@@ -20,12 +20,6 @@
 #include "base/arena.h"
 #include "base/str.h"
 
-/* Route field path_handling: v1 counts in the router flavour `traditional` only. */
-enum path_handling {
-	PATH_V0,
-	PATH_V1,
-};
-
 /*
  * `raw` without query. The result is `raw` itself, not a copy, when nothing changes; ""
  * gives "/". False = refuse; also a path that does not begin with '/', as "*".
@@ -46,7 +40,8 @@ bool path_may_strip(struct arena *a, struct str path, size_t matched) MUST_USE;
  * The path to ask of the upstream, before path_escape: `base` (service.path, "/" when it
  * has none) joined with `path`, or, with `strip`, with what is left after its first
  * `matched` bytes. A rest that would begin with a dot segment loses it. A slice of the
- * input when that will do.
+ * input when that will do. There is no other way to join: a route's `path_handling` counts
+ * in the router flavour `traditional` only, which is not ours.
  */
 struct str path_upstream(struct arena *a, struct str base, struct str path, size_t matched,
-			 bool strip, enum path_handling handling);
+			 bool strip);

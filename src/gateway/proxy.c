@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "gateway/call_int.h"
+#include "gateway/path.h"
 
 static const uint8_t call_next[CALL_STATES] = {
 	[CALL_NEW] = 1u << CALL_BODY | 1u << CALL_UPSTREAM | 1u << CALL_DONE,
@@ -498,9 +499,9 @@ static void start_route(struct gw_call *c)
 		call_error(c, 400, STR("Bad request"));
 		return;
 	}
-	c->upstream_path = path_escape(
-		c->arena, path_upstream(c->arena, s ? s->path : STR("/"), c->path, c->match.matched,
-					route->strip_path, route->path_handling));
+	c->upstream_path =
+		path_escape(c->arena, path_upstream(c->arena, s ? s->path : STR("/"), c->path,
+						    c->match.matched, route->strip_path));
 	c->upstream_query = r->query;
 	if (c->needs & PLUGIN_NEEDS_BODY && has_body(r)) {
 		call_enter(c, CALL_BODY);

@@ -229,19 +229,6 @@ struct upstream_case {
 	struct str want;
 };
 
-static void check_upstream(const struct upstream_case *cases, size_t n, enum path_handling handling)
-{
-	struct arena a;
-
-	arena_init(&a, 0);
-	for (size_t i = 0; i < n; i++) {
-		assert_str(path_upstream(&a, cases[i].base, cases[i].path, cases[i].matched,
-					 cases[i].strip, handling),
-			   cases[i].want);
-	}
-	arena_fini(&a);
-}
-
 static void upstream_paths(void **state)
 {
 	static const struct upstream_case cases[] = {
@@ -286,25 +273,16 @@ static void upstream_paths(void **state)
 		{STR_INIT("/"), STR_INIT("/r/x"), 0, true, STR_INIT("/r/x")},
 	};
 
-	(void)state;
-	check_upstream(cases, ARRAY_LEN(cases), PATH_V0);
-}
-
-static void upstream_paths_of_v1(void **state)
-{
-	static const struct upstream_case cases[] = {
-		{STR_INIT("/"), STR_INIT("/r"), 2, true, STR_INIT("/")},
-		{STR_INIT("/base/"), STR_INIT("/r"), 2, true, STR_INIT("/base/")},
-		{STR_INIT("/base/"), STR_INIT("/r/x"), 2, true, STR_INIT("/base/x")},
-		{STR_INIT("/base"), STR_INIT("/r/x"), 2, true, STR_INIT("/base/x")},
-		{STR_INIT("/base"), STR_INIT("/rx"), 2, true, STR_INIT("/basex")},
-		{STR_INIT("/base/"), STR_INIT("/r/x"), 2, false, STR_INIT("/base/r/x")},
-		{STR_INIT("/base"), STR_INIT("/r/x"), 2, false, STR_INIT("/baser/x")},
-		{STR_INIT("/"), STR_INIT("/r/x"), 2, false, STR_INIT("/r/x")},
-	};
+	struct arena a;
 
 	(void)state;
-	check_upstream(cases, ARRAY_LEN(cases), PATH_V1);
+	arena_init(&a, 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_str(path_upstream(&a, cases[i].base, cases[i].path, cases[i].matched,
+					 cases[i].strip),
+			   cases[i].want);
+	}
+	arena_fini(&a);
 }
 
 /* From what the client sent to what the upstream is asked. */
@@ -346,11 +324,11 @@ static void the_whole_way(void **state)
 	(void)state;
 	arena_init(&a, 0);
 	assert_true(path_normalize(&a, STR("/r/%7Ea//b/../c"), &path));
-	path = path_upstream(&a, STR("/base"), path, 2, true, PATH_V0);
+	path = path_upstream(&a, STR("/base"), path, 2, true);
 	assert_str(path_escape(&a, path), STR("/base/~a/c"));
 
 	assert_true(path_normalize(&a, STR("/r/%e2%82%ac%20%2f%5c"), &path));
-	path = path_upstream(&a, STR("/"), path, 2, true, PATH_V0);
+	path = path_upstream(&a, STR("/"), path, 2, true);
 	assert_str(path_escape(&a, path), STR("/%E2%82%AC%20%2F%5C"));
 	arena_fini(&a);
 }
@@ -365,7 +343,6 @@ int main(void)
 		cmocka_unit_test(paths_are_escaped),
 		cmocka_unit_test(no_escape_is_forgotten),
 		cmocka_unit_test(upstream_paths),
-		cmocka_unit_test(upstream_paths_of_v1),
 		cmocka_unit_test(cutting_a_prefix_off_uncovers_no_dots),
 		cmocka_unit_test(the_whole_way),
 	};
