@@ -424,9 +424,9 @@ static void redirect_to_https(struct gw_call *c)
 	if (colon >= 0 && str_index(host, ']') < colon) {
 		host = str_slice(host, 0, (size_t)colon);
 	}
-	call_add_answer_header(
-		c, STR("Location"),
-		str_fmt(c->arena, "https://%.*s%.*s", STR_ARG(host), STR_ARG(r->target)));
+	call_add_answer_header(c, STR("Location"),
+			       str_fmt(c->arena, "https://%.*s%.*s%s%.*s", STR_ARG(host),
+				       STR_ARG(r->path), r->query.p ? "?" : "", STR_ARG(r->query)));
 	call_answer(c, &(struct call_answer){.status = c->entry->route->redirect_status});
 }
 

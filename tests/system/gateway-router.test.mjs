@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { check } from './lib/check.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
+import { RawConnection } from './lib/raw.mjs';
 
 let gw;
 let echo;
@@ -197,6 +198,10 @@ check('a route for https says so to http', async () => {
 		const moved = await gw.get('/moved/x?q=a%20b', { Host: 'api.test:8000' });
 		assert.equal(moved.status, 301);
 		assert.equal(moved.headers.location, 'https://api.test/moved/x?q=a%20b');
+		const raw = await RawConnection.open(gw.proxy);
+		raw.send('GET http://api.test:8000/moved/x?q HTTP/1.1\r\nHost: api.test:8000\r\n\r\n');
+		assert.equal((await raw.response()).header('location'), 'https://api.test/moved/x?q', 'the absolute form');
+		raw.close();
 	} finally {
 		await gw.clear();
 	}
