@@ -140,6 +140,12 @@ struct call_try {
 	uint32_t latency_ms;
 };
 
+/* Of the client's connection; static texts. */
+struct call_tls {
+	struct str version, cipher; /* p NULL = no TLS */
+	struct str verify;	    /* as of struct tls_info */
+};
+
 struct call_facts {
 	int status;
 	int upstream_status;	/* 0 = none */
@@ -152,6 +158,7 @@ struct call_facts {
 	const struct call_try *tries;
 	size_t n_tries;
 	struct str upstream_uri;
+	struct call_tls tls;
 };
 const struct call_facts *call_facts(const struct gw_call *c);
 /* The record that all log plugins send (kong-gateway §13), as JSON. Made once per call. */

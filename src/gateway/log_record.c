@@ -278,6 +278,21 @@ static void put_url(struct buf *out, const struct gw_call *c, const struct http_
 	buf_putc(out, '"');
 }
 
+/* As nginx says it, whose words these are. */
+static void put_tls(struct buf *out, const struct call_tls *t)
+{
+	bool is_word = str_eq(t->verify, STR("NONE")) || str_eq(t->verify, STR("SUCCESS"));
+
+	buf_puts(out, ",\"tls\":{\"version\":");
+	put_str(out, t->version);
+	buf_puts(out, ",\"cipher\":");
+	put_str(out, t->cipher);
+	buf_puts(out, ",\"client_verify\":\"");
+	buf_put(out, is_word ? STR("") : STR("FAILED:"));
+	put_text(out, t->verify);
+	buf_puts(out, "\"}");
+}
+
 static void put_request(struct buf *out, struct gw_call *c, const struct call_facts *facts)
 {
 	const struct http_request *r = call_request(c);
@@ -296,6 +311,9 @@ static void put_request(struct buf *out, struct gw_call *c, const struct call_fa
 	put_query(out, r->query);
 	buf_puts(out, ",\"headers\":");
 	put_headers(c, out, &r->headers);
+	if (facts->tls.version.p) {
+		put_tls(out, &facts->tls);
+	}
 	buf_puts(out, "},\"upstream_uri\":");
 	put_str(out, facts->upstream_uri);
 	buf_puts(out, ",\"upstream_status\":\"");

@@ -471,6 +471,7 @@ static void find_route(struct gw_call *c)
 
 	if (in.tls && exchange_tls_info(c->x, &info)) {
 		in.sni = info.sni;
+		c->facts.tls = (struct call_tls){info.version, info.cipher, info.verify};
 	}
 	if (router_match(routing->router, c->arena, &in, &c->match)) {
 		c->entry = routing_entry(routing, c->match.rule);
