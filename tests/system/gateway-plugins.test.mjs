@@ -1,10 +1,13 @@
 /* What plugins do to traffic: limits, terminations, ids, redirects, cors; which instance runs; logs and metrics. */
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import https from 'node:https';
+import { once } from 'node:events';
 import { after, before } from 'node:test';
 import { readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { check, until } from './lib/check.mjs';
+import { check, deferred, until } from './lib/check.mjs';
+import { Echo } from './lib/gateway.mjs';
 import { execute } from './lib/process.mjs';
 import { Plugged } from './lib/plugged.mjs';
 import { RawConnection } from './lib/raw.mjs';
@@ -17,7 +20,8 @@ const passed = (asking) => plugged.passed(asking);
 const refused = (...args) => plugged.refused(...args);
 
 before(async () => {
-	plugged = await Plugged.start({ loops: 2 });
+	const free = '127.0.0.1:0';
+	plugged = await Plugged.start({ loops: 2, gateway: { listen: [free, { address: free, tls: {} }] } });
 });
 
 after(() => plugged?.close());
@@ -33,7 +37,7 @@ async function withinMinute(run) {
 	}
 }
 
-check('rate-limiting: the third of two a minute, and what the client is told', async () => {
+check('check 34: the third of two a minute is 429, and what the client is told', async () => {
 	await serve('minute', { 'rate-limiting': { minute: 2, hour: 10, limit_by: 'header', header_name: 'X-Who' } });
 	const replies = await withinMinute(async () => {
 		const who = { 'X-Who': `w${Math.random()}` };
@@ -46,15 +50,23 @@ check('rate-limiting: the third of two a minute, and what the client is told', a
 	});
 	const limits = ({ headers: h }) => [h['x-ratelimit-limit-minute'], h['x-ratelimit-remaining-minute'],
 		h['x-ratelimit-limit-hour'], h['x-ratelimit-remaining-hour'], h['ratelimit-limit'], h['ratelimit-remaining']];
+	const names = (reply) => reply.raw.map(([name]) => name).filter((name) => /ratelimit|retry/i.test(name)).sort();
+	const told = ['RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset', 'X-RateLimit-Limit-Hour',
+		'X-RateLimit-Limit-Minute', 'X-RateLimit-Remaining-Hour', 'X-RateLimit-Remaining-Minute'];
 
 	assert.deepEqual(limits(replies.first), ['2', '1', '10', '9', '2', '1']);
 	assert.deepEqual(limits(replies.second), ['2', '0', '10', '8', '2', '0']);
 	assert.deepEqual(limits(replies.third), ['2', '0', '10', '8', '2', '0']);
 	assert.deepEqual(limits(replies.other), ['2', '1', '10', '9', '2', '1']);
-	assert.equal(replies.second.headers['retry-after'], undefined);
-	const wait = Number(replies.third.headers['retry-after']);
+	assert.deepEqual([replies.first.status, replies.second.status, replies.other.status], [200, 200, 200]);
+	assert.deepEqual(names(replies.first), told);
+	assert.deepEqual(names(replies.second), told);
+	assert.deepEqual(names(replies.third), [...told, 'Retry-After'].sort());
+	for (const name of ['first', 'second', 'third']) {
+		const wait = Number(replies[name].headers['ratelimit-reset']);
+		assert.ok(wait >= 1 && wait <= replies.left, `${name}: ${wait} of ${replies.left} s`);
+	}
 	assert.equal(replies.third.headers['ratelimit-reset'], replies.third.headers['retry-after']);
-	assert.ok(wait >= 1 && wait <= replies.left, `${wait} of ${replies.left} s`);
 
 	await serve('quiet', { 'rate-limiting': {
 		year: 1, hide_client_headers: true, error_code: 503, error_message: 'Slow "down"',
@@ -64,7 +76,7 @@ check('rate-limiting: the third of two a minute, and what the client is told', a
 	assert.deepEqual(Object.keys(reply.headers).filter((name) => /ratelimit|retry/.test(name)), []);
 });
 
-check('rate-limiting: exact over all loops and connections', async () => {
+check('check 34: exact over all loops and connections', async () => {
 	await serve('exact', { 'rate-limiting': { year: 100, limit_by: 'service' } });
 	const agent = new http.Agent({ keepAlive: true, maxSockets: 32 });
 	const replies = await Promise.all(Array.from({ length: 320 }, () => ask('/exact', {}, { agent })));
@@ -76,7 +88,7 @@ check('rate-limiting: exact over all loops and connections', async () => {
 	assert.equal(plugged.echo.requests.filter((r) => r.headers['x-forwarded-path'] === '/exact').length, 100);
 });
 
-check('rate-limiting: by consumer, credential, address and path', async () => {
+check('check 34: by consumer, credential, address, header and path', async () => {
 	for (const name of ['ann', 'bob']) {
 		await want(201, 'POST', '/consumers', { username: name });
 		for (const key of [`${name}-1`, `${name}-2`]) {
@@ -93,10 +105,22 @@ check('rate-limiting: by consumer, credential, address and path', async () => {
 	await serve('by-path', { 'rate-limiting': { year: 1, limit_by: 'path', path: '/by-path/a' } });
 	assert.deepEqual([await status('/by-path/a'), await status('/by-path/b'), await status('/by-path/a'),
 		await status('/by-path/c')], [200, 200, 429, 429]);
-	await want(400, 'POST', '/routes/by-path/plugins', { name: 'rate-limiting', config: { minute: 1, policy: 'redis' } });
+	/* Without the header, or the path, it is the address that counts; header and address are not mixed up. */
+	await serve('by-header', { 'rate-limiting': { year: 1, limit_by: 'header', header_name: 'X-Who' } });
+	const of = async (headers) => (await ask('/by-header', headers)).status;
+	assert.deepEqual([await of({}), await of({}), await of({ 'x-who': 'a' }), await of({ 'x-who': 'a' }),
+		await of({ 'x-who': 'b' })], [200, 429, 200, 429, 200]);
+	/* Not built yet; the documentation says so. */
+	for (const policy of ['redis', 'cluster']) {
+		const { message } = await want(400, 'POST', '/routes/by-path/plugins',
+			{ name: 'rate-limiting', config: { minute: 1, policy } });
+		assert.match(message, new RegExp(`policy '${policy}' is not built yet; use 'local'`));
+	}
+	const refusal = await want(400, 'POST', '/plugins', { name: 'rate-limiting', config: { second: 2, minute: 1 } });
+	assert.match(refusal.message, /The limit for minute\(1\.0\) cannot be lower than the limit for second\(2\.0\)/);
 });
 
-check('request-size-limiting: 413, 417 and 411; what is as large as it may be passes', async () => {
+check('check 35: request-size-limiting: 413, 417 and 411; what is as large as it may be passes', async () => {
 	await serve('size', { 'request-size-limiting': { allowed_payload_size: 10, size_unit: 'bytes' } });
 	const post = (path, n, headers = {}) => ask(path, { 'Content-Type': 'text/plain', ...headers },
 		{ method: 'POST', body: 'x'.repeat(n) });
@@ -113,8 +137,13 @@ check('request-size-limiting: 413, 417 and 411; what is as large as it may be pa
 	raw.send('POST /size HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n');
 	const reply = await raw.response();
 	assert.equal(reply.status, 417);
-	assert.match(reply.body.toString(), /"message":"Request size limit exceeded"/);
+	assert.match(reply.body.toString(),
+		/^\{\n {2}"message":"Request size limit exceeded",\n {2}"request_id":"[0-9a-f]{32}"\n\}$/);
 	raw.close();
+
+	await serve('kilo', { 'request-size-limiting': { allowed_payload_size: 2, size_unit: 'kilobytes' } });
+	await passed(post('/kilo', 2048));
+	await refused(post('/kilo', 2049), 413, 'Request size limit exceeded');
 
 	await serve('length', { 'request-size-limiting': { allowed_payload_size: 1, require_content_length: true } });
 	await refused(post('/length', 1, chunked), 411, 'A valid Content-Length header is required');
@@ -123,7 +152,7 @@ check('request-size-limiting: 413, 417 and 411; what is as large as it may be pa
 	await refused(post('/length', (1 << 20) + 1), 413, 'Request size limit exceeded');
 });
 
-check('request-termination: messages, bodies, an echo, a trigger', async () => {
+check('check 35: request-termination: messages, bodies, an echo, a trigger', async () => {
 	await serve('end', { 'request-termination': {} });
 	let reply = await ask('/end');
 	assert.equal(reply.status, 503);
@@ -131,12 +160,19 @@ check('request-termination: messages, bodies, an echo, a trigger', async () => {
 	assert.equal(reply.headers['content-type'], 'application/json; charset=utf-8');
 	assert.equal(reply.headers.server, 'kong/3.10.0');
 
+	await serve('end-message', { 'request-termination': { status_code: 410, message: 'So "long"' } });
+	reply = await ask('/end-message');
+	assert.equal(reply.status, 410);
+	assert.equal(reply.text, '{"message":"So \\"long\\""}');
+	await want(400, 'POST', '/plugins', { name: 'request-termination', config: { message: 'a', body: 'b' } });
+
 	await serve('end-body', { 'request-termination': {
 		status_code: 200, body: '<p>gone</p>', content_type: 'text/html', trigger: 'X-End',
 	} });
 	await passed(ask('/end-body'));
 	for (const asking of [ask('/end-body', { 'x-end': '' }), ask('/end-body?X-End=1'), ask('/end-body?X-End')]) {
 		reply = await asking;
+		assert.equal(reply.status, 200);
 		assert.equal(reply.text, '<p>gone</p>');
 		assert.equal(reply.headers['content-type'], 'text/html');
 	}
@@ -149,7 +185,7 @@ check('request-termination: messages, bodies, an echo, a trigger', async () => {
 		['POST', '/end-echo/x', 'end-echo', 'end-echo']);
 });
 
-check('correlation-id: made, counted, kept and echoed', async () => {
+check('check 35: correlation-id: made, counted, kept and echoed', async () => {
 	await serve('id', { 'correlation-id': {} });
 	const first = (await passed(ask('/id'))).headers['kong-request-id'];
 	const second = (await passed(ask('/id'))).headers['kong-request-id'];
@@ -164,22 +200,26 @@ check('correlation-id: made, counted, kept and echoed', async () => {
 	const reply = await ask('/id-echo', { 'X-Id': 'mine' });
 	assert.equal(reply.status, 401);
 	assert.equal(reply.headers['x-id'], 'mine');
-	assert.match((await ask('/id-echo')).headers['x-id'], /^[0-9a-f-]{36}$/);
+	assert.match((await ask('/id-echo')).headers['x-id'], /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+	const both = await ask('/id-echo', { apikey: 'ann-1' });
+	assert.equal(both.headers['x-id'], both.json.headers['x-id'], 'service and client hear the same');
+	assert.equal((await ask('/id')).headers['kong-request-id'], undefined, 'no echo unless it is asked for');
 });
 
-check('redirect: elsewhere, with or without the path', async () => {
+check('check 35: redirect: elsewhere, with or without the path', async () => {
 	await serve('old', { redirect: { location: 'https://new.example/a?b=c' } });
 	let reply = await ask('/old/x?y=z');
 	assert.equal(reply.status, 301);
 	assert.equal(reply.headers.location, 'https://new.example/a?b=c');
 	assert.equal(reply.text, 'redirecting');
+	assert.equal(reply.headers.server, 'kong/3.10.0');
 	await serve('older', { redirect: { location: 'https://new.example:8/a', keep_incoming_path: true, status_code: 308 } });
 	reply = await ask('/older/%20x?y=z');
 	assert.equal(reply.status, 308);
 	assert.equal(reply.headers.location, 'https://new.example:8/older/%20x?y=z');
 });
 
-check('cors: preflights before authentication, origins by name and by regex', async () => {
+check('check 33: cors: preflights before authentication, origins by name and by regex', async () => {
 	const preflight = (path, origin, more) => ask(path,
 		{ Origin: origin, 'Access-Control-Request-Method': 'PUT', ...more }, { method: 'OPTIONS' });
 	const cors = (reply) => Object.fromEntries(Object.entries(reply.headers)
@@ -222,7 +262,39 @@ check('cors: preflights before authentication, origins by name and by regex', as
 	}
 });
 
-check('which instance runs: eight scopes, one by one disabled, and others\' stay out', async () => {
+check('check 33: cors: one origin, any with credentials, none, private networks, preflights for the service', async () => {
+	const cors = async (asking) => Object.fromEntries(Object.entries((await asking).headers)
+		.filter(([name]) => /^access-control-(?!allow-methods)|^vary$/.test(name)).map(([k, v]) => [k.replace('access-control-', ''), v]));
+	const preflight = (path, more) => ask(path,
+		{ Origin: 'https://b.example', 'Access-Control-Request-Method': 'PUT', ...more }, { method: 'OPTIONS' });
+	const from = (path) => ask(path, { Origin: 'https://b.example' });
+
+	/* The browser compares: it is told the one, whoever asks. */
+	await serve('cors-one', { cors: { origins: ['https://a.example'] } });
+	const one = { 'allow-origin': 'https://a.example', vary: 'Origin' };
+	assert.deepEqual(await cors(preflight('/cors-one')), one);
+	assert.deepEqual(await cors(from('/cors-one')), one);
+	assert.deepEqual(await cors(ask('/cors-one')), one);
+
+	await serve('cors-any', { cors: { origins: ['*'], credentials: true, private_network: true } });
+	const any = { 'allow-origin': 'https://b.example', vary: 'Origin', 'allow-credentials': 'true' };
+	assert.deepEqual(await cors(preflight('/cors-any')), any);
+	assert.deepEqual(await cors(from('/cors-any')), any);
+	assert.deepEqual(await cors(preflight('/cors-any', { 'Access-Control-Request-Private-Network': 'true' })),
+		{ ...any, 'allow-private-network': 'true' });
+
+	await serve('cors-absent', { cors: { allow_origin_absent: false } });
+	assert.deepEqual(await cors(ask('/cors-absent')), {});
+	assert.deepEqual(await cors(from('/cors-absent')), { 'allow-origin': '*' });
+
+	await serve('cors-on', { cors: { preflight_continue: true } });
+	assert.equal((await passed(preflight('/cors-on'))).method, 'OPTIONS', 'the service answers it');
+	assert.equal((await passed(ask('/cors', { apikey: 'ann-1' }, { method: 'PUT' }))).method, 'PUT');
+	await refused(ask('/cors', { Origin: 'https://b.example' }, { method: 'OPTIONS' }), 401,
+		'No API key found in request', 'Key');
+});
+
+check('check 37: which instance runs: eight scopes, one by one disabled, and others\' stay out', async () => {
 	await serve('scopes');
 	await plugged.plug('/services/scopes', 'key-auth', { anonymous: 'passer-by' });
 	for (const name of ['carl', 'passer-by']) {
@@ -264,7 +336,7 @@ check('which instance runs: eight scopes, one by one disabled, and others\' stay
 	}
 });
 
-check('a plugin of a consumer is chosen after authentication, for those below it', async () => {
+check('check 37: a plugin of a consumer is chosen after authentication, for those below it', async () => {
 	await serve('chosen', { 'key-auth': {}, 'rate-limiting': { year: 1 } });
 	await want(201, 'POST', '/consumers', { username: 'vip' });
 	await want(201, 'POST', '/consumers/vip/key-auth', { key: 'vip' });
@@ -282,6 +354,12 @@ check('a plugin of a consumer is chosen after authentication, for those below it
 	await refused(ask('/chosen'), 401, 'No API key found in request', 'Key');
 });
 
+const names = (object) => Object.keys(object).sort();
+
+/* What each record has. */
+const RECORD = ['client_ip', 'latencies', 'request', 'response', 'route', 'service', 'source', 'started_at', 'tries',
+	'upstream_status', 'upstream_uri', 'workspace', 'workspace_name'];
+
 /* The record that has this path. */
 async function record(file, uri) {
 	return await until(async () => {
@@ -290,7 +368,7 @@ async function record(file, uri) {
 	}, `a record of ${uri}`);
 }
 
-check('file-log: all fields of a record, of the service\'s answers and of ours', async () => {
+check('check 38: file-log: all fields of a record, of the service\'s answers and of ours', async () => {
 	const path = join(plugged.gw.dir, 'access.log');
 	await serve('log', { 'key-auth': {}, 'file-log': {
 		path, custom_fields_by_lua: { env: 'return "prod"', n: 'return 7' },
@@ -304,6 +382,12 @@ check('file-log: all fields of a record, of the service\'s answers and of ours',
 	const service = await want(200, 'GET', '/services/log');
 	let r = await record(path, '/log/x%20y?a=1&a=2&b&c=%26');
 
+	assert.deepEqual(names(r), [...RECORD, 'authenticated_entity', 'consumer', 'env', 'n'].sort());
+	assert.deepEqual(names(r.request), ['headers', 'id', 'method', 'querystring', 'size', 'uri', 'url']);
+	assert.deepEqual(names(r.response), ['headers', 'size', 'status']);
+	assert.deepEqual(names(r.latencies), ['kong', 'proxy', 'receive', 'request']);
+	assert.deepEqual(names(r.tries[0]), ['balancer_latency', 'balancer_start', 'ip', 'port']);
+	assert.deepEqual(names(r.authenticated_entity), ['consumer_id', 'id']);
 	assert.equal(r.request.id, seen.headers['x-kong-request-id']);
 	assert.equal(r.request.method, 'POST');
 	assert.equal(r.request.url, `${plugged.gw.proxy}/log/x%20y?a=1&a=2&b&c=%26`);
@@ -326,12 +410,13 @@ check('file-log: all fields of a record, of the service\'s answers and of ours',
 	assert.ok(r.tries[0].balancer_start >= before - 1);
 	assert.ok(Number.isInteger(r.tries[0].balancer_latency));
 	assert.equal(r.authenticated_entity.consumer_id, ann.id);
-	assert.match(r.authenticated_entity.id, /^[0-9a-f-]{36}$/);
+	const [key] = (await want(200, 'GET', '/consumers/ann/key-auth')).data.filter((k) => k.key === 'ann-1');
+	assert.equal(r.authenticated_entity.id, key.id);
 	assert.deepEqual([r.consumer.id, r.consumer.username], [ann.id, 'ann']);
 	assert.deepEqual([r.route.id, r.route.name, r.route.service.id], [route.id, 'log', service.id]);
 	assert.deepEqual([r.service.id, r.service.name, r.service.port], [service.id, 'log', plugged.echo.port]);
 	assert.equal(r.workspace_name, 'default');
-	assert.match(r.workspace, /^[0-9a-f-]{36}$/);
+	assert.equal(r.workspace, '0dc6f45b-8f8d-40d2-a504-473544ee190b');
 	assert.equal(r.client_ip, '127.0.0.1');
 	assert.ok(r.started_at >= before - 1 && r.started_at <= Date.now());
 	assert.equal(r.source, 'upstream');
@@ -341,9 +426,42 @@ check('file-log: all fields of a record, of the service\'s answers and of ours',
 	r = await record(path, '/log/nobody');
 	assert.deepEqual([r.source, r.response.status, r.upstream_status, r.tries.length, r.consumer],
 		['kong', 401, '', 0, undefined]);
+	assert.deepEqual(names(r), [...RECORD, 'env', 'n'].sort());
 });
 
-check('file-log: rotated by renaming, when it reopens', async () => {
+check('check 38: file-log: what TLS is told, also of a client that has left', async () => {
+	const path = join(plugged.gw.dir, 'tls.log');
+	const gate = deferred();
+	const stuck = await Echo.start({ answer: async (_, res) => {
+		await gate.promise;
+		res.end();
+	} });
+	const get = (uri) => https.get(`${plugged.gw.proxies[1]}${uri}`, { rejectUnauthorized: false, agent: false });
+	try {
+		await serve('tls', { 'file-log': { path } });
+		await serve('tls-left', { 'file-log': { path } });
+		await want(200, 'PATCH', '/services/tls-left', { url: stuck.url });
+		const whole = get('/tls/whole');
+		const [reply] = await once(whole, 'response');
+		const used = { version: reply.socket.getProtocol(), cipher: reply.socket.getCipher().standardName };
+		reply.resume();
+		const left = get('/tls-left/x');
+		left.on('error', () => {});
+		await stuck.hits.take();
+		left.destroy();
+		for (const [uri, status, source] of [['/tls/whole', 200, 'upstream'], ['/tls-left/x', 499, 'kong']]) {
+			const r = await record(path, uri);
+			assert.deepEqual(r.request.tls, { ...used, client_verify: 'NONE' });
+			assert.equal(r.request.url, `${plugged.gw.proxies[1]}${uri}`);
+			assert.deepEqual([r.response.status, r.source], [status, source]);
+		}
+	} finally {
+		gate.resolve();
+		await stuck.close();
+	}
+});
+
+check('check 38: file-log: rotated by renaming, when it reopens', async () => {
 	const path = join(plugged.gw.dir, 'rotated.log');
 	await serve('rotated', { 'file-log': { path, reopen: true } });
 	await passed(ask('/rotated/1'));
@@ -355,7 +473,7 @@ check('file-log: rotated by renaming, when it reopens', async () => {
 });
 
 /* A full disk, a pipe that nobody reads, no folder, a folder. */
-check('file-log: what cannot be written holds up nobody, and is counted', async () => {
+check('check 38: file-log: what cannot be written holds up nobody, and is counted', async () => {
 	const fifo = join(plugged.gw.dir, 'fifo');
 	await execute('mkfifo', [fifo]);
 	const paths = { full: '/dev/full', fifo, nowhere: '/nowhere/at/all', folder: plugged.gw.dir };
@@ -372,7 +490,7 @@ check('file-log: what cannot be written holds up nobody, and is counted', async 
 	await plugged.gw.child.line(/"cannot write log file","path":"\/dev\/full","error":"No space left/);
 });
 
-check('prometheus: what was counted, on both listeners, in the strict text format', async () => {
+check('check 38: prometheus: what was counted, on both listeners, in the strict text format', async () => {
 	await serve('seen', { prometheus: {
 		per_consumer: true, status_code_metrics: true, latency_metrics: true, bandwidth_metrics: true,
 	}, 'key-auth': {} });
