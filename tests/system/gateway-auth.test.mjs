@@ -30,7 +30,7 @@ const basic = (text) => `Basic ${Buffer.from(text).toString('base64')}`;
 const identity = ({ headers }) => Object.fromEntries(Object.entries(headers).filter(([name]) =>
 	/^x[-_](consumer|credential|anonymous)/.test(name)));
 
-check('key-auth: three refusals, and who it was', async () => {
+check('check 30: key-auth: three refusals, and who it was', async () => {
 	await serve('key', { 'key-auth': {} });
 	const key = (await want(200, 'GET', '/consumers/jane/key-auth')).data[0];
 	const jane = (await want(200, 'GET', '/consumers/jane'));
@@ -65,7 +65,7 @@ check('key-auth: three refusals, and who it was', async () => {
 	await want(409, 'POST', '/consumers/joe/key-auth', { key: 'janes key' });
 });
 
-check('what a client says it is does not reach the service', async () => {
+check('check 30: what a client says it is does not reach the service', async () => {
 	const forged = {};
 	for (const name of ['Consumer-ID', 'Consumer-Username', 'Consumer-Custom-ID', 'Credential-Identifier',
 		'Anonymous-Consumer']) {
@@ -84,7 +84,7 @@ check('what a client says it is does not reach the service', async () => {
 		'No API key found in request', 'Key');
 });
 
-check('key-auth: other names and places, hidden keys, a realm, preflights', async () => {
+check('check 30: key-auth: other names and places, hidden keys, a realm, preflights', async () => {
 	await serve('places', { 'key-auth': {
 		key_names: ['X-Key', 'k'], key_in_body: true, hide_credentials: true, realm: 'a "b"', run_on_preflight: false,
 	} });
@@ -112,7 +112,7 @@ check('key-auth: other names and places, hidden keys, a realm, preflights', asyn
 	assert.deepEqual(identity(seen), {});
 });
 
-check('a key ends with its consumer, at once and on all connections', async () => {
+check('check 30: a key ends with its consumer, at once and on all connections', async () => {
 	await serve('gone', { 'key-auth': {} });
 	const agent = new http.Agent({ keepAlive: true, maxSockets: 24 });
 	const all = (key) => Promise.all(Array.from({ length: 24 }, () =>
@@ -135,7 +135,7 @@ check('a key ends with its consumer, at once and on all connections', async () =
 	agent.destroy();
 });
 
-check('a key with a ttl ends by itself', async () => {
+check('check 30: a key with a ttl ends by itself', async () => {
 	await serve('ttl', { 'key-auth': {} });
 	const started = Date.now();
 	await want(201, 'POST', '/consumers/joe/key-auth', { key: 'short', ttl: 2 });
@@ -145,7 +145,7 @@ check('a key with a ttl ends by itself', async () => {
 	await refused(ask('/ttl', { apikey: 'short' }), 401, 'Unauthorized', 'Key');
 });
 
-check('basic-auth: SHA-1 is what is kept, and the password is what lets in', async () => {
+check('check 31: basic-auth: SHA-1 is what is kept, and the password is what lets in', async () => {
 	await serve('basic', { 'basic-auth': {} });
 	const { id } = (await want(200, 'GET', '/consumers/joe'));
 	const kept = (await want(200, 'GET', '/consumers/joe/basic-auth/joe'));
@@ -164,6 +164,8 @@ check('basic-auth: SHA-1 is what is kept, and the password is what lets in', asy
 		{ authorization: basic('joe:pass: wörd') },
 		{ authorization: basic('joe:pass: wörd').replace('Basic', 'bASIC') },
 		{ 'proxy-authorization': basic('joe:pass: wörd'), authorization: basic('jane:sesame') },
+		{ 'proxy-authorization': basic('nobody:x'), authorization: basic('joe:pass: wörd') },
+		{ 'proxy-authorization': 'Basic !', authorization: basic('joe:pass: wörd') },
 	]) {
 		const seen = await passed(ask('/basic', headers));
 		assert.deepEqual(identity(seen), {
@@ -172,17 +174,21 @@ check('basic-auth: SHA-1 is what is kept, and the password is what lets in', asy
 		});
 		assert.equal(seen.headers.authorization, headers.authorization, 'kept unless it is to be hidden');
 	}
+	await refused(ask('/basic', { 'proxy-authorization': basic('joe:wrong'), authorization: basic('jane:sesame') }), 401,
+		'Unauthorized', challenge);
+	assert.equal((await want(200, 'GET', '/basic-auths')).data.find((c) => c.id === kept.id).password, kept.password);
 	await want(200, 'PATCH', '/consumers/joe/basic-auth/joe', { password: 'new' });
 	await refused(ask('/basic', { authorization: basic('joe:pass: wörd') }), 401, 'Unauthorized', challenge);
 	await passed(ask('/basic', { authorization: basic('joe:new') }));
 
 	await serve('hidden', { 'basic-auth': { hide_credentials: true, realm: 'r' } });
-	const seen = await passed(ask('/hidden', { authorization: basic('joe:new') }));
+	const seen = await passed(ask('/hidden', { 'proxy-authorization': basic('nobody:x'), authorization: basic('joe:new') }));
 	assert.equal(seen.headers.authorization, undefined);
+	assert.equal(seen.headers['proxy-authorization'], undefined);
 	await refused(ask('/hidden'), 401, 'Unauthorized', 'Basic realm="r"');
 });
 
-check('anonymous: who has no key goes on as somebody', async () => {
+check('check 30: anonymous: who has no key goes on as somebody', async () => {
 	const guest = (await want(200, 'GET', '/consumers/guest'));
 	const as_guest = {
 		'x-consumer-id': guest.id, 'x-consumer-custom-id': 'guest-7', 'x-consumer-username': 'guest',
@@ -227,7 +233,7 @@ check('two ways to log in: both, or either', async () => {
 	await who(key);
 });
 
-check('acl: groups that may pass, and what the service hears', async () => {
+check('check 33: acl: groups that may pass, and what the service hears', async () => {
 	await want(201, 'POST', '/consumers/jane/acls', { group: 'staff' });
 	await want(201, 'POST', '/consumers/jane/acls', { group: 'admins' });
 	await serve('open-acl', { acl: { allow: ['staff'] } });
@@ -250,7 +256,7 @@ check('acl: groups that may pass, and what the service hears', async () => {
 	assert.equal(joe.headers['x-consumer-groups'], undefined);
 });
 
-check('ip-restriction: the address that a trusted peer tells', async () => {
+check('check 33: ip-restriction: the address that a trusted peer tells', async () => {
 	const from = (ip, path) => ask(path, { 'x-real-ip': ip });
 	await serve('ip', { 'ip-restriction': { allow: ['10.0.0.0/8', '2001:db8::/32'], deny: ['10.6.0.0/16'] } });
 	await passed(from('10.255.0.1', '/ip'));
@@ -259,6 +265,8 @@ check('ip-restriction: the address that a trusted peer tells', async () => {
 		await refused(from(ip, '/ip'), 403, `IP address not allowed: ${ip}`);
 	}
 	await refused(ask('/ip'), 403, 'IP address not allowed: 127.0.0.1');
+	assert.match((await want(400, 'POST', '/plugins', { name: 'ip-restriction', config: {} })).message,
+		/at least one of these fields must be non-empty: 'config\.allow', 'config\.deny'/);
 	await serve('ip2', { 'ip-restriction': { deny: ['127.0.0.1'], status: 418, message: 'not "you"' } });
 	await refused(ask('/ip2'), 418, 'not "you"');
 	await passed(from('10.6.6.6', '/ip2'));

@@ -47,22 +47,30 @@ static enum err compile(struct plugin_host *h, struct plugin_instance *p, struct
 	return ERR_OK;
 }
 
-static bool find_login(struct gw_call *c, const struct config *k, struct auth_login *out)
+/*
+ * The first of the two headers whose user is known; else the last that could be read. What stands
+ * in Proxy-Authorization may be for a proxy before us.
+ */
+static bool find_login(struct gw_call *c, const struct config *k, struct auth_login *out,
+		       const struct gw_credential **found)
 {
 	static const struct str names[] = {STR_INIT("Proxy-Authorization"),
 					   STR_INIT("Authorization")};
+	bool has_login = false;
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+	*found = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(names) && !*found; i++) {
 		struct str value = http_header_get(&call_request(c)->headers, names[i]);
 
 		if (value.p && auth_read_basic(call_arena(c), value, out)) {
 			if (k->hide_credentials) {
 				http_header_remove(call_headers(c), names[i]);
 			}
-			return true;
+			*found = call_find_credential(c, GW_BASIC_AUTH, out->username);
+			has_login = true;
 		}
 	}
-	return false;
+	return has_login;
 }
 
 static void digest(const struct auth_login *l, const char *consumer_id, char out[2 * SHA1_LEN])
@@ -101,11 +109,7 @@ static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_inst
 	if (auth_is_done(c, k->anonymous)) {
 		return PLUGIN_NEXT;
 	}
-	if (!find_login(c, k, &login)) {
-		return auth_fail(c, k->anonymous, STR("Unauthorized"), k->challenge);
-	}
-	found = call_find_credential(c, GW_BASIC_AUTH, login.username);
-	if (!is_password(found, &login)) {
+	if (!find_login(c, k, &login, &found) || !is_password(found, &login)) {
 		return auth_fail(c, k->anonymous, STR("Unauthorized"), k->challenge);
 	}
 	call_authenticate(c, found->consumer, found);
