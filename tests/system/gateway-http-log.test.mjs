@@ -56,7 +56,7 @@ async function metric(name) {
 	return Number(new RegExp(`^posthouse_http_log_${name}_total (\\d+)`, 'm').exec(text)?.[1] ?? 0);
 }
 
-check('a record arrives for each request', async () => {
+check('check 38: http-log: a record arrives for each request', async () => {
 	await plug({
 		http_endpoint: `${sink.url}/in?k=v`.replace('://', '://jane:secret@'),
 		method: 'PUT',
@@ -81,7 +81,7 @@ check('a record arrives for each request', async () => {
 	assert.deepEqual(urls([JSON.parse((await sink.hits.take()).body)]), ['/s/two']);
 });
 
-check('sizes are those on the wire, with what the server adds', async () => {
+check('check 38: http-log: sizes are those on the wire, with what the server adds', async () => {
 	const chunked = await Echo.start({ answer: (req, res) => {
 		res.flushHeaders();
 		res.end();
@@ -105,7 +105,7 @@ check('sizes are those on the wire, with what the server adds', async () => {
 	}
 });
 
-check('several records come in one array', async () => {
+check('check 38: http-log: several records come in one array', async () => {
 	await plug({ http_endpoint: sink.url, queue: { max_batch_size: 3, max_coalescing_delay: 0.2 } });
 	for (const name of 'abcd') {
 		await gw.get(`/s/${name}`);
@@ -119,7 +119,7 @@ check('several records come in one array', async () => {
 	assert.deepEqual(urls(records()), ['/s/a', '/s/b', '/s/c', '/s/d']);
 });
 
-check('after an outage the records are sent again', async () => {
+check('check 38: http-log: after an outage the records are sent again', async () => {
 	const port = await freePort();
 	const failures = await metric('failures');
 	await plug({ http_endpoint: `http://127.0.0.1:${port}/`, queue: { max_retry_delay: 0.05 } });
@@ -141,7 +141,7 @@ check('after an outage the records are sent again', async () => {
 	}
 });
 
-check('what waits survives a change of the configuration, and goes to the new place', async () => {
+check('check 38: http-log: what waits survives a change of the configuration, and goes to the new place', async () => {
 	const port = await freePort();
 	const { id } = await plug({ http_endpoint: `http://127.0.0.1:${port}/`, queue: { max_retry_delay: 0.05 } });
 	await gw.get('/s/a');
@@ -151,7 +151,7 @@ check('what waits survives a change of the configuration, and goes to the new pl
 	assert.deepEqual(urls(records()), ['/s/a', '/s/b']);
 });
 
-check('a queue is bounded, and what is dropped is counted', async () => {
+check('check 38: http-log: a queue is bounded, and what is dropped is counted', async () => {
 	const dropped = await metric('dropped');
 	status = 503;
 	await plug({ http_endpoint: sink.url, queue: { max_entries: 3, max_retry_delay: 0.05 } });
@@ -168,7 +168,7 @@ check('a queue is bounded, and what is dropped is counted', async () => {
 	assert.deepEqual([...kept], ['/s/0', '/s/4', '/s/5']);
 });
 
-check('a batch is given up after max_retry_time', async () => {
+check('check 38: http-log: a batch is given up after max_retry_time', async () => {
 	const dropped = await metric('dropped');
 	status = 500;
 	await plug({ http_endpoint: sink.url, queue: { max_retry_time: 0 } });
@@ -177,7 +177,7 @@ check('a batch is given up after max_retry_time', async () => {
 	assert.equal(sink.requests.length, 1);
 });
 
-check('https: verified by the CAs of the system, by others, or not at all', async () => {
+check('check 38: http-log: https: verified by the CAs of the system, by others, or not at all', async () => {
 	const dir = await mkdtemp(join(tmpdir(), 'posthouse-http-log-'));
 	const [keyFile, certFile] = [join(dir, 'key'), join(dir, 'cert')];
 	await execute('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '3',
@@ -210,7 +210,7 @@ check('https: verified by the CAs of the system, by others, or not at all', asyn
 	}
 });
 
-check('what waits is sent at the end, and a dead server does not hold it up', async () => {
+check('check 38: http-log: what waits is sent at the end, and a dead server does not hold it up', async () => {
 	const ending = await Gateway.start();
 	const log = join(ending.dir, 'requests.log');
 	try {

@@ -32,7 +32,7 @@ async function through(path, given, options) {
 	}
 }
 
-check('request-transformer: remove, rename, replace, add, append, in this order', async () => {
+check('check 36: request-transformer: remove, rename, replace, add, append, in this order', async () => {
 	await serve('order', { 'request-transformer': {
 		remove: { headers: ['X-Gone', 'x-both'], querystring: ['gone', 'both'] },
 		rename: { headers: ['X-Old:X-New', 'X-Missing:X-Nothing'], querystring: ['old:new', 'missing:nothing'] },
@@ -58,7 +58,7 @@ check('request-transformer: remove, rename, replace, add, append, in this order'
 	assert.deepEqual([...new Set(query.keys())].sort(), ['both', 'keep', 'last', 'new']);
 });
 
-check('request-transformer: bodies of JSON and forms, and those it cannot read', async () => {
+check('check 36: request-transformer: bodies of JSON and forms, and those it cannot read', async () => {
 	await serve('body', { 'request-transformer': {
 		remove: { body: ['gone'] }, rename: { body: ['old:new'] }, replace: { body: ['new:replaced', 'absent:no'] },
 		add: { body: ['new:no', 'more:added'] }, append: { body: ['list:b'] },
@@ -75,6 +75,10 @@ check('request-transformer: bodies of JSON and forms, and those it cannot read',
 	const form = new URLSearchParams(await post('application/x-www-form-urlencoded', 'gone=1&old=2&list=a&k=%26'));
 	assert.deepEqual([...form].sort(),
 		[['k', '&'], ['list', 'a'], ['list', 'b'], ['more', 'added'], ['new', 'replaced']]);
+	const part = (name, value) => `--B\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`;
+	const multipart = await post('multipart/form-data; boundary=B',
+		`${part('gone', '1')}${part('old', '2')}${part('list', 'a')}--B--\r\n`);
+	assert.equal(multipart, `${part('new', 'replaced')}${part('list', 'a')}${part('more', 'added')}${part('list', 'b')}--B--\r\n`);
 	for (const [type, body] of [['text/plain', 'gone=1'], ['application/json', '{"gone":1'],
 		['application/json', '[1]']]) {
 		assert.equal(await post(type, body), body);
@@ -86,13 +90,13 @@ check('request-transformer: bodies of JSON and forms, and those it cannot read',
 	assert.deepEqual(JSON.parse(seen.body), { new: 'no', more: 'added', list: ['b'] });
 });
 
-check('request-transformer: templates, the path and the method', async () => {
+check('check 36: request-transformer: templates, the path and the method', async () => {
 	await serve('tpl', { 'request-transformer': {
 		http_method: 'PUT',
 		replace: { uri: '/v2/$(uri_captures.id)/$(uri_captures[2])' },
 		add: {
 			headers: ['X-A:$(headers.x_tenant or query_params.tenant or "none")', 'X-B:<$(headers["X-Tenant"])>',
-				'X-C:$(headers.host)', 'X-D:$(uri_captures[0])'],
+				'X-C:$(headers.host)', 'X-D:$(uri_captures[0])', 'X-E:$(shared.x or "unshared")'],
 			querystring: ['q:$(headers.x_tenant)'],
 		},
 	} }, { paths: ['~/users/(?<id>[^/]+)/([^/?]+)$'], strip_path: false });
@@ -104,10 +108,22 @@ check('request-transformer: templates, the path and the method', async () => {
 	assert.equal(seen.headers['x-b'], '<acme>');
 	assert.equal(seen.headers['x-c'], new URL(plugged.gw.proxy).host);
 	assert.equal(seen.headers['x-d'], '/users/7/mail');
+	assert.equal(seen.headers['x-e'], 'unshared', 'no plugin that is built shares anything');
 	seen = await passed(ask('/users/7/mail?tenant=b%20c'));
 	assert.equal(seen.headers['x-a'], 'b c');
 	seen = await passed(ask('/users/7/mail'));
 	assert.equal(seen.headers['x-a'], 'none');
+
+	/* In each verb that has values, and in the body. */
+	await serve('tpl-all', { 'request-transformer': {
+		replace: { headers: ['X-R:$(query_params.v)'], querystring: ['r:$(query_params.v)'], body: ['r:$(query_params.v)'] },
+		add: { querystring: ['a:$(query_params.v)'], body: ['a:$(headers["x-h"] or "none")'] },
+		append: { headers: ['X-P:$(query_params.v)'], querystring: ['p:$(query_params.v)'], body: ['p:$(query_params.v)'] },
+	} });
+	seen = await passed(ask('/tpl-all?v=1&r=0', { 'X-R': '0', 'Content-Type': 'application/json' },
+		{ method: 'POST', body: '{"r":"0"}' }));
+	assert.deepEqual([seen.headers['x-r'], seen.headers['x-p'], seen.url], ['1', '1', '/?v=1&r=1&a=1&p=1']);
+	assert.deepEqual(JSON.parse(seen.body), { r: '1', a: 'none', p: ['1'] });
 
 	/* What a client puts into a template stays in its place. */
 	seen = await passed(ask('/users/a%3Fb%23c/m%20n?tenant=x%0d%0aX-Evil:%201', { 'X-Tenant': 'a&b=c#d' }));
@@ -122,7 +138,7 @@ check('request-transformer: templates, the path and the method', async () => {
 	});
 });
 
-check('response-transformer: headers of the service and of plugins before it', async () => {
+check('check 36: response-transformer: headers of the service and of plugins before it', async () => {
 	await serve('heads', {
 		'rate-limiting': { year: 1000 },
 		'response-transformer': {
@@ -151,7 +167,7 @@ check('response-transformer: headers of the service and of plugins before it', a
 	assert.deepEqual(at('x-ratelimit-remaining-year'), ['999']);
 });
 
-check('response-transformer: JSON, with types; what is no JSON stays', async () => {
+check('check 36: response-transformer: JSON, with types; what is no JSON stays', async () => {
 	await serve('json', { 'response-transformer': {
 		remove: { json: ['secret'] },
 		rename: { json: ['old:new'] },
@@ -182,7 +198,7 @@ check('response-transformer: JSON, with types; what is no JSON stays', async () 
 	assert.equal(head.status, 200);
 });
 
-check('response-transformer: a body too large to be edited is not passed on in part', async () => {
+check('check 36: response-transformer: a body too large to be edited is not passed on in part', async () => {
 	const body = `{"a":"${'x'.repeat(9 << 20)}"}`;
 	const reply = await through('/json', { headers: { 'Content-Type': 'application/json' }, body });
 	assert.equal(reply.status, 502);
