@@ -248,7 +248,12 @@ check('check 15: /config replaces all or nothing', () => declared((echo) => rout
 	assert.deepEqual(Object.values(loaded.routes).map((r) => r.paths), [['/two']]);
 	assert.equal((await gw.get('/two')).status, 200);
 	assert.equal((await gw.get('/one')).status, 404);
+	const hash = async () => (await gw.want(200, 'GET', '/status')).json.configuration_hash;
+	const before_ = await hash();
+	assert.match(before_, /^[0-9a-f]{32}$/);
 	assert.equal((await gw.want(304, 'POST', '/config?check_hash=1', { config: two })).text, '');
+	assert.equal(await hash(), before_);
+	await gw.want(201, 'POST', '/config', { config: two });
 
 	/* As a tree, as text, as a form. */
 	await gw.want(201, 'POST', '/config', { _format_version: '3.0', services: [] });
@@ -258,18 +263,30 @@ check('check 15: /config replaces all or nothing', () => declared((echo) => rout
 	await gw.want(201, 'POST', '/config', `config=${encodeURIComponent(two)}`);
 	assert.equal((await gw.get('/two')).status, 200);
 
-	const bad = '_format_version: "3.0"\nservices: [{name: bad, port: 99999, routes: [{name: q, paths: [x]}]}]\n';
+	const ID = '1bad1bad-0000-4000-8000-000000000001';
+	const bad = `_format_version: "3.0"\nservices: [{id: ${ID}, name: bad, tags: [t], port: 99999, routes: [{name: q, paths: [x]}]}]\n`;
 	const { json } = await gw.want(400, 'POST', '/config', bad, YAML);
 	assert.equal(json.code, 14);
 	assert.equal(json.name, 'invalid declarative configuration');
 	assert.equal(json.fields.services[0].host, 'required field missing');
 	assert.ok(!('flattened_errors' in json));
+	assert.equal(json.fields.services[0].port, 'value should be between 0 and 65535');
+	assert.match(json.message, /^declarative config is invalid: \{/);
 	const flat = (await gw.want(400, 'POST', '/config?flatten_errors=1', bad, YAML)).json;
-	const service = flat.flattened_errors.find((e) => e.entity_type === 'service');
-	assert.equal(service.entity_name, 'bad');
-	assert.deepEqual(service.errors.find((e) => e.field === 'host'),
-		{ type: 'field', field: 'host', message: 'required field missing' });
-	assert.equal(flat.flattened_errors.find((e) => e.entity_type === 'route').entity_name, 'q');
+	assert.deepEqual([flat.code, flat.name, flat.fields], [14, json.name, {}]);
+	assert.deepEqual(flat.flattened_errors, [{
+		entity_type: 'service', entity_id: ID, entity_name: 'bad', entity_tags: ['t'],
+		entity: { id: ID, name: 'bad', tags: ['t'], port: 99999 },
+		errors: [
+			{ type: 'field', field: 'host', message: 'required field missing' },
+			{ type: 'field', field: 'port', message: 'value should be between 0 and 65535' },
+		],
+	}, {
+		entity_type: 'route', entity_name: 'q', entity: { name: 'q', paths: ['x'], service: { id: ID } },
+		errors: [{ type: 'field', field: 'paths', messages: ['should start with: / (fixed path) or ~/ (regex path)'] }],
+	}]);
+	const left = (await gw.want(400, 'POST', '/config?flatten_errors=1', `${bad}nope: 1\n`, YAML)).json;
+	assert.deepEqual(left.fields, { nope: 'unknown field' }, 'what belongs to no entity');
 	await gw.want(400, 'POST', '/config', 'services: [', YAML);
 	assert.equal((await gw.want(400, 'POST', '/config', '', YAML)).json.message, 'expected a declarative configuration');
 	assert.equal((await gw.get('/two')).status, 200, 'what was in force lives');
@@ -299,6 +316,20 @@ check('check 15: SIGHUP reads the file again; a broken one is no start', () => d
 	assert.equal((await gw.get('/one')).status, 200);
 }));
 
+/* KONG_* variables and kong.conf are not read: settings have names of ours, and the documentation says so. */
+check('check 39: settings of the environment come before those of the file', () => declared((echo) => routeTo(echo, '/one'), async ({ gw }) => {
+	const { headers } = await gw.get('/one');
+	assert.equal(headers['x-kong-upstream-status'], '200');
+	for (const name of ['via', 'x-kong-upstream-latency', 'x-kong-request-id']) {
+		assert.equal(headers[name], undefined);
+	}
+	const told = (await gw.get('/one', { 'X-Real-IP': '10.1.2.3' })).json.headers;
+	assert.equal(told['x-real-ip'], '10.1.2.3', 'a list');
+}, {
+	env: { POSTHOUSE_GATEWAY__HEADERS: 'X-Kong-Upstream-Status', POSTHOUSE_GATEWAY__TRUSTED_IPS: '127.0.0.1/32,::1' },
+	gateway: { headers: ['off'] },
+}));
+
 check('check 39: secrets of the environment, by name and through a vault', async () => {
 	const [key, cert] = [join(server.dir, 'v.key'), join(server.dir, 'v.crt')];
 	await execute('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
@@ -306,6 +337,9 @@ check('check 39: secrets of the environment, by name and through a vault', async
 	const text = () => `_format_version: "3.0"
 vaults:
 - {prefix: mine, name: env, config: {prefix: TLS_}}
+plugins:
+- name: http-log
+  config: {http_endpoint: "{vault://env/log-url}", headers: {X-Token: plain}}
 certificates:
 - cert: "{vault://env/tls-cert}"
   key: "{vault://mine/pair/key}"
@@ -314,23 +348,36 @@ certificates:
   key: "{vault://env/not-there}"
   snis: [{name: absent.test}]
 `;
-	const env = { TLS_CERT: await readFile(cert, 'utf8'), TLS_PAIR: JSON.stringify({ key: await readFile(key, 'utf8') }) };
-	await declared(text, async ({ gw }) => {
-		const subject = async (servername) => {
-			const socket = tls.connect({ host: '127.0.0.1', port: new URL(gw.proxies[0]).port, servername, rejectUnauthorized: false });
-			await once(socket, 'secureConnect');
-			const { CN } = socket.getPeerCertificate().subject;
-			socket.destroy();
-			return CN;
-		};
-		assert.equal(await subject('vault.test'), 'vault.test');
-		assert.notEqual(await subject('absent.test'), 'vault.test');
-		const shown = (await gw.want(200, 'GET', '/certificates/vault.test')).json;
-		assert.equal(shown.key, '{vault://mine/pair/key}', 'what is listed is the reference');
-		assert.doesNotMatch((await gw.want(200, 'GET', '/config')).text, /PRIVATE KEY/);
-		await gw.child.line(/NOT_THERE is not set/);
-		assert.doesNotMatch(gw.child.story(), /PRIVATE KEY/);
-	}, { env, gateway: { listen: [{ address: '127.0.0.1:0', tls: {} }] } });
+	const sink = await Echo.start();
+	const env = {
+		TLS_CERT: await readFile(cert, 'utf8'), TLS_PAIR: JSON.stringify({ key: await readFile(key, 'utf8') }),
+		LOG_URL: `${sink.url}/from-the-vault`,
+	};
+	try {
+		await declared(text, async ({ gw }) => {
+			const subject = async (servername) => {
+				const socket = tls.connect({ host: '127.0.0.1', port: new URL(gw.proxies[0]).port, servername, rejectUnauthorized: false });
+				await once(socket, 'secureConnect');
+				const { CN } = socket.getPeerCertificate().subject;
+				socket.destroy();
+				return CN;
+			};
+			assert.equal(await subject('vault.test'), 'vault.test');
+			assert.notEqual(await subject('absent.test'), 'vault.test');
+			const shown = (await gw.want(200, 'GET', '/certificates/vault.test')).json;
+			assert.equal(shown.key, '{vault://mine/pair/key}', 'what is listed is the reference');
+			assert.doesNotMatch((await gw.want(200, 'GET', '/config')).text, /PRIVATE KEY/);
+			await gw.child.line(/NOT_THERE is not set/);
+			assert.doesNotMatch(gw.child.story(), /PRIVATE KEY/);
+			/* Fields of plugins, too. */
+			await gw.send('GET', '/nowhere', { url: gw.proxies[1] });
+			assert.equal((await sink.hits.take()).url, '/from-the-vault');
+			const [plugin] = (await gw.want(200, 'GET', '/plugins')).json.data;
+			assert.equal(plugin.config.http_endpoint, '{vault://env/log-url}');
+		}, { env, gateway: { listen: [{ address: '127.0.0.1:0', tls: {} }, '127.0.0.1:0'] } });
+	} finally {
+		await sink.close();
+	}
 });
 
 check('a plugin that cannot be configured closes its route and no other', async () => {
