@@ -36,8 +36,8 @@ struct loop {
 	atomic_uint_fast64_t busy_ns;
 };
 
-const unsigned loop_turn_bounds_us[LOOP_TURN_BOUNDS] = {50,   100,  200,   500,   1000,
-							 2000, 5000, 10000, 50000, 200000};
+const unsigned loop_turn_bounds_us[LOOP_TURN_BOUNDS] = {50,   100,  200,   500,	  1000,
+							2000, 5000, 10000, 50000, 200000};
 
 static _Thread_local struct loop *current;
 
