@@ -236,16 +236,14 @@ static struct str joined(struct gw_call *c, struct str a, struct str b)
 	return str_of(at, a.n + 2 + b.n);
 }
 
-static struct str split_port(struct str authority, struct str *out_host)
+static struct str without_port(struct str authority)
 {
 	ptrdiff_t colon = str_rindex(authority, ':');
 
-	*out_host = authority;
 	if (colon < 0 || str_index(authority, ']') > colon) {
-		return STR_NULL;
+		return authority;
 	}
-	*out_host = str_slice(authority, 0, (size_t)colon);
-	return str_skip(authority, (size_t)colon + 1);
+	return str_slice(authority, 0, (size_t)colon);
 }
 
 static struct str peer_ip(struct gw_call *c)
@@ -283,20 +281,19 @@ static void add_forwarded(struct gw_call *c, const struct str told[TOLDS])
 	bool trusted = trusts_forwarded(c), tls = exchange_is_tls(c->x);
 	/* A pass through ourselves is no hop. */
 	bool is_told = exchange_is_in_process(c->x) && told[TOLD_FOR].n > 0;
-	struct str host, port = split_port(r->authority, &host);
 	struct str prefix = str_slice(c->path, 0, c->match.matched);
 
-	if (port.n == 0) {
-		port = listener_port(c, tls);
-	}
 	add(c, STR("X-Forwarded-For"),
 	    is_told ? told[TOLD_FOR] : joined(c, told[TOLD_FOR], peer_ip(c)));
 	add(c, STR("X-Forwarded-Proto"),
 	    trusted && told[TOLD_PROTO].n > 0 ? told[TOLD_PROTO]
 	    : tls			      ? STR("https")
 					      : STR("http"));
-	add(c, STR("X-Forwarded-Host"), trusted && told[TOLD_HOST].n > 0 ? told[TOLD_HOST] : host);
-	add(c, STR("X-Forwarded-Port"), trusted && told[TOLD_PORT].n > 0 ? told[TOLD_PORT] : port);
+	add(c, STR("X-Forwarded-Host"),
+	    trusted && told[TOLD_HOST].n > 0 ? told[TOLD_HOST] : without_port(r->authority));
+	/* Ours, not that of Host: anybody can write there what he likes. */
+	add(c, STR("X-Forwarded-Port"),
+	    trusted && told[TOLD_PORT].n > 0 ? told[TOLD_PORT] : listener_port(c, tls));
 	add(c, STR("X-Forwarded-Path"),
 	    trusted && told[TOLD_PATH].n > 0 ? told[TOLD_PATH] : r->path);
 	if (trusted && told[TOLD_PREFIX].n > 0) {
@@ -358,7 +355,7 @@ void call_set_host(struct gw_call *c)
 		*value = c->peer.authority.n > 0 ? c->peer.authority : s->authority;
 	}
 	if (c->entry->tls) {
-		(void)split_port(*value, &c->peer.sni);
+		c->peer.sni = without_port(*value);
 	}
 }
 
