@@ -570,11 +570,9 @@ void http_call_pause(struct http_call *c)
 		return;
 	}
 	c->paused = true;
-	if (c->h2) {
-		h2_call_pause(c);
-	}
+	h2_call_pause(c);
 	if (c->state == CALL_BODY) {
-		if (!c->h2) {
+		if (c->conn) {
 			stream_pause_read(c->conn->stream);
 		}
 		timer_pause(&c->timer); /* the silence is ours */
@@ -587,14 +585,12 @@ void http_call_resume(struct http_call *c)
 		return;
 	}
 	c->paused = false;
-	if (c->h2) {
-		h2_call_resume(c);
-	}
+	h2_call_resume(c);
 	if (c->state == CALL_BODY) {
 		if (c->idle_timeout_ms > 0) {
 			timer_start(c->client->loop, &c->timer, c->idle_timeout_ms, on_timeout);
 		}
-		if (!c->h2) {
+		if (c->conn) {
 			stream_resume_read(c->conn->stream);
 		}
 	}

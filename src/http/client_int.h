@@ -158,6 +158,8 @@ struct http_call {
 	struct h1_chunked chunked;
 	struct http_response response;
 	const struct http_headers *trailers;
+	struct buf rest; /* HTTP/2: not yet wanted when the stream ended */
+	struct later rest_due;
 	uint64_t left; /* HTTP_BODY_LENGTH */
 	uint8_t informational;
 	uint8_t state;	   /* enum call_state */
@@ -169,6 +171,7 @@ struct http_call {
 	bool sent;	 /* at least once */
 	bool body_given; /* the whole request body is with the stream */
 	bool paused;
+	bool whole; /* HTTP/2: the answer is complete in `rest`, its stream is over */
 };
 
 #define CLIENT_RECENT_ORIGINS 32

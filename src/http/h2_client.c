@@ -132,7 +132,7 @@ void h2_call_write(struct http_call *c, struct str data)
 {
 	if (c->h2) {
 		h2_stream_write(c->h2, data);
-	} else {
+	} else if (!c->whole) {
 		buf_put(&c->early, data);
 	}
 }
@@ -156,12 +156,20 @@ size_t h2_call_pending(const struct http_call *c)
 
 void h2_call_pause(struct http_call *c)
 {
-	h2_stream_pause(c->h2);
+	if (c->h2) {
+		h2_stream_pause(c->h2);
+	}
 }
+
+static void on_rest_due(struct later *w);
 
 void h2_call_resume(struct http_call *c)
 {
-	h2_stream_resume(c->h2);
+	if (c->h2) {
+		h2_stream_resume(c->h2);
+	} else if (c->whole) {
+		loop_later(c->client->loop, &c->rest_due, on_rest_due);
+	}
 }
 
 /* ---- the end ---- */
@@ -189,6 +197,15 @@ void h2_call_fini(struct http_call *c)
 {
 	h2_nvs_free(&c->h2_head);
 	h2_nvs_free(&c->h2_trailers);
+	later_cancel(&c->rest_due);
+	buf_free(&c->rest);
+}
+
+static void tell_trailers(struct http_call *c)
+{
+	if (c->trailers && c->handler->on_trailers) {
+		c->handler->on_trailers(c, c->trailers);
+	}
 }
 
 static void complete(struct http_call *c)
@@ -203,6 +220,38 @@ static void complete(struct http_call *c)
 		h2_reset(s, H2_CANCEL);
 	}
 	http_call_complete(c);
+}
+
+static void on_rest_due(struct later *w)
+{
+	struct http_call *c = container_of(w, struct http_call, rest_due);
+	struct buf rest = {0};
+
+	if (c->paused) {
+		return;
+	}
+	buf_move(&rest, &c->rest);
+	http_call_give(c, buf_str(&rest));
+	buf_free(&rest);
+	if (c->state != CALL_DONE && !c->paused) {
+		tell_trailers(c);
+		if (c->state != CALL_DONE) {
+			http_call_complete(c);
+		}
+	}
+}
+
+/* A stream ends when its peer has said all, not when the call has taken it. */
+static void keep_rest(struct http_call *c)
+{
+	struct h2_stream *s = c->h2;
+
+	h2_earn(s->h2, 4);
+	buf_put(&c->rest, buf_str(&s->in));
+	c->whole = true;
+	part(c);
+	h2_stream_drop_output(s);
+	h2_call_resume(c);
 }
 
 static enum err reason(const struct h2_stream *s, uint32_t code)
@@ -226,6 +275,10 @@ static void on_closed(struct h2_stream *s, uint32_t code)
 		client_origin_kick(k->origin);
 	}
 	if (!c) {
+		return;
+	}
+	if (s->ended_in) {
+		keep_rest(c);
 		return;
 	}
 	part(c);
@@ -285,9 +338,7 @@ static void on_end(struct h2_stream *s)
 {
 	struct http_call *c = s->call;
 
-	if (c->trailers && c->handler->on_trailers) {
-		c->handler->on_trailers(c, c->trailers);
-	}
+	tell_trailers(c);
 	if (c->h2 == s) {
 		complete(c);
 	}

@@ -477,6 +477,39 @@ for (const [name, which] of [['h2c', 0], ['TLS', 1]]) {
 	});
 }
 
+check('check 28: an answer over HTTP/2 that is read late comes whole, with its trailers', async () => {
+	const size = 450_000; /* more than the gateway writes ahead of the client, less than it also takes ahead of that */
+	const gone = new Mailbox('the service has said all');
+	const service = http2.createServer().listen(0, '127.0.0.1');
+	service.on('stream', (s) => {
+		s.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+		s.on('wantTrailers', () => s.sendTrailers({ 'grpc-status': '0' }));
+		s.on('close', () => gone.put(s.rstCode));
+		s.resume().end(Buffer.alloc(size));
+	});
+	await once(service, 'listening');
+	const { route } = await gw.route({ url: `grpc://127.0.0.1:${service.address().port}` },
+		{ paths: ['/late'], strip_path: false, protocols: ['grpc'] });
+	const session = http2.connect(gw.proxies[0]);
+	try {
+		const stream = session.request({ ':method': 'POST', ':path': '/late', 'content-type': 'application/grpc', te: 'trailers' });
+		stream.end();
+		await event(stream, 'response', 'the head');
+		assert.equal(await gone.take(), 0);
+		const tail = event(stream, 'trailers', 'the trailers');
+		let n = 0;
+		for await (const data of stream) {
+			n += data.length;
+		}
+		assert.equal(n, size);
+		assert.equal((await tail)[0]['grpc-status'], '0');
+	} finally {
+		session.destroy();
+		service.close();
+		await gw.make(`/routes/${route.id}`, undefined, 'DELETE');
+	}
+});
+
 /* Answers one request with what `answer(req, res)` does, over a route of its own. */
 async function trailed(answer, act) {
 	const service = http.createServer(answer).listen(0, '127.0.0.1');

@@ -326,6 +326,39 @@ static void test_pause(void **state)
 	tear_down(&f);
 }
 
+/* All of an answer came, and its stream ended, before it was wanted. */
+static void test_pause_to_the_end(void **state)
+{
+	struct http_header te = {STR("TE"), STR("trailers")};
+	static const struct {
+		struct str path;
+		uint64_t bytes;
+		const char *text;
+	} cases[] = {
+		{STR_INIT("/big?1"), 1, "200 end"},
+		{STR_INIT("/big?100000"), 100000, "200 end"},
+		{STR_INIT("/big?262144"), 262144, "200 end"},
+		{STR_INIT("/trailers"), 4, "200 grpc-status=0 end"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct fixture f;
+		struct record r = {.quiet = true, .on_head = pause_for_a_while};
+
+		expected = cases[i].text;
+		set_up(&f);
+		f.spec.headers = &te;
+		f.spec.n_headers = 1;
+		start(&f, &r, cases[i].path);
+		loop_run(f.loop);
+		timer_stop(f.loop, &pause_timer);
+		assert_int_equal(r.bytes, cases[i].bytes);
+		expect(&r, cases[i].text);
+		tear_down(&f);
+	}
+}
+
 static void cancel(struct record *r)
 {
 	http_call_cancel(r->call);
@@ -639,6 +672,54 @@ static void test_sent_again(void **state)
 	play(cut, STR("GET"), 0);
 }
 
+static void on_hold_over_cancel(struct timer *t)
+{
+	struct record *r = paused;
+
+	(void)t;
+	http_call_cancel(r->call);
+	over(r);
+}
+
+static void pause_and_cancel(struct record *r)
+{
+	paused = r;
+	http_call_pause(r->call);
+	timer_start(r->f->loop, &pause_timer, 30, on_hold_over_cancel);
+}
+
+/* The same with the connection gone as well: what has come is complete. */
+static void test_pause_beyond_the_connection(void **state)
+{
+	static const struct step steps[] = {
+		{STEP(SETTINGS OK_HEAD FRAME("\1", "\0", "\0", "\1") "x" FRAME(
+			 "\6", "\1", "\5", "\1") "\0\1a\2bc" FRAME("\4", "\3", "\0", "\1")
+			      CODE("\0")),
+		 .close = true},
+		{0}};
+	const struct {
+		void (*on_head)(struct record *r);
+		const char *text;
+	} cases[] = {{pause_for_a_while, "200 x a=bc end"}, {pause_and_cancel, "200 "}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct fixture f = {0};
+		struct peer v;
+		struct record r = {.on_head = cases[i].on_head};
+
+		expected = cases[i].text;
+		set_up_client(&f, 0);
+		f.spec.uri.port = peer_open(&v, f.loop, steps);
+		start(&f, &r, STR("/"));
+		loop_run(f.loop);
+		timer_stop(f.loop, &pause_timer);
+		expect(&r, cases[i].text);
+		peer_close(&v);
+		tear_down_client(&f);
+	}
+}
+
 static struct record second;
 
 static void start_second(struct record *r)
@@ -678,12 +759,14 @@ int main(void)
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_trailers),
 		cmocka_unit_test(test_pause),
+		cmocka_unit_test(test_pause_to_the_end),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_free_in_callback),
 		cmocka_unit_test(test_timeout),
 		cmocka_unit_test(test_cannot_connect),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_sent_again),
+		cmocka_unit_test(test_pause_beyond_the_connection),
 		cmocka_unit_test(test_goaway_after),
 	};
 
