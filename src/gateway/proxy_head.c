@@ -418,9 +418,9 @@ static void add_latencies(struct gw_call *c)
 		http_header_add(c->arena, h, STR("X-Kong-Response-Latency"), number(c, total));
 		return;
 	}
-	http_header_add(c->arena, h, STR("X-Kong-Upstream-Latency"),
+	http_header_set(c->arena, h, STR("X-Kong-Upstream-Latency"),
 			number(c, (uint64_t)c->facts.upstream_ms));
-	http_header_add(c->arena, h, STR("X-Kong-Proxy-Latency"), number(c, c->facts.gateway_ms));
+	http_header_set(c->arena, h, STR("X-Kong-Proxy-Latency"), number(c, c->facts.gateway_ms));
 }
 
 static void add_debug(struct gw_call *c)
@@ -444,6 +444,7 @@ static void add_debug(struct gw_call *c)
 	}
 }
 
+/* Not beside what the service says there, as another gateway behind this one would. */
 void call_finish_answer_head(struct gw_call *c)
 {
 	struct gateway *g = c->gl->gateway;
@@ -460,11 +461,11 @@ void call_finish_answer_head(struct gw_call *c)
 		add_latencies(c);
 	}
 	if (g->tell & GW_TELL_UPSTREAM_STATUS && c->facts.upstream_status > 0) {
-		http_header_add(c->arena, h, STR("X-Kong-Upstream-Status"),
+		http_header_set(c->arena, h, STR("X-Kong-Upstream-Status"),
 				number(c, (uint64_t)c->facts.upstream_status));
 	}
 	if (g->tell & GW_TELL_REQUEST_ID) {
-		http_header_add(c->arena, h, STR("X-Kong-Request-Id"),
+		http_header_set(c->arena, h, STR("X-Kong-Request-Id"),
 				str_of(c->request_id, sizeof(c->request_id)));
 	}
 	if (g->config->allow_debug_header) {

@@ -100,20 +100,31 @@ check('what Connection lists and what is of one hop goes no further', async () =
 	assert.notEqual(json.headers.connection, 'close');
 });
 
-check('the answer loses what its service lists in Connection', async () => {
+check('check 26: the answer loses what its service lists in Connection, and what the gateway says itself', async () => {
+	const head = {
+		Connection: 'X-Hop, x-other', 'X-Hop': '1', 'X-OTHER': '2', 'Keep-Alive': 'timeout=3', 'X-Kept': '1', Server: 'hop', Via: '1.1 back',
+		'X-Kong-Request-Id': 'other', 'X-Kong-Upstream-Latency': 'other', 'X-Kong-Proxy-Latency': 'other',
+	};
 	const hop = await Echo.start({
-		answer: (req, res) => {
-			res.writeHead(200, { Connection: 'X-Hop', 'X-Hop': '1', 'Keep-Alive': 'timeout=3', 'X-Kept': '1', Server: 'hop' });
-			res.end('ok');
+		answer: (req, res, seen) => {
+			res.writeHead(200, head);
+			res.end(seen.headers['x-kong-request-id']);
 		},
 	});
 	try {
 		await gw.route({ name: 'hop', url: hop.url }, { paths: ['/hop'] });
-		const { headers } = await gw.get('/hop');
+		const { headers, raw, text } = await gw.get('/hop');
 		assert.equal(headers['x-kept'], '1');
 		assert.equal(headers.server, 'hop');
 		assert.equal(headers['x-hop'], undefined);
+		assert.equal(headers['x-other'], undefined);
 		assert.notEqual(headers['keep-alive'], 'timeout=3');
+		assert.equal(headers.via, '1.1 back, 1.1 kong/3.10.0');
+		assert.deepEqual(values(raw, 'x-kong-request-id'), [text]);
+		for (const name of ['x-kong-upstream-latency', 'x-kong-proxy-latency']) {
+			assert.equal(values(raw, name).length, 1, name);
+			assert.match(headers[name], /^\d+$/);
+		}
 	} finally {
 		await hop.close();
 	}
