@@ -217,7 +217,7 @@ function spellings(name) {
 	return joints.flatMap((n) => [n, n.toUpperCase(), n[0].toUpperCase() + n.slice(1)]);
 }
 
-check('headers that the gateway sets cannot be set by a client, in any spelling', async (t) => {
+check('check 26: headers that the gateway sets cannot be set by a client, in any spelling', async (t) => {
 	for (const [name, value] of Object.entries(OURS)) {
 		await t.test(name, async () => {
 			for (const spelling of spellings(name)) {
@@ -236,7 +236,7 @@ check('headers that the gateway sets cannot be set by a client, in any spelling'
 	}
 });
 
-check('Connection cannot take away what the gateway sets', async () => {
+check('check 26: Connection cannot take away what the gateway sets', async () => {
 	const names = [...Object.keys(OURS), 'host', 'via', 'x-kong-request-id', 'content-length', 'authorization'];
 	const without = await told(['Connection: close']);
 	for (const lines of [[`Connection: ${names.join(', ')}`], names.map((n) => `Connection: ${n}`), [`Connection: ${'a, '.repeat(70)}${names}`]]) {
