@@ -72,6 +72,8 @@ void json_put_bool(struct json_writer *w, bool v);
 void json_put_null(struct json_writer *w);
 void json_put_raw(struct json_writer *w, struct str json); /* already JSON */
 void json_put_tree(struct json_writer *w, const struct json *v);
+/* One string with its quotes and nothing else, for who writes what is around it. */
+void json_quote(struct buf *out, struct str s);
 
 enum json_field_type {
 	JSON_F_STR,	 /* struct str; null or absent = STR_NULL */

@@ -111,39 +111,51 @@ static void put_run(struct buf *out, struct str run, bool high)
 	buf_put(out, run);
 }
 
-static void put_slowly(struct json_writer *w, const char *p, const char *stop)
+static void quote_slowly(struct buf *out, const char *p, const char *stop)
 {
-	char *to = begin(w, 1);
-
-	*to++ = '"';
-	end(w, to, true);
+	buf_putc(out, '"');
 	while (p < stop) {
 		bool high = false;
 		const char *at = json_scan(p, stop, &high);
 
-		put_run(w->out, str_of(p, (size_t)(at - p)), high);
+		put_run(out, str_of(p, (size_t)(at - p)), high);
 		if (at < stop) {
-			put_escape(w->out, (unsigned char)*at++);
+			put_escape(out, (unsigned char)*at++);
 		}
 		p = at;
 	}
-	buf_putc(w->out, '"');
+	buf_putc(out, '"');
 }
 
 /* Almost every string is plain ASCII: copied as such, and done anew if it was not. */
-static void put_quoted(struct json_writer *w, struct str s)
+static ALWAYS_INLINE void quote(struct buf *out, bool comma, struct str s)
 {
 	byte_marks unusual = {0};
-	char *to = begin(w, s.n + 2);
+	char *from = buf_reserve(out, s.n + 3), *to = from;
 
+	if (comma) {
+		*to++ = ',';
+	}
 	*to++ = '"';
 	to = str_copy_marking(to, s, json_mark_unusual, &unusual);
 	*to++ = '"';
 	if (UNLIKELY(marks_any(unusual))) {
-		put_slowly(w, s.p, s.p + s.n); /* over what is not committed */
+		buf_commit(out, comma);
+		quote_slowly(out, s.p, s.p + s.n); /* over what is not committed */
 		return;
 	}
-	end(w, to, true);
+	buf_commit(out, (size_t)(to - from));
+}
+
+void json_quote(struct buf *out, struct str s)
+{
+	quote(out, false, s);
+}
+
+static void put_quoted(struct json_writer *w, struct str s)
+{
+	quote(w->out, w->comma, s);
+	w->comma = true;
 }
 
 void json_key(struct json_writer *w, struct str key)

@@ -105,16 +105,20 @@ static inline uint64_t str_load8(const char *p)
 /* Writes `s` in lower case; returns where it ends. */
 static inline char *str_put_lower(char *to, struct str s)
 {
-	size_t i = 0;
 	uint64_t v;
 
-	for (; i + sizeof(v) <= s.n; i += sizeof(v)) {
+	if (s.n < sizeof(v)) {
+		for (size_t i = 0; i < s.n; i++) {
+			to[i] = ascii_lower(s.p[i]);
+		}
+		return to + s.n;
+	}
+	for (size_t i = 0; i + sizeof(v) < s.n; i += sizeof(v)) {
 		v = ascii_lower8(str_load8(s.p + i));
 		memcpy(to + i, &v, sizeof(v));
 	}
-	for (; i < s.n; i++) {
-		to[i] = ascii_lower(s.p[i]);
-	}
+	v = ascii_lower8(str_load8(s.p + s.n - sizeof(v)));
+	memcpy(to + s.n - sizeof(v), &v, sizeof(v));
 	return to + s.n;
 }
 

@@ -4,18 +4,11 @@
 #include "base/json.h"
 #include "gateway/call_int.h"
 
-static void put_str(struct buf *out, struct str s)
-{
-	struct json_writer w = json_writer_to(out);
-
-	json_put_str(&w, s);
-}
-
 static void put_int(struct buf *out, int64_t v)
 {
-	struct json_writer w = json_writer_to(out);
+	char text[20], *end = text + sizeof(text), *at = str_put_digits(end, (uint64_t)MAX(v, 0));
 
-	json_put_int(&w, v);
+	buf_append(out, at, (size_t)(end - at));
 }
 
 /* ---- headers ---- */
@@ -31,7 +24,7 @@ static void put_header_value(struct buf *out, const struct http_header *h)
 	if (is_secret(h->name)) {
 		buf_puts(out, "\"REDACTED\"");
 	} else {
-		put_str(out, h->value);
+		json_quote(out, h->value);
 	}
 }
 
@@ -74,16 +67,6 @@ struct name_set {
 	uint64_t bits[8];
 };
 
-static bool has_name(const struct name_set *set, unsigned hash)
-{
-	return set->bits[hash / 64] >> hash % 64 & 1;
-}
-
-static void add_name(struct name_set *set, unsigned hash)
-{
-	set->bits[hash / 64] |= UINT64_C(1) << hash % 64;
-}
-
 /* The same for names that are the same; below 512. */
 static unsigned name_hash(struct str name)
 {
@@ -94,22 +77,22 @@ static unsigned name_hash(struct str name)
 	return ((unsigned)name.n * 37 + first * 11 + middle * 5 + last) % 512;
 }
 
-/* `hashes` of the names, for who asks about one. */
-static struct name_set repeated_names(const struct http_headers *h, uint16_t *hashes)
+static bool has_name(const struct name_set *set, struct str name)
 {
-	struct name_set seen = {0}, repeated = {0};
+	unsigned hash = name_hash(name);
 
-	for (size_t i = 0; i < h->n; i++) {
-		unsigned hash = name_hash(h->v[i].name);
+	return set->bits[hash / 64] >> hash % 64 & 1;
+}
 
-		hashes[i] = (uint16_t)hash;
+/* Whether it had the name before. */
+static bool add_name(struct name_set *set, struct str name)
+{
+	unsigned hash = name_hash(name);
+	uint64_t bit = UINT64_C(1) << hash % 64, *word = &set->bits[hash / 64];
+	bool had = *word & bit;
 
-		if (has_name(&seen, hash)) {
-			add_name(&repeated, hash);
-		}
-		add_name(&seen, hash);
-	}
-	return repeated;
+	*word |= bit;
+	return had;
 }
 
 /* The line at `i` with all that have its name. */
@@ -130,14 +113,32 @@ static void put_lines(struct buf *out, const struct http_headers *h, size_t i)
 	buf_putc(out, ']');
 }
 
-static void put_headers(struct gw_call *c, struct buf *out, const struct http_headers *h)
+/* False when a name is there twice: then as far as that. */
+static bool put_different(struct buf *out, const struct http_headers *h)
 {
-	uint16_t *hashes = arena_alloc(c->arena, h->n * sizeof(*hashes));
-	struct name_set repeated = repeated_names(h, hashes);
-	size_t start = out->n;
+	struct name_set seen = {0};
 
 	for (size_t i = 0; i < h->n; i++) {
-		bool alone = !has_name(&repeated, hashes[i]);
+		if (add_name(&seen, h->v[i].name) && was_before(h, i)) {
+			return false;
+		}
+		put_header_name(out, h->v[i].name);
+		put_header_value(out, &h->v[i]);
+	}
+	return true;
+}
+
+static void put_grouped(struct buf *out, const struct http_headers *h)
+{
+	struct name_set seen = {0}, repeated = {0};
+
+	for (size_t i = 0; i < h->n; i++) {
+		if (add_name(&seen, h->v[i].name)) {
+			(void)add_name(&repeated, h->v[i].name);
+		}
+	}
+	for (size_t i = 0; i < h->n; i++) {
+		bool alone = !has_name(&repeated, h->v[i].name);
 
 		if (!alone && was_before(h, i)) {
 			continue;
@@ -148,6 +149,16 @@ static void put_headers(struct gw_call *c, struct buf *out, const struct http_he
 		} else {
 			put_lines(out, h, i);
 		}
+	}
+}
+
+static void put_headers(struct buf *out, const struct http_headers *h)
+{
+	size_t start = out->n;
+
+	if (!put_different(out, h)) {
+		out->n = start;
+		put_grouped(out, h);
 	}
 	if (out->n == start) {
 		buf_putc(out, '{');
@@ -164,10 +175,10 @@ static void put_decoded(struct buf *out, struct str raw)
 	struct buf b = {0};
 
 	if (str_index(raw, '%') < 0 && str_index(raw, '+') < 0) {
-		put_str(out, raw);
+		json_quote(out, raw);
 		return;
 	}
-	put_str(out, form_decode(&b, raw) == ERR_OK ? buf_str(&b) : raw);
+	json_quote(out, form_decode(&b, raw) == ERR_OK ? buf_str(&b) : raw);
 	buf_free(&b);
 }
 
@@ -256,7 +267,7 @@ static void put_text(struct buf *out, struct str s)
 	size_t start = out->n;
 	char *p;
 
-	put_str(out, s);
+	json_quote(out, s);
 	p = buf_head(out) + start;
 	memmove(p, p + 1, out->n - start - 2);
 	out->n -= 2;
@@ -284,9 +295,9 @@ static void put_tls(struct buf *out, const struct call_tls *t)
 	bool is_word = str_eq(t->verify, STR("NONE")) || str_eq(t->verify, STR("SUCCESS"));
 
 	buf_puts(out, ",\"tls\":{\"version\":");
-	put_str(out, t->version);
+	json_quote(out, t->version);
 	buf_puts(out, ",\"cipher\":");
-	put_str(out, t->cipher);
+	json_quote(out, t->cipher);
 	buf_puts(out, ",\"client_verify\":\"");
 	buf_put(out, is_word ? STR("") : STR("FAILED:"));
 	put_text(out, t->verify);
@@ -298,11 +309,11 @@ static void put_request(struct buf *out, struct gw_call *c, const struct call_fa
 	const struct http_request *r = call_request(c);
 
 	buf_puts(out, "{\"request\":{\"id\":");
-	put_str(out, call_request_id(c));
+	json_quote(out, call_request_id(c));
 	buf_puts(out, ",\"method\":");
-	put_str(out, r->method_text);
+	json_quote(out, r->method_text);
 	buf_puts(out, ",\"uri\":");
-	put_str(out, r->target);
+	json_quote(out, r->target);
 	buf_puts(out, ",\"url\":");
 	put_url(out, c, r);
 	buf_puts(out, ",\"size\":");
@@ -310,12 +321,12 @@ static void put_request(struct buf *out, struct gw_call *c, const struct call_fa
 	buf_puts(out, ",\"querystring\":");
 	put_query(out, r->query);
 	buf_puts(out, ",\"headers\":");
-	put_headers(c, out, &r->headers);
+	put_headers(out, &r->headers);
 	if (facts->tls.version.p) {
 		put_tls(out, &facts->tls);
 	}
 	buf_puts(out, "},\"upstream_uri\":");
-	put_str(out, facts->upstream_uri);
+	json_quote(out, facts->upstream_uri);
 	buf_puts(out, ",\"upstream_status\":\"");
 	if (facts->upstream_status > 0) {
 		put_int(out, facts->upstream_status);
@@ -328,7 +339,7 @@ static void put_answer(struct buf *out, struct gw_call *c, const struct call_fac
 	buf_puts(out, ",\"response\":{\"status\":");
 	put_int(out, facts->status);
 	buf_puts(out, ",\"headers\":");
-	put_headers(c, out, call_answer_headers(c));
+	put_headers(out, call_answer_headers(c));
 	buf_puts(out, ",\"size\":");
 	put_int(out, (int64_t)facts->answer_bytes);
 	buf_puts(out, "},\"latencies\":{\"request\":");
@@ -352,7 +363,7 @@ static void put_tries(struct buf *out, const struct call_facts *facts)
 			buf_putc(out, ',');
 		}
 		buf_puts(out, "{\"ip\":");
-		put_str(out, str_c(t->ip));
+		json_quote(out, str_c(t->ip));
 		buf_puts(out, ",\"port\":");
 		put_int(out, t->port);
 		buf_puts(out, ",\"balancer_start\":");
@@ -432,7 +443,7 @@ void log_record_write(struct gw_call *c, struct buf *out)
 	put_entities(out, c);
 	buf_puts(out, ",\"workspace\":\"0dc6f45b-8f8d-40d2-a504-473544ee190b\""
 		      ",\"workspace_name\":\"default\",\"client_ip\":");
-	put_str(out, call_client_ip(c));
+	json_quote(out, call_client_ip(c));
 	buf_puts(out, ",\"started_at\":");
 	put_int(out, call_start_wall_ms(c));
 	if (call_is_from_service(c)) {
