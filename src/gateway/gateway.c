@@ -204,9 +204,11 @@ static void flush_loop(struct loop *l, void *arg)
 	const struct plugin_host *h = builder_plugin_host(gl->gateway->builder);
 
 	gl->is_flushed = true;
-	for (size_t i = 0; h->states && i < n_plugins; i++) {
-		if (plugins[i]->flush && h->states[i]) {
-			gl->is_flushed = plugins[i]->flush(h->states[i], l) && gl->is_flushed;
+	for (size_t i = 0; i < n_plugins; i++) {
+		void *state = plugin_host_state_at(h, i);
+
+		if (plugins[i]->flush && state) {
+			gl->is_flushed = plugins[i]->flush(state, l) && gl->is_flushed;
 		}
 	}
 }
@@ -346,8 +348,10 @@ void gateway_metrics(struct gateway *g, struct buf *out)
 
 	put_gauges(g, out);
 	for (size_t i = 0; i < n_plugins; i++) {
-		if (plugins[i]->metrics && h->states && h->states[i]) {
-			plugins[i]->metrics(h->states[i], out);
+		void *state = plugin_host_state_at(h, i);
+
+		if (plugins[i]->metrics && state) {
+			plugins[i]->metrics(state, out);
 		}
 	}
 }

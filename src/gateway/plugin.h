@@ -59,16 +59,23 @@ struct plugin_instance {
 	void *state;	     /* of the plugin, process-wide; NULL if it has none */
 };
 
+#define PLUGINS_MAX 64
+
 /* What a plugin gets from the process. */
 struct plugin_host {
 	struct loops *loops;
-	struct pool *slow;		/* workers that may block: files, outbound */
-	struct balancer_set *balancers; /* NULL: there are none, or no more */
-	void **states;			/* private: of each plugin, in the order of `plugins` */
+	struct pool *slow;		     /* workers that may block: files, outbound */
+	struct balancer_set *balancers;	     /* NULL: there are none, or no more */
+	_Atomic(void *) states[PLUGINS_MAX]; /* of each plugin, in the order of `plugins` */
 };
 
-/* Makes it on first use. */
+/* Makes it on first use. Where instances are compiled. */
 void *plugin_host_state(struct plugin_host *h, const struct plugin *p);
+/* That of plugins[i]; NULL when there is none yet. Any thread. */
+static inline void *plugin_host_state_at(const struct plugin_host *h, size_t i)
+{
+	return atomic_load_explicit(&h->states[i], memory_order_acquire);
+}
 /* After the last instance was released. */
 void plugin_host_fini(struct plugin_host *h);
 

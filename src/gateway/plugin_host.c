@@ -1,33 +1,34 @@
 /* State that outlives configurations, one for each plugin that has any. */
-#include "base/mem.h"
 #include "gateway/plugin.h"
 
 void *plugin_host_state(struct plugin_host *h, const struct plugin *p)
 {
 	size_t i = 0;
+	void *state;
 
 	if (!p->state_new) {
 		return NULL;
 	}
-	if (!h->states) {
-		h->states = MEM_NEW_ARRAY(void *, n_plugins);
-	}
+	ASSERT(n_plugins <= PLUGINS_MAX);
 	while (plugins[i] != p) {
 		i++;
 	}
-	if (!h->states[i]) {
-		h->states[i] = p->state_new(h);
+	state = plugin_host_state_at(h, i);
+	if (!state) {
+		state = p->state_new(h);
+		atomic_store_explicit(&h->states[i], state, memory_order_release);
 	}
-	return h->states[i];
+	return state;
 }
 
 void plugin_host_fini(struct plugin_host *h)
 {
-	for (size_t i = 0; h->states && i < n_plugins; i++) {
-		if (h->states[i]) {
-			plugins[i]->state_free(h->states[i]);
+	for (size_t i = 0; i < n_plugins; i++) {
+		void *state = plugin_host_state_at(h, i);
+
+		if (state) {
+			plugins[i]->state_free(state);
+			atomic_store(&h->states[i], NULL);
 		}
 	}
-	mem_free(h->states);
-	h->states = NULL;
 }

@@ -448,6 +448,13 @@ static void run_end(struct loop *l, void *arg)
 	on_again(&c->again);
 }
 
+/* balancer_each_fn */
+static void count_targets(void *arg, struct arena *a, const struct balancer_status *s)
+{
+	(void)a;
+	*(size_t *)arg += s->n_targets;
+}
+
 /* For the sanitizers: updates, marks, passive checks and looks while both loops pick. */
 static void test_under_load(void **state)
 {
@@ -460,6 +467,7 @@ static void test_under_load(void **state)
 	static const unsigned weights[] = {10, 20, 30, 40, 50, 60};
 	struct client clients[LOOPS] = {0};
 	struct fixture f;
+	size_t n_targets;
 
 	(void)state;
 	set_up(&f);
@@ -481,6 +489,9 @@ static void test_under_load(void **state)
 		apply(&f);
 		mark(&f, 0, i % 2 ? BALANCER_HEALTHY : BALANCER_UNHEALTHY);
 		(void)status_of(&f);
+		n_targets = 0;
+		balancer_set_each(f.set, count_targets, &n_targets);
+		assert_int_equal(n_targets, f.c.n_targets);
 	}
 	f.c.health.passive.http_failures = 0;
 	f.c.n_targets = 1;
