@@ -63,6 +63,10 @@ check('check 30: key-auth: three refusals, and who it was', async () => {
 		});
 	}
 	await want(409, 'POST', '/consumers/joe/key-auth', { key: 'janes key' });
+	/* One that nobody chose. */
+	const made = await want(201, 'POST', '/consumers/joe/key-auth', {});
+	assert.match(made.key, /^[A-Za-z0-9]{32}$/);
+	assert.equal((await passed(ask('/key', { apikey: made.key }))).headers['x-consumer-username'], 'joe');
 });
 
 check('check 30: what a client says it is does not reach the service', async () => {
