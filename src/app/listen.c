@@ -214,6 +214,11 @@ static enum err add_names(struct reader *r, const struct conf_node *node, struct
 	return e;
 }
 
+static bool has_files(const struct tls_settings *t)
+{
+	return t->cert.n > 0 || t->key.n > 0 || (t->certificates && t->certificates->child);
+}
+
 static enum err make_map(struct reader *r, struct tls_sni_map **out)
 {
 	const struct conf_node *tls = r->entry->tls;
@@ -274,7 +279,8 @@ static enum err make(struct reader *r, tls_pick_fn *pick, void *arg, struct tls_
 	o.no_tickets = !r->t.session_tickets;
 	o.alpn = TLS_ALPN_HTTP1 | (r->entry->http2 ? (unsigned)TLS_ALPN_H2 : 0u);
 	TRY(set_clients(r, &o));
-	if (!pick) {
+	/* Who picks may be all there is; files beside it are for the other names. */
+	if (!pick || has_files(&r->t)) {
 		TRY(make_map(r, &o.certs));
 	}
 	e = tls_server_new(&o, out, &why);

@@ -167,12 +167,16 @@ enum err gateway_new(const struct gateway_deps *deps, struct gateway **out, stru
 	return ERR_OK;
 }
 
-const struct tls_cert *gateway_pick_certificate(void *arg, struct str sni)
+const struct tls_cert *gateway_pick_certificate(void *arg, struct str sni, bool or_default)
 {
 	const struct gateway *g = arg;
 	const struct gw_loop *gl = &g->per_loop[loop_index(loop_current())];
+	const struct tls_sni_map *names = gl->hold ? gl->hold->epoch->names : NULL;
 
-	return gl->hold ? tls_sni_map_get(gl->hold->epoch->names, sni) : NULL;
+	if (!names) {
+		return NULL;
+	}
+	return or_default ? tls_sni_map_get(names, sni) : tls_sni_map_find(names, sni);
 }
 
 struct balancer_set *gateway_balancers(struct gateway *g)

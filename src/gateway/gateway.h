@@ -40,7 +40,7 @@ void gateway_dispatch(struct exchange *x, void *gateway);
 /* entity_changes_fn */
 void gateway_changes(void *gateway, const struct entity_change *v, size_t n, bool all);
 /* tls_pick_fn: the certificate for a name, on a loop. */
-const struct tls_cert *gateway_pick_certificate(void *gateway, struct str sni);
+const struct tls_cert *gateway_pick_certificate(void *gateway, struct str sni, bool or_default);
 /* For the Admin API. */
 struct balancer_set *gateway_balancers(struct gateway *g);
 struct guid gateway_node_id(const struct gateway *g);

@@ -106,8 +106,11 @@ static int on_cert_needed(SSL *ssl, void *arg)
 {
 	const struct tls_server *s = arg;
 	struct str sni = str_c(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
-	const struct tls_cert *c = s->certs ? tls_sni_map_get(s->certs, sni) : s->pick(s->arg, sni);
+	const struct tls_cert *c = s->pick ? s->pick(s->arg, sni, !s->certs) : NULL;
 
+	if (!c && s->certs) {
+		c = tls_sni_map_get(s->certs, sni);
+	}
 	return c && tls_cert_apply(c, ssl) ? 1 : 0;
 }
 
@@ -221,7 +224,7 @@ enum err tls_server_new(const struct tls_server_options *o, struct tls_server **
 	struct tls_server *s = MEM_NEW(struct tls_server);
 	enum err e;
 
-	ASSERT(!o->certs == !!o->pick);
+	ASSERT(o->certs || o->pick);
 	atomic_init(&s->refs, 1);
 	s->ctx = context_new(TLS_server_method());
 	s->certs = o->certs ? tls_sni_map_ref(o->certs) : NULL;

@@ -37,8 +37,11 @@ enum tls_ask {
 	TLS_ASK_REQUIRED,
 };
 
-/* The certificate for a name ("" without SNI), or NULL: the handshake fails. Borrowed. */
-typedef const struct tls_cert *tls_pick_fn(void *arg, struct str sni);
+/*
+ * The certificate for a name ("" without SNI), or NULL. With `or_default` one for whatever name
+ * will do: without any the handshake fails. Borrowed.
+ */
+typedef const struct tls_cert *tls_pick_fn(void *arg, struct str sni, bool or_default);
 
 struct tls_server_options {
 	struct tls_limits limits;
@@ -47,7 +50,7 @@ struct tls_server_options {
 	enum tls_ask ask;     /* for client certificates */
 	struct str client_ca; /* PEM; whom to trust for them */
 	unsigned depth;	      /* of their chains; 0 = 9 */
-	/* one of: */
+	/* one of these, or both: then `certs` is for names that `pick` does not know */
 	struct tls_sni_map *certs; /* counted: the server takes a reference */
 	tls_pick_fn *pick;
 	void *arg;

@@ -106,7 +106,7 @@ enum err tls_sni_map_add(struct tls_sni_map *m, struct str name, struct tls_cert
 	return ERR_OK;
 }
 
-static const struct tls_cert *find(const struct tls_sni_map *m, struct str name)
+static const struct tls_cert *find_key(const struct tls_sni_map *m, struct str name)
 {
 	ptrdiff_t first = str_index(name, '.'), last = str_rindex(name, '.');
 	const struct tls_cert *c = map_get(&m->exact, name);
@@ -120,11 +120,17 @@ static const struct tls_cert *find(const struct tls_sni_map *m, struct str name)
 	return c ? c : m->star;
 }
 
-const struct tls_cert *tls_sni_map_get(const struct tls_sni_map *m, struct str name)
+const struct tls_cert *tls_sni_map_find(const struct tls_sni_map *m, struct str name)
 {
 	char text[NAME_MAX_LEN];
 	struct str key = fold(name, text);
-	const struct tls_cert *c = key.n > 0 ? find(m, key) : NULL;
+
+	return key.n > 0 ? find_key(m, key) : NULL;
+}
+
+const struct tls_cert *tls_sni_map_get(const struct tls_sni_map *m, struct str name)
+{
+	const struct tls_cert *c = tls_sni_map_find(m, name);
 
 	return c ? c : m->dflt;
 }

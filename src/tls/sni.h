@@ -23,3 +23,5 @@ void tls_sni_map_unref(struct tls_sni_map **m);
 
 /* NULL: there is none. Borrowed. */
 const struct tls_cert *tls_sni_map_get(const struct tls_sni_map *m, struct str name);
+/* The same without the default. */
+const struct tls_cert *tls_sni_map_find(const struct tls_sni_map *m, struct str name);

@@ -23,8 +23,8 @@ async function pair(name) {
 }
 
 /* The common name of the certificate that a client gets. */
-async function served(servername) {
-	const { port } = new URL(gw.proxies[1]);
+async function served(servername, listener = 1) {
+	const { port } = new URL(gw.proxies[listener]);
 	const socket = tls.connect({ host: '127.0.0.1', port, servername, rejectUnauthorized: false });
 	await once(socket, 'secureConnect');
 	const { subject } = socket.getPeerCertificate();
@@ -34,7 +34,8 @@ async function served(servername) {
 
 before(async () => {
 	dir = await mkdtemp(join(tmpdir(), 'posthouse-gateway-tls-'));
-	gw = await Gateway.start({ gateway: { listen: ['127.0.0.1:0', { address: '127.0.0.1:0', http2: true, tls: {} }] } });
+	const files = await pair('files.example');
+	gw = await Gateway.start({ gateway: { listen: ['127.0.0.1:0', { address: '127.0.0.1:0', http2: true, tls: {} }, { address: '127.0.0.1:0', tls: files }] } });
 });
 
 after(async () => {
@@ -47,6 +48,15 @@ check('a certificate counts for its names from the answer of the Admin API on', 
 	await gw.make('/certificates', { ...await pair('shop.example'), snis: ['shop.example'] });
 	assert.equal(await served('shop.example'), 'shop.example');
 	assert.equal(await served('other.example'), 'localhost');
+});
+
+check('certificates of a listener are for the names that no entity has', async () => {
+	assert.equal(await served('named.example', 2), 'files.example');
+	await gw.make('/certificates', { ...await pair('named.example'), snis: ['named.example'] });
+	assert.equal(await served('named.example', 2), 'named.example');
+	assert.equal(await served('another.example', 2), 'files.example');
+	assert.equal(await served(undefined, 2), 'files.example');
+	assert.equal(await served('another.example'), 'localhost', 'the listener without files');
 });
 
 check('a reload keeps the listener and the certificates of the entities', async () => {

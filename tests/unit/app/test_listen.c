@@ -163,14 +163,15 @@ static void test_files(void **state)
 	}
 }
 
-static const struct tls_cert *pick(void *arg, struct str sni)
+static const struct tls_cert *pick(void *arg, struct str sni, bool or_default)
 {
 	(void)arg;
 	(void)sni;
+	(void)or_default;
 	return NULL;
 }
 
-/* Whoever picks needs no certificate here. */
+/* Whoever picks needs no certificate here; one that is named must be good all the same. */
 static void test_picked(void **state)
 {
 	struct fixture *f = *state;
@@ -179,6 +180,9 @@ static void test_picked(void **state)
 	assert_ok(read_text(f, "{address: \":1\", tls: {}}"));
 	assert_ok(listen_tls(&f->set.v[0], pick, f, &tls, &f->fault));
 	tls_server_unref(&tls);
+	assert_ok(read_text(f, "{address: \":1\", tls: {cert: /not/there, key: /not/there}}"));
+	assert_err(listen_tls(&f->set.v[0], pick, f, &tls, &f->fault), ERR_INVALID);
+	says(f, "cannot read /not/there");
 }
 
 int main(void)
