@@ -128,8 +128,22 @@ export class Gateway {
 
 	/* Resident bytes of the process. */
 	async rss() {
+		return await this.memory('VmRSS');
+	}
+
+	/* The most it has had since forgetPeak(). */
+	async peakRss() {
+		return await this.memory('VmHWM');
+	}
+
+	/* "5" makes the peak what is resident now: proc(5). */
+	async forgetPeak() {
+		await writeFile(`/proc/${this.child.pid}/clear_refs`, '5');
+	}
+
+	async memory(name) {
 		const status = await readFile(`/proc/${this.child.pid}/status`, 'utf8');
-		return Number(/VmRSS:\s+(\d+)/.exec(status)[1]) * 1024;
+		return Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)[1]) * 1024;
 	}
 
 	/*
