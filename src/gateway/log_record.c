@@ -6,8 +6,12 @@
 
 static void put_int(struct buf *out, int64_t v)
 {
-	char text[20], *end = text + sizeof(text), *at = str_put_digits(end, (uint64_t)MAX(v, 0));
+	char text[20], *end = text + sizeof(text);
+	char *at = str_put_digits(end, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 
+	if (v < 0) {
+		*--at = '-';
+	}
 	buf_append(out, at, (size_t)(end - at));
 }
 

@@ -426,6 +426,7 @@ check('check 38: file-log: all fields of a record, of the service\'s answers and
 	r = await record(path, '/log/nobody');
 	assert.deepEqual([r.source, r.response.status, r.upstream_status, r.tries.length, r.consumer],
 		['kong', 401, '', 0, undefined]);
+	assert.equal(r.latencies.proxy, -1, 'no service was asked');
 	assert.deepEqual(names(r), [...RECORD, 'env', 'n'].sort());
 });
 
