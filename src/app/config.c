@@ -89,6 +89,19 @@ static enum err take_env(const struct loader *l, struct conf_node *node)
 	return ERR_OK;
 }
 
+enum err config_value_file(struct arena *a, struct str path, struct str *out)
+{
+	struct str text;
+
+	TRY(read_file(a, path, VALUE_FILE_MAX, &text));
+	/* Editors and `echo` end the last line; no value wants that. */
+	while (text.n > 0 && (text.p[text.n - 1] == '\n' || text.p[text.n - 1] == '\r')) {
+		text.n--;
+	}
+	*out = text;
+	return ERR_OK;
+}
+
 static enum err take_file(const struct loader *l, struct conf_node *node)
 {
 	struct str path = node->child->text;
@@ -97,13 +110,9 @@ static enum err take_file(const struct loader *l, struct conf_node *node)
 	if (path.p[0] != '/') {
 		path = str_fmt(l->arena, "%.*s%.*s", STR_ARG(l->dir), STR_ARG(path));
 	}
-	if (read_file(l->arena, path, VALUE_FILE_MAX, &text) != ERR_OK) {
+	if (config_value_file(l->arena, path, &text) != ERR_OK) {
 		return conf_fault(l->fault, node, "%.*s: cannot read file \"%.*s\": %s",
 				  STR_ARG(node->key), STR_ARG(path), strerrordesc_np(errno));
-	}
-	/* Editors and `echo` end the last line; no value wants that. */
-	while (text.n > 0 && (text.p[text.n - 1] == '\n' || text.p[text.n - 1] == '\r')) {
-		text.n--;
 	}
 	become_scalar(node, text);
 	return ERR_OK;
@@ -317,14 +326,4 @@ enum err config_section(struct arena *a, const struct conf_node *root,
 	const struct conf_node *node = *section->name ? conf_get(root, str_c(section->name)) : root;
 
 	return conf_apply(a, section, node, out, f);
-}
-
-void config_append(struct conf_node *parent, struct conf_node *child)
-{
-	struct conf_node **tail = &parent->child;
-
-	while (*tail) {
-		tail = &(*tail)->next;
-	}
-	*tail = child;
 }

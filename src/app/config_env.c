@@ -71,47 +71,6 @@ static const struct conf_key *find_key(const struct conf_section *section, struc
 	return NULL;
 }
 
-static struct conf_node *node_new(const struct override *o, int kind, struct str key)
-{
-	struct conf_node *node = ARENA_NEW(o->arena, struct conf_node);
-
-	node->kind = kind;
-	node->key = key;
-	node->source = o->name;
-	return node;
-}
-
-/* The member of that name, made when missing; one that is no map is replaced. */
-static struct conf_node *sub_map(const struct override *o, struct conf_node *map, struct str key)
-{
-	struct conf_node *found = (struct conf_node *)conf_get(map, key);
-
-	if (!found) {
-		found = node_new(o, CONF_NODE_MAP, key);
-		config_append(map, found);
-	}
-	if (found->kind != CONF_NODE_MAP) {
-		found->kind = CONF_NODE_MAP;
-		found->text = STR_NULL;
-		found->child = NULL;
-	}
-	return found;
-}
-
-static void set_member(struct conf_node *map, struct conf_node *value)
-{
-	struct conf_node *old = (struct conf_node *)conf_get(map, value->key);
-
-	if (old) {
-		struct conf_node *next = old->next;
-
-		*old = *value;
-		old->next = next;
-		return;
-	}
-	config_append(map, value);
-}
-
 /* Structured keys may be given in flow style: [{key: a, may: read}]. */
 static enum err make_value(const struct override *o, const struct conf_key *key, struct str name,
 			   struct conf_node **out)
@@ -122,7 +81,7 @@ static enum err make_value(const struct override *o, const struct conf_key *key,
 		TRY(config_parse_value(o->arena, o->value, o->name, out, o->fault));
 		(*out)->line = 0;
 	} else {
-		*out = node_new(o, CONF_NODE_SCALAR, name);
+		*out = config_node(o->arena, CONF_NODE_SCALAR, name, o->name);
 		(*out)->text = o->value;
 	}
 	(*out)->key = name;
@@ -141,11 +100,11 @@ static enum err set_key(const struct override *o, const struct conf_key *key, st
 				 STR_ARG(o->name), key->name);
 	}
 	while (rest.n > 0) {
-		map = sub_map(o, map, name);
+		map = config_sub_map(o->arena, map, name, o->name);
 		name = str_lower(o->arena, next_part(&rest));
 	}
 	TRY(make_value(o, key, name, &value));
-	set_member(map, value);
+	config_set(map, value);
 	return ERR_OK;
 }
 
@@ -175,7 +134,7 @@ static enum err set_in_section(const struct override *o, const struct conf_secti
 		return fail_unknown(o, section, upper);
 	}
 	/* A section that stands here for an override only has no line: see config_has. */
-	return set_key(o, key, sub_map(o, root, str_c(section->name)), rest);
+	return set_key(o, key, config_sub_map(o->arena, root, str_c(section->name), o->name), rest);
 }
 
 static enum err apply_one(const struct override *o, struct config_tables tables,
