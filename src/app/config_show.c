@@ -47,9 +47,9 @@ static void put_text(struct buf *out, struct str s)
 /* Inside of structured keys there is no table, only names. */
 static bool is_secret_name(struct str name)
 {
-	static const struct str endings[] = {STR_INIT("secret"), STR_INIT("password"),
-					     STR_INIT("passwd"), STR_INIT("token"),
-					     STR_INIT("key"),	 STR_INIT("credentials")};
+	static const struct str endings[] = {
+		STR_INIT("secret"), STR_INIT("password"), STR_INIT("passwd"),	  STR_INIT("token"),
+		STR_INIT("key"),    STR_INIT("key_alt"),  STR_INIT("credentials")};
 
 	for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
 		struct str e = endings[i];
