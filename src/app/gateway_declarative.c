@@ -4,7 +4,12 @@
 #include "base/log.h"
 #include "gateway/yaml_text.h"
 
-enum err gateway_declarative_reload(struct declarative_live *l, struct str path, struct fault *f)
+bool gateway_is_declarative(const struct gateway_config *c)
+{
+	return c->declarative.n > 0 || c->declarative_text.p;
+}
+
+static enum err load_file(struct declarative_live *l, struct str path, struct fault *f)
 {
 	struct arena a;
 	struct str text;
@@ -19,17 +24,32 @@ enum err gateway_declarative_reload(struct declarative_live *l, struct str path,
 	return e;
 }
 
-enum err gateway_declarative_start(struct entities *es, struct str path,
+enum err gateway_declarative_reload(struct declarative_live *l, const struct gateway_config *c,
+				    struct fault *f)
+{
+	if (c->declarative.n > 0) {
+		return load_file(l, c->declarative, f);
+	}
+	return c->declarative_text.n > 0 ? declarative_live_load(l, c->declarative_text,
+								 STR("gateway.declarative_text"), f)
+					 : ERR_OK;
+}
+
+enum err gateway_declarative_start(struct entities *es, const struct gateway_config *c,
 				   struct declarative_live **out, struct fault *f)
 {
 	struct declarative_live *l = declarative_live_new(es);
-	enum err e = gateway_declarative_reload(l, path, f);
+	enum err e = gateway_declarative_reload(l, c, f);
 
 	if (e != ERR_OK) {
 		declarative_live_free(&l);
 		return e;
 	}
-	log_info("gateway", "entities come from a file", LOG_STR("file", path));
+	if (c->declarative.n > 0) {
+		log_info("gateway", "entities come from a file", LOG_STR("file", c->declarative));
+	} else {
+		log_info("gateway", "entities come from the configuration");
+	}
 	*out = l;
 	return ERR_OK;
 }

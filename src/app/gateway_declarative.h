@@ -1,17 +1,21 @@
 /*
  * gateway_declarative - a gateway whose entities stand in a file instead of a database
  *
- * `gateway.declarative` names the file. A broken one is a failed start; a broken one at SIGHUP
- * is refused, and what was in force stays.
+ * `gateway.declarative` names the file, or `gateway.declarative_text` is what would stand in it.
+ * A broken one is a failed start; a broken one at SIGHUP is refused, and what was in force stays.
+ * With an empty text there is nothing at the start, and SIGHUP keeps what POST /config brought.
  *
  * Threads  the main thread, but for the handlers.
  */
 #pragma once
+#include "gateway/config.h"
 #include "gateway/declarative_live.h"
 
+/* Whether there is either of them, and so no database for entities. */
+bool gateway_is_declarative(const struct gateway_config *c);
 /* `es` is in memory mode. */
-enum err gateway_declarative_start(struct entities *es, struct str path,
+enum err gateway_declarative_start(struct entities *es, const struct gateway_config *c,
 				   struct declarative_live **out, struct fault *f) MUST_USE;
-/* The file again. */
-enum err gateway_declarative_reload(struct declarative_live *l, struct str path,
+/* The file or text again. */
+enum err gateway_declarative_reload(struct declarative_live *l, const struct gateway_config *c,
 				    struct fault *f) MUST_USE;

@@ -26,15 +26,15 @@ static enum err load_database(struct gateway_role *r, struct fault *f)
 
 static enum err start_entities(struct gateway_role *r, struct fault *f)
 {
-	struct str file = r->deps.settings->gateway.declarative;
+	const struct gateway_config *c = &r->deps.settings->gateway;
 
 	r->entities = entities_new(&(struct entities_config){
-		.memory = file.n > 0,
+		.memory = gateway_is_declarative(c),
 		.on_changes = gateway_changes,
 		.arg = r->gateway,
 	});
-	return file.n > 0 ? gateway_declarative_start(r->entities, file, &r->live, f)
-			  : load_database(r, f);
+	return gateway_is_declarative(c) ? gateway_declarative_start(r->entities, c, &r->live, f)
+					 : load_database(r, f);
 }
 
 /* ---- Admin API ---- */
@@ -159,7 +159,7 @@ enum err gateway_role_start(struct gateway_role *r, const struct gateway_role_de
 
 enum err gateway_role_reload(struct gateway_role *r, const struct settings *next, struct fault *f)
 {
-	return r->live ? gateway_declarative_reload(r->live, next->gateway.declarative, f) : ERR_OK;
+	return r->live ? gateway_declarative_reload(r->live, &next->gateway, f) : ERR_OK;
 }
 
 void gateway_role_stop(struct gateway_role *r)

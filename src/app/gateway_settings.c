@@ -56,6 +56,11 @@ enum err gateway_settings_read(struct arena *a, const struct gateway_config *con
 	struct gateway_role_urls urls;
 
 	*out = (struct gateway_settings){0};
+	if (config->declarative.n > 0 && config->declarative_text.n > 0) {
+		return fault_set(f, ERR_INVALID,
+				 "gateway.declarative and gateway.declarative_text: only one of "
+				 "them may be given");
+	}
 	TRY(gateway_role_urls_read(a, config, &urls, f)); /* for `config check` */
 	TRY(check_role_names(config->role_urls, f));
 	if (!list) {

@@ -127,10 +127,15 @@ static const struct listen_set *addresses(const struct settings *s, int which)
 				      : &s->gateway_more.admins[which - LISTENER_ADMIN].listen;
 }
 
-/* Who is asked for certificates; all-zero = they are configured. */
+/*
+ * Who is asked for certificates; all-zero = they are configured. What belongs to the gateway may
+ * do without files, as with Kong: clients get the gateway's.
+ */
 static struct listen_pick pick_of(struct server *s, int which)
 {
-	return which == ROLE_GATEWAY
+	bool is_gateways = which == ROLE_GATEWAY || which >= LISTENER_STATUS;
+
+	return is_gateways && s->roles.gateway.gateway
 		       ? (struct listen_pick){gateway_pick_certificate, s->roles.gateway.gateway}
 		       : (struct listen_pick){0};
 }

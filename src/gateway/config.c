@@ -15,6 +15,8 @@ static const struct conf_key keys[] = {
 	 "Admin APIs: list of {listen: …, compat: \"3\", api_keys: […]}. Default: 127.0.0.1:8001."},
 	{"declarative", CONF_STR, OFF(declarative), NULL, 0, 0, NULL, 0,
 	 "A kong.yml with all entities; the Admin API is then read-only but for /config."},
+	{"declarative_text", CONF_SECRET, OFF(declarative_text), NULL, 0, 0, NULL, 0,
+	 "The same as text instead of a file; \"\" = no entities until POST /config brings some."},
 	{"trusted_ips", CONF_STRS, OFF(trusted_ips), NULL, 0, 0, NULL, 0,
 	 "Networks whose X-Forwarded-* and real_ip_header are believed."},
 	{"real_ip_header", CONF_STR, OFF(real_ip_header), "X-Real-IP", 0, 0, NULL, 0,

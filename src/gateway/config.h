@@ -11,6 +11,7 @@ struct gateway_config {
 	const struct conf_node *listen; /* app/listen.h */
 	const struct conf_node *admin;	/* list of {listen, compat, api_keys}; read by app */
 	struct str declarative;		/* a kong.yml; empty = entities live in the database */
+	struct str declarative_text;	/* what stands in it; p NULL = there is none */
 	struct conf_strs trusted_ips;
 	struct str real_ip_header;
 	bool real_ip_recursive;

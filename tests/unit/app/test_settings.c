@@ -124,6 +124,15 @@ static void urls_of_roles_are_checked(void **state)
 		     "gateway.relay_url: has more than scheme, host and port");
 }
 
+static void entities_come_from_one_place(void **state)
+{
+	(void)state;
+	assert_fault("gateway: {declarative: kong.yml, declarative_text: \"\"}\n", "");
+	assert_fault("gateway: {declarative: kong.yml, declarative_text: x}\n",
+		     "gateway.declarative and gateway.declarative_text: only one of them may be "
+		     "given");
+}
+
 /* The connector's secret stands in the environment of whoever tries both in one shell. */
 static void a_variable_of_the_connector_hinders_nobody(void **state)
 {
@@ -183,6 +192,7 @@ int main(void)
 		cmocka_unit_test(the_connector_is_no_role),
 		cmocka_unit_test(the_connector_is_checked),
 		cmocka_unit_test(urls_of_roles_are_checked),
+		cmocka_unit_test(entities_come_from_one_place),
 		cmocka_unit_test(a_variable_of_the_connector_hinders_nobody),
 		cmocka_unit_test(config_show_and_reference_know_it),
 		cmocka_unit_test(the_gateway_listens_plain_and_with_tls),
