@@ -1,4 +1,5 @@
 #include "app/config_int.h"
+#include "app/config_kong.h"
 
 #include "base/mem.h"
 
@@ -13,7 +14,8 @@ struct loader {
 	struct arena *arena;
 	const struct config_source *source;
 	const char *const *env;
-	struct str dir; /* of the file, with the slash; {file: } is relative to it */
+	struct str dir;	   /* of the file, with the slash; {file: } is relative to it */
+	struct kong *kong; /* NULL = there is nothing that its settings could be of */
 	struct fault *fault;
 };
 
@@ -159,6 +161,23 @@ static enum err read_source(const struct loader *l, struct str *out)
 	return ERR_OK;
 }
 
+static bool is_kong_conf(const struct loader *l)
+{
+	return l->kong && str_ends(l->source->path_or_url, STR(".conf"));
+}
+
+/* Has the section of the gateway, whatever is in it, so that this role runs. */
+static enum err load_kong_conf(struct loader *l, struct str text, struct str name,
+			       struct conf_node **out)
+{
+	struct conf_node *root = config_node(l->arena, CONF_NODE_MAP, STR_NULL, name);
+
+	TRY(kong_read_file(l->kong, text, name));
+	config_sub_map(l->arena, root, STR("gateway"), name)->line = 1;
+	*out = root;
+	return ERR_OK;
+}
+
 static enum err load_tree(struct loader *l, struct conf_node **out)
 {
 	struct str from = l->source->path_or_url;
@@ -173,7 +192,11 @@ static enum err load_tree(struct loader *l, struct conf_node **out)
 		l->dir = str_slice(from, 0, (size_t)(str_rindex(from, '/') + 1));
 	}
 	TRY(read_source(l, &text));
-	TRY(config_parse(l->arena, text, str_dup(l->arena, from), out, l->fault));
+	from = str_dup(l->arena, from);
+	if (is_kong_conf(l)) {
+		return load_kong_conf(l, text, from, out);
+	}
+	TRY(config_parse(l->arena, text, from, out, l->fault));
 	/* The root itself is no value, even if its only key is "env". */
 	for (struct conf_node *c = (*out)->child; c; c = c->next) {
 		TRY(resolve(l, c));
@@ -304,7 +327,14 @@ enum err config_load(struct arena *a, const struct config_source *source,
 	struct loader l = loader_for(a, source, f);
 	struct conf_node *root;
 
+	if (config_find_section(tables, STR("gateway"))) {
+		l.kong = kong_new(a, source->out_warnings, f);
+	}
 	TRY(load_tree(&l, &root));
+	if (l.kong) {
+		TRY(kong_read_env(l.kong, l.env));
+		TRY(kong_apply(l.kong, root));
+	}
 	TRY(config_env_apply(a, l.env, tables, root, f));
 	TRY(check_all(a, root, tables, f));
 	*out_root = root;

@@ -3,7 +3,8 @@
  *
  * One YAML or JSON text from a file or URL becomes a tree of conf_node; then
  * `{env: NAME}` and `{file: PATH}` are replaced by what they name, and variables
- * like POSTHOUSE_RELAY__REQUEST_EXPIRATION override single keys. The tables of the
+ * like POSTHOUSE_RELAY__REQUEST_EXPIRATION override single keys. A file NAME.conf is one of
+ * Kong, and KONG_* variables override keys, too (config_kong.h). The tables of the
  * sections (base/conf.h) check all of it at once, so that a bad key is reported at
  * the start and not when a role first looks.
  *
@@ -24,6 +25,13 @@ struct config_source {
 	struct str path_or_url; /* n 0 = no file: defaults and environment only */
 	config_fetch_fn *fetch; /* NULL = URLs are refused */
 	const char *const *env; /* "NAME=value", NULL-terminated; NULL = the process's own */
+	struct config_warning **out_warnings; /* put at the end of that list; NULL = dropped */
+};
+
+/* What does no harm but may surprise, such as a setting that has no effect. */
+struct config_warning {
+	struct config_warning *next;
+	struct str text; /* with source and line */
 };
 
 /* The tables of all sections that this program knows; that named "" is the top level. */

@@ -222,7 +222,11 @@ static enum err choose_roles(struct settings *s, const struct settings_source *s
 
 static enum err load(struct settings *s, const struct settings_source *source, struct fault *f)
 {
-	struct config_source from = {.path_or_url = source->config, .fetch = fetch_text};
+	struct config_source from = {
+		.path_or_url = source->config,
+		.fetch = fetch_text,
+		.out_warnings = &s->warnings,
+	};
 	struct arena *a = &s->arena;
 
 	TRY(config_load(a, &from, settings_tables(), &s->root, f));

@@ -66,6 +66,7 @@ struct settings {
 	atomic_uint refs;
 	struct arena arena;
 	struct conf_node *root;
+	struct config_warning *warnings; /* whoever loads tells them */
 	bool runs[ROLES];
 	struct top_settings top;
 	struct relay_config relay;

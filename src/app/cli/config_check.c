@@ -18,6 +18,9 @@ static int run(const struct command *cmd, void *opts, struct str *args, size_t n
 	if (e != ERR_OK) {
 		return cli_failed(&c, e);
 	}
+	for (const struct config_warning *w = c.settings->warnings; w; w = w->next) {
+		(void)fprintf(stderr, "posthouse: warning: %.*s\n", STR_ARG(w->text));
+	}
 	printf("ok\n");
 	cli_close(&c);
 	return EXIT_DONE;

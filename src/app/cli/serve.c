@@ -20,7 +20,8 @@ struct serve_options {
 };
 
 static const struct option options[] = {
-	{"config", "FILE|URL", "Configuration in YAML or JSON (posthouse config reference).",
+	{"config", "FILE|URL",
+	 "Configuration in YAML or JSON (posthouse config reference), or a kong.conf.",
 	 offsetof(struct serve_options, config), false},
 	{"data", "DIR", "Directory for the database and stored bodies.",
 	 offsetof(struct serve_options, data), false},
@@ -61,6 +62,14 @@ static void say_ready(const struct server *s)
 	notify_service_manager(str_c(state));
 }
 
+static void tell_warnings(const struct settings *s)
+{
+	for (const struct config_warning *w = s->warnings; w; w = w->next) {
+		log_warn("app", "the configuration asks for something else than it gets",
+			 LOG_STR("setting", w->text));
+	}
+}
+
 static void reload(struct server *s, const struct settings_source *source)
 {
 	struct settings *next = NULL;
@@ -69,6 +78,7 @@ static void reload(struct server *s, const struct settings_source *source)
 	if (settings_load(source, &next, &f) != ERR_OK || server_reload(s, next, &f) != ERR_OK) {
 		log_error("app", "configuration not reloaded: the old one stays", LOG_FAULT(&f));
 	} else {
+		tell_warnings(next);
 		log_info("app", "configuration reloaded");
 	}
 	settings_unref(&next);
@@ -179,6 +189,7 @@ static int run(const struct command *c, void *opts, struct str *args, size_t n_a
 	}
 	raise_file_limit();
 	log_start((enum log_level)settings->top.log_level, log_format(settings));
+	tell_warnings(settings);
 	status = serve(&source, settings, &takeover);
 	settings_unref(&settings);
 	log_stop();
@@ -195,7 +206,9 @@ const struct command serve_command = {
 		"configuration\n"
 		"again; SIGUSR2 starts the program anew, which takes over without a refused "
 		"connection.\nWithout a configuration everything runs on SQLite below "
-		"./posthouse-data.",
+		"./posthouse-data.\n"
+		"POSTHOUSE_… variables override the file (posthouse config show); of the gateway "
+		"also\nthe KONG_… variables that Kong would read.",
 	.options = options,
 	.n_options = ARRAY_LEN(options),
 	.options_size = sizeof(struct serve_options),
