@@ -316,7 +316,7 @@ check('check 15: SIGHUP reads the file again; a broken one is no start', () => d
 	assert.equal((await gw.get('/one')).status, 200);
 }));
 
-/* KONG_* variables and kong.conf are not read: settings have names of ours, and the documentation says so. */
+/* Variables of Kong and kong.conf: gateway-kong-conf. */
 check('check 39: settings of the environment come before those of the file', () => declared((echo) => routeTo(echo, '/one'), async ({ gw }) => {
 	const { headers } = await gw.get('/one');
 	assert.equal(headers['x-kong-upstream-status'], '200');

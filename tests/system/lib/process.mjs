@@ -174,6 +174,6 @@ export const execute = promisify(execFile);
 /* No configuration or proxy of the caller reaches the processes under test. */
 function cleanEnvironment() {
 	return Object.fromEntries(Object.entries(process.env).filter(([key]) =>
-		!/^POSTHOUSE_/.test(key) && !/^(https?|all|no)_proxy$/i.test(key) &&
+		!/^(POSTHOUSE|KONG)_/.test(key) && !/^(https?|all|no)_proxy$/i.test(key) &&
 		key !== 'NODE_TEST_CONTEXT'));
 }
