@@ -108,9 +108,22 @@ static inline char *str_put_lower(char *to, struct str s)
 	uint64_t v;
 
 	if (s.n < sizeof(v)) {
-		for (size_t i = 0; i < s.n; i++) {
-			to[i] = ascii_lower(s.p[i]);
+		uint32_t head, tail;
+
+		if (s.n < sizeof(head)) {
+			for (size_t i = 0; i < s.n; i++) {
+				to[i] = ascii_lower(s.p[i]);
+			}
+			return to + s.n;
 		}
+		/* Two halves that overlap, as below. */
+		memcpy(&head, s.p, sizeof(head));
+		memcpy(&tail, s.p + s.n - sizeof(tail), sizeof(tail));
+		v = ascii_lower8((uint64_t)tail << 32 | head);
+		head = (uint32_t)v;
+		tail = (uint32_t)(v >> 32);
+		memcpy(to, &head, sizeof(head));
+		memcpy(to + s.n - sizeof(tail), &tail, sizeof(tail));
 		return to + s.n;
 	}
 	for (size_t i = 0; i + sizeof(v) < s.n; i += sizeof(v)) {

@@ -244,7 +244,7 @@ void call_limit_body(struct gw_call *c, uint64_t max)
 
 void call_add_answer_header(struct gw_call *c, struct str name, struct str value)
 {
-	http_header_add(c->arena, &c->extra, str_dup(c->arena, name), str_dup(c->arena, value));
+	http_header_add(c->arena, &c->extra, name, value);
 }
 
 int call_status(const struct gw_call *c)

@@ -119,7 +119,10 @@ void call_answer_json(struct gw_call *c, int status, struct str json);
 
 /* ---- the answer to the client ---- */
 
-/* From access on: a header for whatever answer the client gets. Both strings are copied. */
+/*
+ * From access on: a header for whatever answer the client gets. Not copied: literals, what the
+ * request or the plugin's configuration holds, or of call_arena.
+ */
 void call_add_answer_header(struct gw_call *c, struct str name, struct str value);
 /* In response_head: status and headers that came (or that we made), to be edited. */
 int call_status(const struct gw_call *c);

@@ -6,9 +6,13 @@
 
 static void put_int(struct buf *out, int64_t v)
 {
-	char text[20], *end = text + sizeof(text);
-	char *at = str_put_digits(end, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+	char text[20], *end = text + sizeof(text), *at;
 
+	if (v >= 0 && v < 10) {
+		buf_putc(out, (char)('0' + v)); /* as most latencies */
+		return;
+	}
+	at = str_put_digits(end, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 	if (v < 0) {
 		*--at = '-';
 	}

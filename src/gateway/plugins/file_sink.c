@@ -1,7 +1,8 @@
 /*
  * Who holds whom: file_sinks has the list of sinks, and the writer thread. A sink has a lane
- * for each loop. Batches are on the writer's queue (guarded by mtx) and point to their sink,
- * which lives as long as file_sinks.
+ * for each loop, and a lane the batch that it fills. Full ones are on the writer's queue
+ * (guarded by mtx) and point to their sink, which lives as long as file_sinks. Batches that are
+ * written go to lanes again: growing a fresh one costs more than writing its lines.
  */
 #include "gateway/plugins/file_sink.h"
 
@@ -24,13 +25,13 @@ enum {
 	REPORT_MS = 10000,
 	FILE_MODE = 0644,
 	END_MS = 5000,
+	SPARE_BYTES = 256 << 10, /* one that held longer lines is not kept */
 };
 
 struct lane {
 	struct file_sink *sink;
 	struct timer timer;
-	struct buf lines;
-	uint64_t n_lines;
+	struct batch *batch; /* NULL = no line since the last one */
 } __attribute__((aligned(64)));
 
 struct file_sink {
@@ -65,6 +66,8 @@ struct file_sinks {
 	/* guarded by mtx */
 	struct list sinks;
 	struct list queue;
+	struct list spares; /* empty batches, at most one a loop */
+	unsigned n_spares;
 	bool is_stopping;
 	pthread_cond_t ended; /* of the writer */
 	bool has_ended;
@@ -143,8 +146,39 @@ static void write_batch(struct batch *b, bool is_reopening, bool is_unused)
 		close_file(s);
 	}
 	report(s);
-	buf_free(&b->lines);
-	mem_free(b);
+}
+
+static void batch_free(struct batch *b)
+{
+	if (b) {
+		buf_free(&b->lines);
+		mem_free(b);
+	}
+}
+
+/* With the mutex. */
+static void give_back(struct file_sinks *s, struct batch *b)
+{
+	if (s->n_spares == s->n_loops || b->lines.n < BATCH_BYTES || b->lines.cap > SPARE_BYTES) {
+		batch_free(b);
+		return;
+	}
+	buf_clear(&b->lines);
+	b->n_lines = 0;
+	s->n_spares++;
+	list_push(&s->spares, &b->node);
+}
+
+/* With the mutex. */
+static struct batch *take_spare(struct file_sinks *s)
+{
+	struct list_node *node = list_pop(&s->spares);
+
+	if (!node) {
+		return NULL;
+	}
+	s->n_spares--;
+	return container_of(node, struct batch, node);
 }
 
 static void *writer_main(void *arg)
@@ -170,6 +204,7 @@ static void *writer_main(void *arg)
 		(void)pthread_mutex_unlock(&s->mtx);
 		write_batch(b, is_reopening, is_unused);
 		(void)pthread_mutex_lock(&s->mtx);
+		give_back(s, b);
 	}
 	s->has_ended = true;
 	(void)pthread_cond_signal(&s->ended);
@@ -177,32 +212,37 @@ static void *writer_main(void *arg)
 	return NULL;
 }
 
-/* The mutex is held for four assignments at most, never over I/O. */
-static void hand_over(struct file_sink *s, struct buf *lines, uint64_t n_lines)
+/*
+ * The mutex is held for a few assignments, never over I/O. `next` becomes an empty batch, or
+ * NULL when none is left; NULL itself = none is wanted.
+ */
+static void hand_over(struct file_sink *s, struct batch *b, struct batch **next)
 {
-	struct batch *b = MEM_NEW(struct batch);
 	struct file_sinks *owner = s->owner;
 
 	b->sink = s;
-	b->n_lines = n_lines;
-	buf_move(&b->lines, lines);
 	atomic_fetch_add(&s->waiting, (int64_t)b->lines.n);
 	(void)pthread_mutex_lock(&owner->mtx);
 	list_push(&owner->queue, &b->node);
+	if (next) {
+		*next = take_spare(owner);
+	}
 	(void)pthread_cond_signal(&owner->wake);
 	(void)pthread_mutex_unlock(&owner->mtx);
 }
 
 /* ---- lanes ---- */
 
+static bool has_lines(const struct lane *lane)
+{
+	return lane->batch && lane->batch->n_lines > 0;
+}
+
 static void flush_lane(struct lane *lane)
 {
-	uint64_t n = lane->n_lines;
-
 	timer_pause(&lane->timer);
-	if (n > 0) {
-		lane->n_lines = 0;
-		hand_over(lane->sink, &lane->lines, n);
+	if (has_lines(lane)) {
+		hand_over(lane->sink, lane->batch, &lane->batch);
 	}
 }
 
@@ -213,22 +253,29 @@ static void on_lane_timer(struct timer *t)
 
 struct buf *file_sink_begin_line(struct file_sink *sink, struct loop *l)
 {
+	struct lane *lane = &sink->lanes[loop_index(l)];
+
 	if (atomic_load_explicit(&sink->waiting, memory_order_relaxed) > WAITING_MAX) {
 		atomic_fetch_add_explicit(&sink->dropped, 1, memory_order_relaxed);
 		return NULL;
 	}
-	return &sink->lanes[loop_index(l)].lines;
+	if (!lane->batch) {
+		lane->batch = MEM_NEW(struct batch);
+	}
+	return &lane->batch->lines;
 }
 
 void file_sink_end_line(struct file_sink *sink, struct loop *l)
 {
 	struct lane *lane = &sink->lanes[loop_index(l)];
 
-	buf_putc(&lane->lines, '\n');
-	if (lane->n_lines++ == 0) {
+	struct batch *b = lane->batch;
+
+	buf_putc(&b->lines, '\n');
+	if (b->n_lines++ == 0) {
 		timer_start(l, &lane->timer, BATCH_MS, on_lane_timer);
 	}
-	if (lane->lines.n >= BATCH_BYTES) {
+	if (b->lines.n >= BATCH_BYTES) {
 		flush_lane(lane);
 	}
 }
@@ -284,21 +331,20 @@ struct file_sink *file_sink_open(struct file_sinks *owner, struct str path,
 
 void file_sink_close(struct file_sink *sink)
 {
-	struct buf nothing = {0};
 	bool is_last;
 
 	(void)pthread_mutex_lock(&sink->owner->mtx);
 	is_last = --sink->users == 0;
 	(void)pthread_mutex_unlock(&sink->owner->mtx);
 	if (is_last) {
-		hand_over(sink, &nothing, 0);
+		hand_over(sink, MEM_NEW(struct batch), NULL);
 	}
 }
 
 static void sink_free(struct file_sink *s)
 {
 	for (unsigned i = 0; i < s->owner->n_loops; i++) {
-		buf_free(&s->lanes[i].lines);
+		batch_free(s->lanes[i].batch);
 	}
 	close_file(s);
 	mem_free(s->lanes);
@@ -314,6 +360,7 @@ struct file_sinks *file_sinks_new(struct loops *loops)
 	s->n_loops = loops->n;
 	list_init(&s->sinks);
 	list_init(&s->queue);
+	list_init(&s->spares);
 	(void)pthread_mutex_init(&s->mtx, NULL);
 	(void)pthread_cond_init(&s->wake, NULL);
 	(void)pthread_condattr_init(&monotonic);
@@ -359,8 +406,9 @@ void file_sinks_free(struct file_sinks **sinks)
 		for (unsigned i = 0; i < s->n_loops; i++) {
 			struct lane *lane = &sink->lanes[i];
 
-			if (lane->n_lines > 0) {
-				hand_over(sink, &lane->lines, lane->n_lines);
+			if (has_lines(lane)) {
+				hand_over(sink, lane->batch, NULL);
+				lane->batch = NULL;
 			}
 		}
 	}
@@ -374,6 +422,9 @@ void file_sinks_free(struct file_sinks **sinks)
 	}
 	for (struct list_node *node; (node = list_pop(&s->sinks)) != NULL;) {
 		sink_free(container_of(node, struct file_sink, node));
+	}
+	for (struct batch *b; (b = take_spare(s)) != NULL;) {
+		batch_free(b);
 	}
 	(void)pthread_cond_destroy(&s->wake);
 	(void)pthread_cond_destroy(&s->ended);

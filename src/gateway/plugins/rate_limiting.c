@@ -360,11 +360,12 @@ static bool take(struct rate_table *t, const struct config *k, uint64_t hash, in
 	return false;
 }
 
-static struct str number(char buf[NUMBER_MAX], uint64_t v)
+static struct str number(struct arena *a, uint64_t v)
 {
-	const char *p = str_put_digits(buf + NUMBER_MAX, v);
+	char *end = (char *)arena_alloc(a, NUMBER_MAX) + NUMBER_MAX;
+	const char *p = str_put_digits(end, v);
 
-	return str_of(p, (size_t)(buf + NUMBER_MAX - p));
+	return str_of(p, (size_t)(end - p));
 }
 
 /* The window that is nearest to its end of requests; of equals the longest. */
@@ -383,19 +384,22 @@ static size_t tightest(const struct config *k, const struct usage *u)
 static void tell_client(struct gw_call *c, const struct config *k, const struct usage *u,
 			int64_t now_s, bool may_pass)
 {
-	char left[NUMBER_MAX], seconds[NUMBER_MAX];
+	struct arena *a = call_arena(c);
+	struct str left = STR_NULL, reset;
 	size_t t = tightest(k, u);
-	struct str reset;
 
 	ASSERT(k->n > 0); /* the schema asks for one */
-	reset = number(seconds, (uint64_t)MAX(1, u->windows[t].end_s - now_s));
+	reset = number(a, (uint64_t)MAX(1, u->windows[t].end_s - now_s));
 
 	for (size_t i = 0; i < k->n; i++) {
+		struct str text = number(a, u->left[i]);
+
 		call_add_answer_header(c, k->v[i].limit_name, k->v[i].max_text);
-		call_add_answer_header(c, k->v[i].left_name, number(left, u->left[i]));
+		call_add_answer_header(c, k->v[i].left_name, text);
+		left = i == t ? text : left;
 	}
 	call_add_answer_header(c, STR("RateLimit-Limit"), k->v[t].max_text);
-	call_add_answer_header(c, STR("RateLimit-Remaining"), number(left, u->left[t]));
+	call_add_answer_header(c, STR("RateLimit-Remaining"), left);
 	call_add_answer_header(c, STR("RateLimit-Reset"), reset);
 	if (!may_pass) {
 		call_add_answer_header(c, STR("Retry-After"), reset);

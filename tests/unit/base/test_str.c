@@ -156,6 +156,11 @@ static void copies(void **state)
 	assert_string_equal(str_cstr(&a, STR_NULL), "");
 	assert_str(str_lower(&a, STR("AbZ[")), STR("abz["));
 	assert_str(str_lower(&a, STR("X-Request-ID")), STR("x-request-id"));
+	for (size_t n = 0; n <= 26; n++) {
+		struct str upper = str_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ", n);
+
+		assert_str(str_lower(&a, upper), str_of("abcdefghijklmnopqrstuvwxyz", n));
+	}
 	assert_str(str_upper(&a, STR("aBz{")), STR("ABZ{"));
 	assert_str(str_fmt(&a, "%s=%d", "n", 7), STR("n=7"));
 	memset(big, 'x', sizeof(big) - 1);

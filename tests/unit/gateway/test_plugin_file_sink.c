@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LOOPS = 2, LINES = 3000 };
@@ -61,6 +62,65 @@ static void count_lines(const char *path, int next[LOOPS])
 	(void)fclose(f);
 }
 
+/* Waits until the condition holds: a flush is due within 100 ms. */
+#define WAIT_FOR(condition)                                                                        \
+	for (int tries_ = 0; !(condition); tries_++) {                                             \
+		assert_true(tries_ < 1000);                                                        \
+		(void)poll(NULL, 0, 5);                                                            \
+	}
+
+static off_t size_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? st.st_size : 0;
+}
+
+struct part {
+	struct file_sink *sink;
+	int from, to;
+};
+
+static void put_part(struct loop *l, void *arg)
+{
+	const struct part *p = arg;
+
+	for (int i = p->from; i < p->to; i++) {
+		put_line(p->sink, l, i);
+	}
+}
+
+/* What was written comes back to be filled again: nothing of before may be left in it. */
+static void test_batches_are_used_again(void **state)
+{
+	struct loops loops = {0};
+	struct file_sinks *s;
+	struct part part = {0};
+	int next[LOOPS] = {0};
+	const char *path = path_of("again");
+
+	(void)state;
+	assert_ok(loops_start(&loops, LOOPS, NULL));
+	s = file_sinks_new(&loops);
+	part.sink = file_sink_open(s, str_c(path), FILE_SINK_KEEP);
+	for (int round = 0; round < 10; round++) {
+		off_t before = size_of(path);
+
+		part.from = part.to;
+		part.to += LINES * 2; /* more than one batch, less than two */
+		loop_call(loops.v[round % 2], put_part, &part);
+		loop_call(loops.v[(round + 1) % 2], put_part, &part);
+		WAIT_FOR(size_of(path) >= before + (off_t)4 * LINES * 18);
+	}
+	file_sink_close(part.sink);
+	loops_join(&loops);
+	loops_free(&loops);
+	file_sinks_free(&s);
+	count_lines(path, next);
+	assert_int_equal(next[0], part.to);
+	assert_int_equal(next[1], part.to);
+}
+
 static void test_whole_lines_in_order(void **state)
 {
 	struct loops loops = {0};
@@ -87,13 +147,6 @@ static void test_whole_lines_in_order(void **state)
 	assert_int_equal(next[0], LINES);
 	assert_int_equal(next[1], LINES);
 }
-
-/* Waits until the condition holds: a flush is due within 100 ms. */
-#define WAIT_FOR(condition)                                                                        \
-	for (int tries_ = 0; !(condition); tries_++) {                                             \
-		assert_true(tries_ < 1000);                                                        \
-		(void)poll(NULL, 0, 5);                                                            \
-	}
 
 static void test_flushed_by_time_and_reopened(void **state)
 {
@@ -191,6 +244,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole_lines_in_order),
+		cmocka_unit_test(test_batches_are_used_again),
 		cmocka_unit_test(test_flushed_by_time_and_reopened),
 		cmocka_unit_test(test_full_disk_drops_and_counts),
 		cmocka_unit_test(test_constants),
