@@ -1,5 +1,6 @@
 #include "app/gateway_role.h"
 
+#include "app/gateway_configuration.h"
 #include "app/gateway_declarative.h"
 #include "app/sessions.h"
 #include "base/log.h"
@@ -69,6 +70,18 @@ static void metrics(void *arg, struct buf *out)
 	gateway_metrics(r->gateway, out);
 }
 
+static void configuration(void *arg, struct arena *a, struct json_writer *w)
+{
+	struct gateway_role *r = arg;
+	struct settings *s;
+
+	(void)pthread_mutex_lock(&r->mtx);
+	s = settings_ref(r->told);
+	(void)pthread_mutex_unlock(&r->mtx);
+	gateway_configuration_put(s, a, w);
+	settings_unref(&s);
+}
+
 static enum err config_get(void *arg, struct task *t)
 {
 	const struct gateway_role *r = arg;
@@ -98,6 +111,7 @@ static void start_admins(struct gateway_role *r)
 		.upstream_mark = upstream_mark,
 		.counters = counters,
 		.metrics = metrics,
+		.configuration = configuration,
 		.arg = r,
 	};
 
@@ -141,6 +155,8 @@ enum err gateway_role_start(struct gateway_role *r, const struct gateway_role_de
 	};
 
 	r->deps = *deps;
+	(void)pthread_mutex_init(&r->mtx, NULL);
+	r->told = settings_ref(deps->settings);
 	gd.ops.counters = deps->counters;
 	TRY(gateway_new(&gd, &r->gateway, f));
 	TRY(start_entities(r, f));
@@ -157,9 +173,19 @@ enum err gateway_role_start(struct gateway_role *r, const struct gateway_role_de
 	return ERR_OK;
 }
 
-enum err gateway_role_reload(struct gateway_role *r, const struct settings *next, struct fault *f)
+enum err gateway_role_reload(struct gateway_role *r, struct settings *next, struct fault *f)
 {
-	return r->live ? gateway_declarative_reload(r->live, &next->gateway, f) : ERR_OK;
+	struct settings *former;
+
+	if (r->live) {
+		TRY(gateway_declarative_reload(r->live, &next->gateway, f));
+	}
+	(void)pthread_mutex_lock(&r->mtx);
+	former = r->told;
+	r->told = settings_ref(next);
+	(void)pthread_mutex_unlock(&r->mtx);
+	settings_unref(&former);
+	return ERR_OK;
 }
 
 void gateway_role_stop(struct gateway_role *r)
@@ -185,4 +211,8 @@ void gateway_role_free(struct gateway_role *r)
 	declarative_live_free(&r->live);
 	entities_free(&r->entities);
 	gateway_free(&r->gateway);
+	if (r->told) {
+		(void)pthread_mutex_destroy(&r->mtx);
+		settings_unref(&r->told);
+	}
 }

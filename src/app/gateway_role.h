@@ -15,6 +15,8 @@
 #include "gateway/gateway.h"
 #include "store/store.h"
 
+#include <pthread.h>
+
 struct gateway_role_deps {
 	struct settings *settings;
 	struct loops *loops;
@@ -32,11 +34,13 @@ struct gateway_role {
 	struct declarative_live *live; /* NULL = entities live in the database */
 	struct admin *admins[GATEWAY_ADMINS_MAX];
 	struct entity_poller *poller;
+	pthread_mutex_t mtx;
+	struct settings *told; /* guarded by mtx: the settings of the last reload, for GET / */
 };
 
 enum err gateway_role_start(struct gateway_role *r, const struct gateway_role_deps *deps,
 			    struct fault *f) MUST_USE;
-enum err gateway_role_reload(struct gateway_role *r, const struct settings *next,
+enum err gateway_role_reload(struct gateway_role *r, struct settings *next,
 			     struct fault *f) MUST_USE;
 /* While the loops run. */
 void gateway_role_stop(struct gateway_role *r);

@@ -38,8 +38,8 @@ static const struct conf_key top_keys[] = {
 };
 #undef AT
 
-static const struct conf_section top_conf = {"", "Keys of the whole server.", top_keys,
-					     ARRAY_LEN(top_keys)};
+const struct conf_section top_conf = {"", "Keys of the whole server.", top_keys,
+				      ARRAY_LEN(top_keys)};
 
 #define AT(member) offsetof(struct rest_settings, member)
 static const struct conf_key management_keys[] = {

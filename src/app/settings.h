@@ -28,6 +28,7 @@ extern const char *const role_names[ROLES];
 enum role role_of(struct str name);
 
 /* Top level. */
+extern const struct conf_section top_conf;
 struct top_settings {
 	struct str data;
 	struct str database;

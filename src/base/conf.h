@@ -90,3 +90,16 @@ enum err conf_fault(struct fault *f, const struct conf_node *node, const char *f
 const char *conf_nearest(struct str key, const char *const *known, size_t n);
 /* Bytes that a value of that type takes. */
 size_t conf_type_size(enum conf_type type);
+
+/* How a key is named to others; `as` NULL = not at all. */
+struct conf_alias {
+	const char *key, *as;
+};
+#define CONF_MASK "******"
+struct json_writer;
+/*
+ * The members of an object: what conf_apply put into `values`. Durations are in seconds, sizes in
+ * bytes, secrets masked. Left out are texts that are empty, and CONF_NODE, which its reader knows.
+ */
+void conf_put_json(struct json_writer *w, const struct conf_section *section, const void *values,
+		   const struct conf_alias *aliases, size_t n);

@@ -147,6 +147,11 @@ void log_set_level(enum log_level min_level)
 	atomic_store_explicit(&level_min, (int)min_level, memory_order_relaxed);
 }
 
+enum log_level log_get_level(void)
+{
+	return (enum log_level)atomic_load_explicit(&level_min, memory_order_relaxed);
+}
+
 bool log_is_on(enum log_level level)
 {
 	return (int)level >= atomic_load_explicit(&level_min, memory_order_relaxed);

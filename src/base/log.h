@@ -40,6 +40,7 @@ struct log_field {
 void log_start(enum log_level min_level, enum log_format format);
 void log_stop(void);
 void log_set_level(enum log_level min_level);
+enum log_level log_get_level(void);
 bool log_is_on(enum log_level level);
 /* Lines dropped since the start, for metrics. */
 uint64_t log_dropped(void);

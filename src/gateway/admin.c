@@ -96,7 +96,7 @@ static struct admin *new_with(const struct admin_config *config)
 	if (config->ops) {
 		admin->ops = *config->ops;
 	}
-	admin->level = "notice";
+	admin->level = admin_level_name(log_get_level());
 	admin->rest = (struct rest){
 		.table = &admin->table,
 		.role = admin,

@@ -13,6 +13,7 @@
  * Spec     kong-gateway §2, §3, §4.
  */
 #pragma once
+#include "base/log.h"
 #include "gateway/balancer.h"
 #include "gateway/entities.h"
 #include "http/rest.h"
@@ -37,7 +38,7 @@ struct admin_ops {
 	/* The text of /metrics. */
 	void (*metrics)(void *arg, struct buf *out);
 	/* Members of `configuration` in GET /, beside those that are made here. */
-	void (*configuration)(void *arg, struct json_writer *w);
+	void (*configuration)(void *arg, struct arena *a, struct json_writer *w);
 	/* GET and POST /config; only with entities in memory. The body is as sent. */
 	enum err (*config_get)(void *arg, struct task *t);
 	enum err (*config_post)(void *arg, struct task *t);
@@ -71,6 +72,9 @@ void admin_free(struct admin **admin);
 
 /* The status listener: /status, /status/ready, /metrics, /upstreams/{u}/health; reading only. */
 struct admin *admin_new_status(const struct admin_config *config);
+
+/* As Kong names it. */
+const char *admin_level_name(enum log_level level);
 
 /* {"message": …} */
 enum err admin_reply_message(struct task *t, int status, const char *message);

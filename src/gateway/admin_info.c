@@ -70,6 +70,26 @@ static enum err in_use(struct admin_call *a, const struct json **out)
 	return ERR_OK;
 }
 
+static const struct json *list_of(struct admin_call *a, struct str only)
+{
+	struct json *list = tree_array(&a->t->arena);
+
+	if (only.p) {
+		tree_append(&a->t->arena, list, tree_str(&a->t->arena, only));
+	}
+	return list;
+}
+
+static const struct json *loaded(struct admin_call *a)
+{
+	struct json *all = tree_object(&a->t->arena);
+
+	for (size_t i = 0; i < n_plugins; i++) {
+		set_tree(a, all, plugins[i]->name, tree_bool(&a->t->arena, true));
+	}
+	return all;
+}
+
 static const struct json *configuration(struct admin_call *a)
 {
 	bool memory = entities_is_memory(a->admin->entities);
@@ -79,12 +99,17 @@ static const struct json *configuration(struct admin_call *a)
 	set_str(a, conf, "database", memory ? STR("off") : STR("postgres"));
 	set_str(a, conf, "router_flavor", STR("traditional_compatible"));
 	set_str(a, conf, "role", STR("traditional"));
+	set_tree(a, conf, "plugins", list_of(a, STR("bundled")));
+	set_tree(a, conf, "loaded_plugins", loaded(a));
+	set_tree(a, conf, "stream_listen", list_of(a, STR("off")));
+	set_tree(a, conf, "stream_listeners", list_of(a, STR_NULL));
+	set_tree(a, conf, "anonymous_reports", tree_bool(&a->t->arena, false));
 	if (!a->admin->ops.configuration) {
 		return conf;
 	}
 	struct json_writer w = json_writer_to(&b);
 	json_begin_object(&w);
-	a->admin->ops.configuration(a->admin->ops.arg, &w);
+	a->admin->ops.configuration(a->admin->ops.arg, &a->t->arena, &w);
 	json_end_object(&w);
 	if (json_parse(&a->t->arena, str_dup(&a->t->arena, buf_str(&b)), &more, NULL) == ERR_OK) {
 		for (const struct json *m = more->child; m; m = m->next) {
@@ -371,6 +396,23 @@ static const struct {
 	{"debug", LOG_DEBUG}, {"info", LOG_INFO},  {"notice", LOG_INFO}, {"warn", LOG_WARN},
 	{"error", LOG_ERROR}, {"crit", LOG_ERROR}, {"alert", LOG_ERROR}, {"emerg", LOG_ERROR},
 };
+
+const char *admin_level_name(enum log_level level)
+{
+	switch (level) {
+	case LOG_TRACE:
+	case LOG_DEBUG:
+		return "debug";
+	case LOG_INFO:
+		return "notice";
+	case LOG_WARN:
+		return "warn";
+	case LOG_ERROR:
+	case LOG_OFF:
+		return "error";
+	}
+	return "error";
+}
 
 static bool set_level(const char *name)
 {

@@ -42,6 +42,11 @@ enum gateway_error_type {
 
 extern const struct conf_section gateway_conf;
 
+struct json_writer;
+/* Members of `configuration` of the Admin API: every key but `listen` and `admin`, by the names of
+ * kong.conf. */
+void gateway_config_put(const struct gateway_config *c, struct json_writer *w);
+
 /* Where a role is that does not run in this process. */
 struct gateway_role_url {
 	struct str role;

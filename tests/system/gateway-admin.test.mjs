@@ -1,7 +1,7 @@
 /* The Admin API of the gateway, profile of Kong 3.10: acceptance checks 1 to 12 and 16. */
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import tls from 'node:tls';
@@ -30,6 +30,27 @@ check(`check 1: the index, on ${ENGINE}`, async () => {
 	assert.equal(headers['server'], 'kong/3.10.0');
 	assert.match(headers['x-kong-admin-latency'], /^\d+$/);
 	assert.equal(headers['access-control-allow-origin'], '*');
+});
+
+check('check 1: the index tells the settings, and those of the last reload', async () => {
+	const told = async () => (await want(200, 'GET', '/')).json.configuration;
+	const before = await told();
+	assert.equal(before.loaded_plugins['key-auth'], true);
+	assert.deepEqual(before.plugins, ['bundled']);
+	assert.deepEqual(before.stream_listen, ['off']);
+	assert.equal(before.log_level, 'notice');
+	assert.equal(before.prefix, gw.dir);
+	assert.equal(before.upstream_keepalive_idle_timeout, 60);
+	assert.deepEqual(before.proxy_listeners.map(({ ip, ssl }) => [ip, ssl]), [['127.0.0.1', false], ['127.0.0.1', true]]);
+	if (ENGINE === 'postgres') {
+		assert.equal(before.pg_database, /\/(system_\w+)/.exec(gw.database)[1]);
+	}
+	await writeFile(gw.file, (await readFile(gw.file, 'utf8')).replace('{', '{"log_level": "warn",'));
+	gw.child.signal_('SIGHUP');
+	await until(async () => (await told()).log_level === 'warn', 'the reload is told');
+	await gw.configure();
+	gw.child.signal_('SIGHUP');
+	await until(async () => (await told()).log_level === 'notice', 'and the next one');
 });
 
 /* A UUID of version 4, as what the server makes itself. */

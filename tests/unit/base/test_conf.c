@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include "base/conf.h"
+#include "base/json.h"
 
 struct role {
 	struct str name;
@@ -247,6 +248,47 @@ static void single_values(void **state)
 	arena_fini(&a);
 }
 
+static void assert_told(const struct role *r, const struct conf_alias *aliases, size_t n,
+			const char *json)
+{
+	struct buf b = {0};
+	struct json_writer w = json_writer_to(&b);
+
+	json_begin_object(&w);
+	conf_put_json(&w, &role_section, r, aliases, n);
+	json_end_object(&w);
+	assert_str(buf_str(&b), str_c(json));
+	buf_free(&b);
+}
+
+static void told_in_json(void **state)
+{
+	static const struct conf_alias aliases[] = {{"request_expiration", "expires"},
+						    {"hosts", NULL}};
+	struct str hosts[] = {STR("a"), STR("b\"c")};
+	struct role r = {
+		.name = STR("n"),
+		.secret = STR("hidden"),
+		.on = true,
+		.port = 5000,
+		.wait_ms = 120000,
+		.size = 16384,
+		.mode = 1,
+		.hosts = {hosts, 2},
+	};
+
+	(void)state;
+	assert_told(&r, NULL, 0,
+		    "{\"name\":\"n\",\"secret\":\"******\",\"on\":true,\"port\":5000,"
+		    "\"request_expiration\":120,\"body_max\":16384,\"mode\":\"json\","
+		    "\"hosts\":[\"a\",\"b\\\"c\"]}");
+	r.name = r.secret = STR_NULL;
+	r.wait_ms = 1250;
+	assert_told(&r, aliases, ARRAY_LEN(aliases),
+		    "{\"on\":true,\"port\":5000,\"expires\":1.25,\"body_max\":16384,"
+		    "\"mode\":\"json\"}");
+}
+
 static void tree(void **state)
 {
 	struct arena a;
@@ -276,6 +318,7 @@ int main(void)
 		cmocka_unit_test(names_the_culprit),
 		cmocka_unit_test(required_and_top_level),
 		cmocka_unit_test(single_values),
+		cmocka_unit_test(told_in_json),
 		cmocka_unit_test(tree),
 	};
 
