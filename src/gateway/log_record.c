@@ -281,6 +281,27 @@ static void put_text(struct buf *out, struct str s)
 	out->n -= 2;
 }
 
+static void put_path_query(struct buf *out, const struct http_request *r)
+{
+	put_text(out, r->path);
+	if (r->query.p) {
+		buf_putc(out, '?');
+		put_text(out, r->query);
+	}
+}
+
+/* Of an absolute target (RFC 9112 3.2.2) what one without the host would be. */
+static void put_uri(struct buf *out, const struct http_request *r)
+{
+	if (r->path.p == r->target.p || r->path.n == 0) {
+		json_quote(out, r->target);
+		return;
+	}
+	buf_putc(out, '"');
+	put_path_query(out, r);
+	buf_putc(out, '"');
+}
+
 static void put_url(struct buf *out, const struct gw_call *c, const struct http_request *r)
 {
 	if (call_is_tls(c)) {
@@ -289,11 +310,7 @@ static void put_url(struct buf *out, const struct gw_call *c, const struct http_
 		buf_puts(out, "\"http://");
 	}
 	put_text(out, r->authority);
-	put_text(out, r->path);
-	if (r->query.p) {
-		buf_putc(out, '?');
-		put_text(out, r->query);
-	}
+	put_path_query(out, r);
 	buf_putc(out, '"');
 }
 
@@ -321,7 +338,7 @@ static void put_request(struct buf *out, struct gw_call *c, const struct call_fa
 	buf_puts(out, ",\"method\":");
 	json_quote(out, r->method_text);
 	buf_puts(out, ",\"uri\":");
-	json_quote(out, r->target);
+	put_uri(out, r);
 	buf_puts(out, ",\"url\":");
 	put_url(out, c, r);
 	buf_puts(out, ",\"size\":");

@@ -430,6 +430,24 @@ check('check 38: file-log: all fields of a record, of the service\'s answers and
 	assert.deepEqual(names(r), [...RECORD, 'env', 'n'].sort());
 });
 
+check('check 38: file-log: a target with a host is told as the path with its query, and as the URL', async () => {
+	const path = join(plugged.gw.dir, 'absolute.log');
+	await serve('absolute', { 'file-log': { path } });
+	const raw = await RawConnection.open(plugged.gw.proxy);
+	const get = async (target) => {
+		raw.send(`GET ${target} HTTP/1.1\r\nHost: name.test:81\r\n\r\n`);
+		return (await raw.response()).status;
+	};
+	for (const [target, uri] of [
+		['http://name.test:81/absolute/x%20y?a=1&b', '/absolute/x%20y?a=1&b'], ['HTTP://name.test:81/absolute', '/absolute'],
+		['http://name.test:81/absolute/?', '/absolute/?'], ['/absolute/z?', '/absolute/z?'],
+	]) {
+		assert.equal(await get(target), 200);
+		assert.equal((await record(path, uri)).request.url, `http://name.test:81${uri}`);
+	}
+	raw.close();
+});
+
 check('check 38: file-log: what TLS is told, also of a client that has left', async () => {
 	const path = join(plugged.gw.dir, 'tls.log');
 	const gate = deferred();
