@@ -67,7 +67,7 @@ static void metrics(void *arg, struct buf *out)
 {
 	const struct gateway_role *r = arg;
 
-	gateway_metrics(r->gateway, out);
+	gateway_role_metrics(r, out);
 }
 
 static void configuration(void *arg, struct arena *a, struct json_writer *w)
@@ -186,6 +186,11 @@ enum err gateway_role_reload(struct gateway_role *r, struct settings *next, stru
 	(void)pthread_mutex_unlock(&r->mtx);
 	settings_unref(&former);
 	return ERR_OK;
+}
+
+void gateway_role_metrics(const struct gateway_role *r, struct buf *out)
+{
+	gateway_metrics(r->gateway, entities_is_reachable(r->entities), out);
 }
 
 void gateway_role_stop(struct gateway_role *r)

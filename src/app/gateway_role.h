@@ -42,6 +42,8 @@ enum err gateway_role_start(struct gateway_role *r, const struct gateway_role_de
 			    struct fault *f) MUST_USE;
 enum err gateway_role_reload(struct gateway_role *r, struct settings *next,
 			     struct fault *f) MUST_USE;
+/* Text for /metrics, until the end; asks nobody. Any thread. */
+void gateway_role_metrics(const struct gateway_role *r, struct buf *out);
 /* While the loops run. */
 void gateway_role_stop(struct gateway_role *r);
 /* After the loops have been joined and before they are freed. */

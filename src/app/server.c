@@ -170,7 +170,7 @@ static enum err start_listeners(struct server *s, struct fault *f)
 {
 	make_servers(s);
 	s->status.relay = s->roles.relay;
-	s->status.gateway = s->roles.gateway.gateway;
+	s->status.gateway = s->roles.gateway.gateway ? &s->roles.gateway : NULL;
 	s->status.loops = &s->loops;
 	s->status.pools[REST_DB] = s->pools[REST_DB];
 	s->status.pools[REST_SLOW] = s->pools[REST_SLOW];

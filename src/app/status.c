@@ -195,7 +195,7 @@ static void metrics(struct exchange *x, struct status *s)
 		relay_metrics(s->relay, &b);
 	}
 	if (s->gateway) {
-		gateway_metrics(s->gateway, &b);
+		gateway_role_metrics(s->gateway, &b);
 	}
 	exchange_reply_text(x, 200, STR("text/plain; version=0.0.4; charset=utf-8"), buf_str(&b));
 	buf_free(&b);

@@ -8,8 +8,8 @@
  * Threads  dispatch: loops.
  */
 #pragma once
+#include "app/gateway_role.h"
 #include "app/sessions.h"
-#include "gateway/gateway.h"
 #include "http/server.h"
 #include "relay/relay.h"
 
@@ -20,8 +20,8 @@ struct status_server {
 
 struct status {
 	/* constant while it listens; filled by the owner */
-	struct gateway *gateway; /* NULL = does not run */
-	struct relay *relay;	 /* NULL when the role does not run */
+	const struct gateway_role *gateway; /* NULL = does not run */
+	struct relay *relay;		    /* NULL when the role does not run */
 	struct status_server servers[16];
 	size_t n_servers;
 	struct pool *pools[REST_POOLS];

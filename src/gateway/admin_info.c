@@ -265,10 +265,6 @@ static enum err metrics(struct admin_call *a)
 	}
 	TRY(task_reply_text(a->t, 200, STR("text/plain; charset=UTF-8"), STR("")));
 	ops->metrics(ops->arg, &a->t->reply.body);
-	buf_puts(&a->t->reply.body,
-		 "# HELP kong_datastore_reachable Datastore reachable from Kong, 0 is unreachable\n"
-		 "# TYPE kong_datastore_reachable gauge\n");
-	buf_printf(&a->t->reply.body, "kong_datastore_reachable %d\n", is_database_reachable(a));
 	return ERR_OK;
 }
 

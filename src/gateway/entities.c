@@ -238,7 +238,13 @@ enum err entities_poll(struct entities *es, struct db *db)
 	TRY(turn_begin(es, db_fault(db)));
 	enum err e = catch_up(es, db);
 	turn_end(es);
+	atomic_store(&es->is_reachable, e != ERR_UNAVAILABLE && e != ERR_TIMEOUT);
 	return e;
+}
+
+bool entities_is_reachable(const struct entities *es)
+{
+	return atomic_load(&es->is_reachable);
 }
 
 enum err entities_load(struct entities *es, struct db *db)
@@ -401,6 +407,7 @@ struct entities *entities_new(const struct entities_config *config)
 	es->memory = config->memory;
 	es->on_changes = config->on_changes;
 	es->arg = config->arg;
+	atomic_init(&es->is_reachable, config->memory);
 	(void)pthread_mutex_init(&es->mtx, NULL);
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

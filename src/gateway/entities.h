@@ -56,6 +56,8 @@ bool entities_is_memory(const struct entities *es);
 enum err entities_load(struct entities *es, struct db *db) MUST_USE;
 /* Tells what other processes have written since. About once a second. */
 enum err entities_poll(struct entities *es, struct db *db) MUST_USE;
+/* Whether the database answered when it was last polled; in memory mode always. Any thread. */
+bool entities_is_reachable(const struct entities *es);
 /* Removes what has expired and forgets old changes. About once a minute. */
 enum err entities_upkeep(struct entities *es, struct db *db) MUST_USE;
 

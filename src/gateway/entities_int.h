@@ -28,6 +28,7 @@ struct entities {
 	bool memory;
 	entity_changes_fn *on_changes;
 	void *arg;
+	atomic_bool is_reachable; /* as of the last poll */
 	/* guarded by mtx */
 	pthread_mutex_t mtx;
 	pthread_cond_t turn_over;

@@ -331,6 +331,14 @@ static void put_node(struct buf *out, const char *node)
 		   GUID_D_LEN, node, (int)getpid(), heap.uordblks + heap.hblkhd);
 }
 
+static void put_datastore(struct buf *out, bool is_reachable)
+{
+	buf_puts(out, "# HELP kong_datastore_reachable Datastore reachable from Kong, 0 is "
+		      "unreachable\n"
+		      "# TYPE kong_datastore_reachable gauge\n");
+	buf_printf(out, "kong_datastore_reachable %d\n", is_reachable);
+}
+
 static void put_gauges(const struct gateway *g, struct buf *out)
 {
 	const struct gateway_ops *ops = &g->deps.ops;
@@ -346,11 +354,12 @@ static void put_gauges(const struct gateway *g, struct buf *out)
 	}
 }
 
-void gateway_metrics(struct gateway *g, struct buf *out)
+void gateway_metrics(struct gateway *g, bool is_datastore_reachable, struct buf *out)
 {
 	struct plugin_host *h = builder_plugin_host(g->builder);
 
 	put_gauges(g, out);
+	put_datastore(out, is_datastore_reachable);
 	for (size_t i = 0; i < n_plugins; i++) {
 		void *state = plugin_host_state_at(h, i);
 

@@ -57,5 +57,5 @@ void gateway_stop(struct gateway *g);
 void gateway_joined(struct gateway *g);
 /* After the loops were freed. */
 void gateway_free(struct gateway **g);
-/* Text for /metrics: of the gateway and of its plugins. */
-void gateway_metrics(struct gateway *g, struct buf *out);
+/* Text for /metrics: of the gateway, of its plugins, and whether its database answers. */
+void gateway_metrics(struct gateway *g, bool is_datastore_reachable, struct buf *out);

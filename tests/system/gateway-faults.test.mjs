@@ -8,6 +8,7 @@ import { afterEach } from 'node:test';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { check, deferred, event, SANITIZED, SLOWNESS, until, within } from './lib/check.mjs';
+import { request } from './lib/client.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
 import { getter, kong, load } from './lib/load.mjs';
 import { execute } from './lib/process.mjs';
@@ -95,6 +96,8 @@ check('the database is away: the proxy goes on, the Admin API says so', { skip: 
 	const away = `UPDATE pg_database SET datallowconn = false WHERE datname = '${name}'`;
 	await psql(`${away}; `);
 	await psql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`);
+	const reachable = async (url) => /^kong_datastore_reachable (\d)$/m.exec((await request(url, '/metrics')).text)?.[1];
+	const bothSay = (value) => async () => await reachable(gw.status) === value && await reachable(gw.adminUrl) === value;
 	const traffic = load(async () => {
 		const { status, text } = await gw.get('/s', { apikey: 'k' });
 		return status === 200 ? undefined : `${status} ${text}`;
@@ -107,11 +110,13 @@ check('the database is away: the proxy goes on, the Admin API says so', { skip: 
 			assert.doesNotMatch(json.message, /FATAL|pg_|system_/, 'nothing of the database leaks');
 		}
 		await gw.child.line(/cannot be read/);
+		await until(bothSay('0'), 'the metrics tell it');
 	} finally {
 		await psql(`UPDATE pg_database SET datallowconn = true WHERE datname = '${name}'`);
 	}
 	await until(async () => (await gw.admin('POST', '/consumers', { username: 'after' })).status === 201,
 		'writes work again');
+	await until(bothSay('1'), 'the metrics tell that, too');
 	const { n, failed } = await traffic.stop();
 	assert.ok(n > 0);
 	assert.deepEqual(failed, []);

@@ -681,9 +681,10 @@ static const char example[] =
 	"the\n"
 	"plugin there are `kong_node_info`, `kong_nginx_connections_total`,\n"
 	"`kong_nginx_requests_total`, `kong_nginx_timers`, `kong_memory_workers_lua_vms_bytes` "
-	"and, "
-	"on\n"
-	"the Admin listener, `kong_datastore_reachable`. The names are Kong's: `promtool check\n"
+	"and\n"
+	"`kong_datastore_reachable`, which is as the last look for changes found it: with "
+	"PostgreSQL\n"
+	"some seconds ago. The names are Kong's: `promtool check\n"
 	"metrics` dislikes that counters of it lack `_total`, that gauges have it, and that\n"
 	"milliseconds are not seconds, and has nothing else to say.\n";
 

@@ -509,8 +509,10 @@ static void others_learn_of_changes(void **state)
 	struct node other;
 
 	node_start(&other, false);
+	assert_false(entities_is_reachable(other.es));
 	(void)insert(fx, ENTITY_CONSUMER, "{\"username\":\"a\"}");
 	assert_ok(entities_load(other.es, db));
+	assert_true(entities_is_reachable(other.es));
 	assert_int_equal(other.told.all, 1);
 	assert_int_equal(other.told.changes, 1);
 	(void)insert(fx, ENTITY_CONSUMER, "{\"username\":\"b\"}");
@@ -522,6 +524,13 @@ static void others_learn_of_changes(void **state)
 	assert_int_equal(other.told.deleted, 1);
 	assert_ok(entities_poll(other.es, db));
 	assert_int_equal(other.told.calls, 2);
+
+	db_fail_after(fx->db->pool, 1);
+	assert_err(entities_poll(other.es, db), ERR_UNAVAILABLE);
+	assert_false(entities_is_reachable(other.es));
+	db_fail_after(fx->db->pool, 0);
+	assert_ok(entities_poll(other.es, db));
+	assert_true(entities_is_reachable(other.es));
 
 	/* What it missed was forgotten meanwhile: everything is read anew. */
 	(void)insert(fx, ENTITY_CONSUMER, "{\"username\":\"d\"}");
