@@ -150,8 +150,8 @@ static void strip_identity(struct http_headers *h, size_t n_names)
 	h->n = kept;
 }
 
-void call_authenticate(struct gw_call *c, const struct gw_consumer *consumer,
-		       const struct gw_credential *credential)
+static void authenticate(struct gw_call *c, const struct gw_consumer *consumer,
+			 const struct gw_credential *credential)
 {
 	struct http_headers *h = call_headers(c);
 
@@ -174,6 +174,21 @@ void call_authenticate(struct gw_call *c, const struct gw_consumer *consumer,
 	if (c->plan->n_choices > 0) {
 		c->plugins = plan_for_consumer(c->arena, c->plan, &consumer->id);
 	}
+}
+
+bool call_authenticate(struct gw_call *c, const struct gw_credential *credential)
+{
+	const struct gw_consumer *owner = identity_owner(c->hold->epoch->identity, credential);
+
+	if (owner) {
+		authenticate(c, owner, credential);
+	}
+	return owner != NULL;
+}
+
+void call_authenticate_anonymous(struct gw_call *c, const struct gw_consumer *consumer)
+{
+	authenticate(c, consumer, NULL);
 }
 
 /* ---- the request to the service ---- */

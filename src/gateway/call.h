@@ -51,7 +51,7 @@ struct gw_credential {
 	struct str secret;     /* basic-auth: hex sha1(password + consumer id) */
 	struct str identifier; /* X-Credential-Identifier */
 	int64_t expires_ms;    /* wall; 0 = never */
-	const struct gw_consumer *consumer;
+	struct guid consumer_id;
 };
 
 /* ---- who and what ---- */
@@ -82,11 +82,12 @@ const struct gw_consumer *call_consumer(const struct gw_call *c);
 const struct gw_credential *call_credential(const struct gw_call *c);
 /*
  * Sets the X-Consumer-* and X-Credential-Identifier headers for the service (removing what the
- * client sent of them, in every spelling) and selects plugins of the consumer anew.
- * Without a credential: X-Anonymous-Consumer.
+ * client sent of them, in every spelling) and selects plugins of the consumer anew. False, and
+ * nothing is done: the credential is nobody's.
  */
-void call_authenticate(struct gw_call *c, const struct gw_consumer *consumer,
-		       const struct gw_credential *credential);
+bool call_authenticate(struct gw_call *c, const struct gw_credential *credential) MUST_USE;
+/* The same with X-Anonymous-Consumer in place of the credential. */
+void call_authenticate_anonymous(struct gw_call *c, const struct gw_consumer *consumer);
 
 /* ---- the request to the service ---- */
 

@@ -69,6 +69,9 @@ struct identity {
 /* NULL when there is none; whether it has expired is not looked at. */
 const struct gw_credential *identity_credential(const struct identity *i,
 						enum gw_credential_kind kind, struct str key);
+/* Whose it is; NULL when there is no such consumer (any more). */
+const struct gw_consumer *identity_owner(const struct identity *i,
+					 const struct gw_credential *credential);
 /* By id, else by username: an id is never taken over by somebody's username. */
 const struct gw_consumer *identity_consumer(const struct identity *i, struct str id_or_name);
 

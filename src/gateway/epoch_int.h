@@ -35,20 +35,12 @@ struct stale {
 	bool all;
 };
 
-/* A credential that is to be made. */
-struct fresh {
-	enum entity_kind kind;
-	struct guid id;
-};
-
 /* Consumers and credentials as they are after the changes so far. */
 struct identity_draft {
 	struct identity now;   /* changed in place; versions of it go into epochs */
-	struct map households; /* what belongs to a consumer, by its id */
+	struct map households; /* acls of a consumer, by its id */
 	struct guid *stale;    /* consumers to be made anew; some may be there twice */
 	size_t n_stale, stale_cap;
-	struct fresh *fresh;
-	size_t n_fresh, fresh_cap;
 };
 
 struct builder {

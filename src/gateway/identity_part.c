@@ -5,14 +5,18 @@
  * changes, and of which each epoch gets a version. Values are made once and shared by all
  * versions in which they are the same:
  *
- *	credential     is made anew itself
- *	acl, consumer  the consumer is, and its credentials, which point to it
+ *	credential     is made anew
+ *	acl, consumer  the consumer is
  *
- * What is old goes when it is told, what is new is made when all was told: a key may move from
- * one credential to another in one transaction, and an acl come before its consumer.
+ * A credential knows the id of its consumer, which is looked up in the same version: it would
+ * have to be made anew with it otherwise, and there may be 100,000 of one consumer.
  *
- * Who holds whom: versions have references to values, a credential to its consumer, a value to
- * the items that its texts stand in. A household is the draft's, and its items the builder's.
+ * A key may move from one credential to another in one transaction, and be told of in any order:
+ * what is new takes the key's place, and what is old goes only where it still stands. An acl may
+ * come before its consumer, so consumers are made when all was told.
+ *
+ * Who holds whom: versions have references to values, a value to the items that its texts stand
+ * in. A household is the draft's, and its items the builder's.
  */
 #include "base/list.h"
 #include "base/map.h"
@@ -23,7 +27,7 @@
 
 struct consumer {
 	struct pmap_leaf by_id, by_name;
-	atomic_uint refs; /* leaves in use, and credentials */
+	atomic_uint refs; /* leaves in use */
 	struct gw_consumer pub;
 	struct entity_item *item;
 	struct entity_item **acls;
@@ -32,20 +36,20 @@ struct consumer {
 
 struct credential {
 	struct gw_credential pub;
-	struct consumer *owner;
+	uint64_t consumer_hash; /* map_hash of its id */
 	struct entity_item *item;
 	/* Side by side, since they are looked at together. */
 	struct pmap_leaf leaf;
 	char key[];
 };
 
-/* What belongs to a consumer, whether it exists or not. */
+/* The acls of a consumer, whether it exists or not. */
 struct household {
 	struct guid consumer;
-	struct list acls, credentials; /* belongings */
+	struct list acls; /* belongings */
 };
 
-/* item->compiled of acls and credentials, in the item's arena. */
+/* item->compiled of acls, in the item's arena. */
 struct belonging {
 	struct list_node node;
 	struct entity_item *item;
@@ -116,7 +120,7 @@ static struct consumer *consumer_new(struct entity_item *item, const struct hous
 	c->pub.username = json_get_str(item->json, "username");
 	c->pub.custom_id = json_get_str(item->json, "custom_id");
 	c->pub.json = item->json;
-	if (of && !list_is_empty(&of->acls)) {
+	if (of) {
 		take_groups(c, of);
 	}
 	return c;
@@ -165,7 +169,6 @@ static void drop_credential(struct pmap_leaf *l)
 {
 	struct credential *c = container_of(l, struct credential, leaf);
 
-	consumer_unref(c->owner);
 	entity_item_unref(&c->item);
 	mem_free(c);
 }
@@ -191,7 +194,7 @@ static int64_t expiry_of(const struct json *v)
 	return 0;
 }
 
-static struct credential *credential_new(struct entity_item *item, struct consumer *owner)
+static struct credential *credential_new(struct entity_item *item)
 {
 	struct str key = key_in(item);
 	struct credential *c = mem_zalloc(sizeof(*c) + key.n);
@@ -199,10 +202,9 @@ static struct credential *credential_new(struct entity_item *item, struct consum
 
 	memcpy(c->key, key.p, key.n);
 	c->item = entity_item_ref(item);
-	c->owner = owner;
-	atomic_fetch_add_explicit(&owner->refs, 1, memory_order_relaxed);
 	pub->kind = credential_kind(item);
-	pub->consumer = &owner->pub;
+	pub->consumer_id = compile_foreign(item->json, "consumer");
+	c->consumer_hash = map_hash(guid_bytes(&pub->consumer_id));
 	guid_d(&item->id, pub->id_text);
 	pub->key = str_of(c->key, key.n);
 	if (pub->kind == GW_KEY_AUTH) {
@@ -216,28 +218,21 @@ static struct credential *credential_new(struct entity_item *item, struct consum
 	return c;
 }
 
-/* The one that was made of this very item: its key may be another's by now. */
-static struct pmap_leaf *find_made(struct identity *i, const struct entity_item *item)
-{
-	struct pmap_leaf *l = pmap_get(&i->credentials[credential_kind(item)], key_in(item));
-
-	return l && container_of(l, struct credential, leaf)->item == item ? l : NULL;
-}
-
+/* Unless its key is another's by now. */
 static void remove_credential(struct identity *i, const struct entity_item *item)
 {
-	struct pmap_leaf *l = find_made(i, item);
+	struct pmap *table = &i->credentials[credential_kind(item)];
+	struct pmap_leaf *l = pmap_get(table, key_in(item));
 
-	if (l) {
-		(void)pmap_remove(&i->credentials[credential_kind(item)], l);
+	if (l && container_of(l, struct credential, leaf)->item == item) {
+		(void)pmap_remove(table, l);
 	}
 }
 
-static void put_credential(struct identity *i, struct entity_item *item, struct consumer *owner)
+static void put_credential(struct identity *i, struct entity_item *item)
 {
 	if (key_in(item).n > 0) {
-		pmap_set(&i->credentials[credential_kind(item)],
-			 &credential_new(item, owner)->leaf);
+		pmap_set(&i->credentials[credential_kind(item)], &credential_new(item)->leaf);
 	}
 }
 
@@ -257,7 +252,6 @@ static struct household *household_of(struct identity_draft *d, const struct ent
 		h = MEM_NEW(struct household);
 		h->consumer = consumer;
 		list_init(&h->acls);
-		list_init(&h->credentials);
 		(void)map_set(&d->households, guid_bytes(&h->consumer), h);
 	}
 	return h;
@@ -272,7 +266,7 @@ static void join(struct identity_draft *d, struct entity_item *item)
 		b->item = item;
 	}
 	b->of = household_of(d, item);
-	list_push(item->kind == ENTITY_ACL ? &b->of->acls : &b->of->credentials, &b->node);
+	list_push(&b->of->acls, &b->node);
 }
 
 static void leave(struct identity_draft *d, const struct entity_item *item)
@@ -281,7 +275,7 @@ static void leave(struct identity_draft *d, const struct entity_item *item)
 	struct household *h = b->of;
 
 	list_remove(&b->node);
-	if (list_is_empty(&h->acls) && list_is_empty(&h->credentials)) {
+	if (list_is_empty(&h->acls)) {
 		(void)map_remove(&d->households, guid_bytes(&h->consumer));
 		mem_free(h);
 	}
@@ -296,15 +290,6 @@ static void mark_stale(struct identity_draft *d, const struct guid *consumer)
 		d->stale = mem_resize(d->stale, sizeof(*d->stale) * d->stale_cap);
 	}
 	d->stale[d->n_stale++] = *consumer;
-}
-
-static void mark_fresh(struct identity_draft *d, const struct entity_item *item)
-{
-	if (d->n_fresh == d->fresh_cap) {
-		d->fresh_cap = d->fresh_cap * 2 + 16;
-		d->fresh = mem_resize(d->fresh, sizeof(*d->fresh) * d->fresh_cap);
-	}
-	d->fresh[d->n_fresh++] = (struct fresh){item->kind, item->id};
 }
 
 static void note_acl(struct identity_draft *d, const struct entity_item *old,
@@ -325,11 +310,9 @@ static void note_credential(struct identity_draft *d, const struct entity_item *
 {
 	if (old) {
 		remove_credential(&d->now, old);
-		leave(d, old);
 	}
 	if (now) {
-		join(d, now);
-		mark_fresh(d, now);
+		put_credential(&d->now, now);
 	}
 }
 
@@ -352,24 +335,9 @@ void identity_note(struct identity_draft *d, const struct entity_item *old, stru
 static void remake_consumer(struct identity_draft *d, const struct guid *id,
 			    struct entity_item *item)
 {
-	const struct household *h = find_household(d, id);
-	struct consumer *c = NULL;
-
 	remove_consumer(&d->now, id);
 	if (item) {
-		c = consumer_new(item, h);
-		put_consumer(&d->now, c);
-	}
-	if (!h) {
-		return;
-	}
-	LIST_EACH (&h->credentials, node) {
-		const struct belonging *b = container_of(node, struct belonging, node);
-
-		remove_credential(&d->now, b->item);
-		if (c) {
-			put_credential(&d->now, b->item, c);
-		}
+		put_consumer(&d->now, consumer_new(item, find_household(d, id)));
 	}
 }
 
@@ -394,28 +362,11 @@ static void remake_consumers(struct identity_draft *d, const struct map *consume
 	d->n_stale = 0;
 }
 
-/* Those that did not come with their consumers. */
-static void make_credentials(struct identity_draft *d, const struct map items[ENTITY_KINDS])
-{
-	for (size_t i = 0; i < d->n_fresh; i++) {
-		const struct fresh *f = &d->fresh[i];
-		struct entity_item *item = map_get(&items[f->kind], guid_bytes(&f->id));
-		struct belonging *b = item ? item->compiled : NULL;
-		struct consumer *owner = b ? find_consumer(&d->now, &b->of->consumer) : NULL;
-
-		if (owner && !find_made(&d->now, item)) {
-			put_credential(&d->now, item, owner);
-		}
-	}
-	d->n_fresh = 0;
-}
-
 struct identity *identity_build(struct identity_draft *d, const struct map items[ENTITY_KINDS])
 {
 	struct identity *i = MEM_NEW(struct identity);
 
 	remake_consumers(d, &items[ENTITY_CONSUMER]);
-	make_credentials(d, items);
 	pmap_settle(&d->now.consumers);
 	pmap_settle(&d->now.usernames);
 	for (int kind = 0; kind < GW_CREDENTIAL_KINDS; kind++) {
@@ -462,7 +413,6 @@ void identity_draft_fini(struct identity_draft *d)
 	}
 	map_free(&d->households);
 	mem_free(d->stale);
-	mem_free(d->fresh);
 }
 
 struct identity *identity_ref(struct identity *i)
@@ -490,6 +440,16 @@ const struct gw_credential *identity_credential(const struct identity *i,
 	struct pmap_leaf *l = pmap_get(&i->credentials[kind], key);
 
 	return l ? &container_of(l, struct credential, leaf)->pub : NULL;
+}
+
+const struct gw_consumer *identity_owner(const struct identity *i,
+					 const struct gw_credential *credential)
+{
+	const struct credential *c = container_of(credential, struct credential, pub);
+	struct pmap_leaf *l =
+		pmap_find(&i->consumers, c->consumer_hash, guid_bytes(&credential->consumer_id));
+
+	return l ? &consumer_of(l)->pub : NULL;
 }
 
 const struct gw_consumer *identity_consumer(const struct identity *i, struct str id_or_name)

@@ -440,11 +440,11 @@ static void put_entities(struct buf *out, const struct gw_call *c)
 	const struct gw_route *route = call_route(c);
 	const struct gw_service *service = call_service(c);
 
-	if (credential) {
+	if (credential) { /* and so its consumer */
 		buf_puts(out, ",\"authenticated_entity\":{\"id\":");
 		put_id(out, credential->id_text);
 		buf_puts(out, ",\"consumer_id\":");
-		put_id(out, credential->consumer->id_text);
+		put_id(out, consumer->id_text);
 		buf_putc(out, '}');
 	}
 	if (consumer) {

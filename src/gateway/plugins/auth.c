@@ -19,7 +19,7 @@ static enum plugin_verdict go_anonymous(struct gw_call *c, struct str name)
 				   STR_ARG(name)));
 		return PLUGIN_ANSWERED;
 	}
-	call_authenticate(c, consumer, NULL);
+	call_authenticate_anonymous(c, consumer);
 	return PLUGIN_NEXT;
 }
 

@@ -73,14 +73,16 @@ static bool find_login(struct gw_call *c, const struct config *k, struct auth_lo
 	return has_login;
 }
 
-static void digest(const struct auth_login *l, const char *consumer_id, char out[2 * SHA1_LEN])
+static void digest(const struct auth_login *l, const struct guid *consumer, char out[2 * SHA1_LEN])
 {
 	static const char hex[] = "0123456789abcdef";
 	uint8_t sum[SHA1_LEN];
+	char id[GUID_D_LEN];
 	struct buf b = {0};
 
+	guid_d(consumer, id);
 	buf_put(&b, l->password);
-	buf_append(&b, consumer_id, GUID_D_LEN);
+	buf_append(&b, id, sizeof(id));
 	crypto_sha1(buf_str(&b), sum);
 	mem_wipe(b.p, b.cap);
 	buf_free(&b);
@@ -92,11 +94,11 @@ static void digest(const struct auth_login *l, const char *consumer_id, char out
 
 static bool is_password(const struct gw_credential *found, const struct auth_login *l)
 {
-	static const char nobody[GUID_D_LEN + 1] = "00000000-0000-0000-0000-000000000000";
+	static const struct guid nobody;
 	char got[2 * SHA1_LEN];
 	struct str secret = found ? found->secret : STR("0000000000000000000000000000000000000000");
 
-	digest(l, found ? found->consumer->id_text : nobody, got);
+	digest(l, found ? &found->consumer_id : &nobody, got);
 	return str_eq_const_time(secret, str_of(got, sizeof(got))) && found != NULL;
 }
 
@@ -109,10 +111,10 @@ static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_inst
 	if (auth_is_done(c, k->anonymous)) {
 		return PLUGIN_NEXT;
 	}
-	if (!find_login(c, k, &login, &found) || !is_password(found, &login)) {
+	if (!find_login(c, k, &login, &found) || !is_password(found, &login) ||
+	    !call_authenticate(c, found)) {
 		return auth_fail(c, k->anonymous, STR("Unauthorized"), k->challenge);
 	}
-	call_authenticate(c, found->consumer, found);
 	return PLUGIN_NEXT;
 }
 

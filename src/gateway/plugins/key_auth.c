@@ -206,10 +206,9 @@ static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_inst
 		hide_key(c, &s);
 	}
 	found = call_find_credential(c, GW_KEY_AUTH, s.key);
-	if (!found) {
+	if (!found || !call_authenticate(c, found)) {
 		return auth_fail(c, k->anonymous, STR("Unauthorized"), k->challenge);
 	}
-	call_authenticate(c, found->consumer, found);
 	return PLUGIN_NEXT;
 }
 

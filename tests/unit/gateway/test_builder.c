@@ -517,13 +517,16 @@ static void tell_consumer(struct buf *out, const struct gw_consumer *c)
 	buf_putc(out, '\n');
 }
 
-static void tell_credential(struct buf *out, const struct gw_credential *c)
+static void tell_credential(struct buf *out, const struct identity *i, enum gw_credential_kind kind,
+			    struct str key)
 {
+	const struct gw_credential *c = identity_credential(i, kind, key);
+
 	if (c) {
 		buf_printf(out, "%.*s %.*s %.*s %.*s %lld of ", GUID_D_LEN, c->id_text,
 			   STR_ARG(c->key), STR_ARG(c->secret), STR_ARG(c->identifier),
 			   (long long)c->expires_ms);
-		tell_consumer(out, c->consumer);
+		tell_consumer(out, identity_owner(i, c));
 	}
 }
 
@@ -542,8 +545,8 @@ static struct str people_of(struct arena *a, const struct identity *i)
 		struct str name = str_fmt(a, "n%u", n);
 
 		tell_consumer(&b, identity_consumer(i, name));
-		tell_credential(&b, identity_credential(i, GW_KEY_AUTH, name));
-		tell_credential(&b, identity_credential(i, GW_BASIC_AUTH, name));
+		tell_credential(&b, i, GW_KEY_AUTH, name);
+		tell_credential(&b, i, GW_BASIC_AUTH, name);
 	}
 	text = str_dup(a, buf_str(&b));
 	buf_free(&b);
