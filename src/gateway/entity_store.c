@@ -47,9 +47,10 @@ static const struct stmt stmts[] = {
 		 .sql = ROW " WHERE e.kind = $1 AND e.id = $2" ALIVE("$3"),
 		 .params = "tum",
 		 .cols = "tut"},
+	/* Not a join: PostgreSQL may begin one with all of the kind while it has no statistics. */
 	[BY_KEY] = {.name = "entity_by_key",
-		    .sql = ROW " JOIN gateway_keys AS k ON k.kind = e.kind AND k.id = e.id"
-			       " WHERE k.kind = $1 AND k.field = $2 AND k.value = $3" ALIVE("$4"),
+		    .sql = ROW " WHERE e.kind = $1 AND e.id = (SELECT k.id FROM gateway_keys AS k"
+			       " WHERE k.kind = $1 AND k.field = $2 AND k.value = $3)" ALIVE("$4"),
 		    .params = "tttm",
 		    .cols = "tut"},
 	[PAGE] = {.name = "entity_page",
