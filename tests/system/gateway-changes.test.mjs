@@ -13,8 +13,8 @@ import { Echo, Gateway } from './lib/gateway.mjs';
 import { load } from './lib/load.mjs';
 import { run } from './lib/process.mjs';
 
-const ROUTES = SANITIZED ? 500 : 5000;
-const ROUNDS = SANITIZED ? 5 : 20;
+const ROUTES = SANITIZED ? 500 : 3000;
+const ROUNDS = SANITIZED ? 5 : 10;
 /* Requests that have to end between two changes, so that changes and requests are mixed. */
 const BETWEEN = 8;
 
