@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 #define HASH_LEN (2 * (size_t)MD5_LEN)
+#define NO_HASH "00000000000000000000000000000000" /* of no entities, whatever says so */
 #define RETRY_AFTER STR("1")
 
 struct declarative_live {
@@ -29,7 +30,7 @@ struct declarative_live *declarative_live_new(struct entities *es)
 	l->entities = es;
 	(void)pthread_mutex_init(&l->loading, NULL);
 	(void)pthread_mutex_init(&l->mtx, NULL);
-	memset(l->hash, '0', sizeof(l->hash));
+	memcpy(l->hash, NO_HASH, sizeof(l->hash));
 	return l;
 }
 
@@ -92,7 +93,7 @@ static void put_in_force(struct declarative_live *l, const struct declarative *d
 		entity_item_unref(&items[i]);
 	}
 	mem_free(items);
-	set_hash(l, hash);
+	set_hash(l, d->n > 0 ? hash : STR(NO_HASH));
 }
 
 static enum err first_of(const struct declarative_errors *errors, const struct yaml_doc *doc,

@@ -25,5 +25,5 @@ enum err declarative_live_load(struct declarative_live *l, struct str text, stru
 enum err declarative_live_get(struct declarative_live *l, struct task *t);
 enum err declarative_live_post(struct declarative_live *l, struct task *t);
 
-/* MD5 of what was loaded, 32 hex digits; zeros before the first. */
+/* MD5 of what was loaded, 32 hex digits; zeros while there are no entities. */
 struct str declarative_live_hash(struct declarative_live *l, struct arena *a);

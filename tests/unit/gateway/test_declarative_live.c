@@ -123,12 +123,12 @@ static void takes_every_form_of_post(void **state)
 
 static void the_same_content_is_304_when_asked(void **state)
 {
+	const struct str zeros = STR("00000000000000000000000000000000");
 	struct arena a;
 
 	(void)state;
 	arena_init(&a, 0);
-	assert_str(declarative_live_hash(fixture.live, &a),
-		   STR("00000000000000000000000000000000"));
+	assert_str(declarative_live_hash(fixture.live, &a), zeros);
 	assert_int_equal(post("text/yaml", "check_hash=1", YAML).status, 201);
 	assert_int_equal(post("text/yaml", "check_hash=1", YAML).status, 304);
 	assert_int_equal(fixture.told, 1);
@@ -136,6 +136,10 @@ static void the_same_content_is_304_when_asked(void **state)
 	assert_int_equal(post("text/yaml", "check_hash=1", YAML "#\n").status, 201);
 	assert_int_equal(fixture.told, 3);
 	assert_int_equal(declarative_live_hash(fixture.live, &a).n, 32);
+	assert_false(str_eq(declarative_live_hash(fixture.live, &a), zeros));
+	/* As at the start: there is nothing. */
+	assert_int_equal(post("text/yaml", "", "_format_version: \"3.0\"\n").status, 201);
+	assert_str(declarative_live_hash(fixture.live, &a), zeros);
 	arena_fini(&a);
 }
 
