@@ -103,6 +103,13 @@ static struct str config_hash(void *arg, struct arena *a)
 	return declarative_live_hash(r->live, a);
 }
 
+static bool is_draining(void *arg)
+{
+	struct gateway_role *r = arg;
+
+	return atomic_load(&r->draining);
+}
+
 static void start_admins(struct gateway_role *r)
 {
 	const struct gateway_settings *s = &r->deps.settings->gateway_more;
@@ -112,7 +119,16 @@ static void start_admins(struct gateway_role *r)
 		.counters = counters,
 		.metrics = metrics,
 		.configuration = configuration,
+		.is_draining = is_draining,
 		.arg = r,
+	};
+	struct admin_config config = {
+		.compat = ADMIN_KONG_3,
+		.entities = r->entities,
+		.pools = {r->deps.pools[REST_DB], r->deps.pools[REST_SLOW]},
+		.worker_ops = &sessions_rest_ops,
+		.node_id = gateway_node_id(r->gateway),
+		.ops = &ops,
 	};
 
 	if (r->live) {
@@ -121,16 +137,11 @@ static void start_admins(struct gateway_role *r)
 		ops.config_hash = config_hash;
 	}
 	for (size_t i = 0; i < s->n_admins; i++) {
-		r->admins[i] = admin_new(&(struct admin_config){
-			.compat = ADMIN_KONG_3,
-			.entities = r->entities,
-			.pools = {r->deps.pools[REST_DB], r->deps.pools[REST_SLOW]},
-			.worker_ops = &sessions_rest_ops,
-			.keys = s->admins[i].keys.n > 0 ? &s->admins[i].keys : NULL,
-			.node_id = gateway_node_id(r->gateway),
-			.ops = &ops,
-		});
+		config.keys = s->admins[i].keys.n > 0 ? &s->admins[i].keys : NULL;
+		r->admins[i] = admin_new(&config);
 	}
+	config.keys = NULL;
+	r->status = admin_new_status(&config);
 }
 
 /* ---- life ---- */
@@ -193,6 +204,11 @@ void gateway_role_metrics(const struct gateway_role *r, struct buf *out)
 	gateway_metrics(r->gateway, entities_is_reachable(r->entities), out);
 }
 
+void gateway_role_drain(struct gateway_role *r)
+{
+	atomic_store(&r->draining, true);
+}
+
 void gateway_role_stop(struct gateway_role *r)
 {
 	entity_poller_stop(&r->poller);
@@ -213,6 +229,7 @@ void gateway_role_free(struct gateway_role *r)
 	for (size_t i = 0; i < GATEWAY_ADMINS_MAX; i++) {
 		admin_free(&r->admins[i]);
 	}
+	admin_free(&r->status);
 	declarative_live_free(&r->live);
 	entities_free(&r->entities);
 	gateway_free(&r->gateway);

@@ -33,6 +33,8 @@ struct gateway_role {
 	struct entities *entities;
 	struct declarative_live *live; /* NULL = entities live in the database */
 	struct admin *admins[GATEWAY_ADMINS_MAX];
+	struct admin *status; /* its part of the status listener */
+	atomic_bool draining;
 	struct entity_poller *poller;
 	pthread_mutex_t mtx;
 	struct settings *told; /* guarded by mtx: the settings of the last reload, for GET / */
@@ -44,6 +46,8 @@ enum err gateway_role_reload(struct gateway_role *r, struct settings *next,
 			     struct fault *f) MUST_USE;
 /* Text for /metrics, until the end; asks nobody. Any thread. */
 void gateway_role_metrics(const struct gateway_role *r, struct buf *out);
+/* From now on /status/ready says so. */
+void gateway_role_drain(struct gateway_role *r);
 /* While the loops run. */
 void gateway_role_stop(struct gateway_role *r);
 /* After the loops have been joined and before they are freed. */

@@ -309,6 +309,7 @@ enum err roles_reload(struct roles *r, struct settings *next, struct fault *f)
 
 void roles_drain(struct roles *r)
 {
+	gateway_role_drain(&r->gateway);
 	if (r->relay) {
 		relay_drain(r->relay);
 	}

@@ -85,7 +85,8 @@ static const struct conf_section statistics_conf = {
 
 static const struct conf_key status_keys[] = {
 	{"listen", CONF_NODE, offsetof(struct status_settings, listen), "127.0.0.1:9600", 0, 0,
-	 NULL, CONF_RELOAD, "Addresses of /health/live, /health/ready and /metrics."},
+	 NULL, CONF_RELOAD,
+	 "Addresses of /health/live, /health/ready and /metrics; of the gateway, /status."},
 };
 static const struct conf_section status_conf = {"status", "Health and metrics.", status_keys,
 						ARRAY_LEN(status_keys)};

@@ -213,6 +213,8 @@ void status_init(struct status *s)
 		.worker_ops = &sessions_rest_ops,
 		.on_error = plain_error,
 		.timeout_ms = 5000,
+		.fallback = s->gateway ? admin_dispatch : NULL,
+		.fallback_role = s->gateway ? s->gateway->status : NULL,
 	};
 }
 

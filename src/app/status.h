@@ -5,6 +5,9 @@
  *   GET /health/ready   200 when new work can be done, else 503 with the reason
  *   GET /metrics        Prometheus text
  *
+ * Where the gateway runs, also what Kong's status listener has, by handlers of the Admin API:
+ * /status, /status/ready, /upstreams/{u}/health. Nothing here asks for a key.
+ *
  * Threads  dispatch: loops.
  */
 #pragma once

@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "gateway/plugin_entities.h"
 
+#define STATUS_TIMEOUT_MS 5000 /* a probe does not wait for longer */
+
 /* ---- what all answers have ---- */
 
 static void set(struct task *t, const char *name, struct str value)
@@ -37,13 +39,18 @@ static void put_preflight(struct task *t)
 	}
 }
 
-static void on_reply(struct task *t)
+static void on_status_reply(struct task *t)
 {
 	uint64_t now = clock_mono_ms();
 	uint64_t ms = now > t->start_ms ? now - t->start_ms : 0;
 
 	set(t, "Server", STR("kong/" ADMIN_VERSION));
 	set(t, "X-Kong-Admin-Latency", str_fmt(&t->arena, "%llu", (unsigned long long)ms));
+}
+
+static void on_reply(struct task *t)
+{
+	on_status_reply(t);
 	put_cors(t, t->role);
 	put_preflight(t);
 }
@@ -122,6 +129,9 @@ struct admin *admin_new_status(const struct admin_config *config)
 {
 	struct admin *admin = new_with(config);
 
+	atomic_store(&admin->rest.keys, NULL);
+	admin->rest.timeout_ms = STATUS_TIMEOUT_MS;
+	admin->rest.on_reply = on_status_reply; /* no browser needs it: no CORS */
 	admin_table_build_status(admin);
 	return admin;
 }

@@ -44,8 +44,8 @@ struct admin_ops {
 	enum err (*config_post)(void *arg, struct task *t);
 	/* Of the declarative configuration in use: 32 hex digits. */
 	struct str (*config_hash)(void *arg, struct arena *a);
-	/* Whether the data plane has its first configuration. */
-	bool (*is_ready)(void *arg);
+	/* Whether this process is about to end: no new work should come. */
+	bool (*is_draining)(void *arg);
 	void *arg;
 };
 
@@ -70,7 +70,11 @@ void admin_tick(struct admin *admin);
 /* After the last request has ended. */
 void admin_free(struct admin **admin);
 
-/* The status listener: /status, /status/ready, /metrics, /upstreams/{u}/health; reading only. */
+/*
+ * What a listener for monitors may answer, without a key: GET /status, /status/ready and
+ * /upstreams/{u}/health, by the same handlers. `keys` and `cors_origin` of the config mean
+ * nothing here.
+ */
 struct admin *admin_new_status(const struct admin_config *config);
 
 /* As Kong names it. */

@@ -225,20 +225,35 @@ static bool is_database_reachable(struct admin_call *a)
 	return entities_is_memory(a->admin->entities) || db_ping(a->t->db) == ERR_OK;
 }
 
+static struct str config_hash(struct admin_call *a)
+{
+	const struct admin_ops *ops = &a->admin->ops;
+
+	return ops->config_hash ? ops->config_hash(ops->arg, &a->t->arena)
+				: STR("00000000000000000000000000000000");
+}
+
+/* Zeros alone: nothing is loaded. */
+static bool is_empty_hash(struct str hash)
+{
+	for (size_t i = 0; i < hash.n; i++) {
+		if (hash.p[i] != '0') {
+			return false;
+		}
+	}
+	return true;
+}
+
 static enum err status(struct admin_call *a)
 {
 	struct json *o = tree_object(&a->t->arena), *db = tree_object(&a->t->arena);
-	const struct admin_ops *ops = &a->admin->ops;
 
 	set_tree(a, db, "reachable", tree_bool(&a->t->arena, is_database_reachable(a)));
 	set_tree(a, o, "database", db);
 	set_tree(a, o, "memory", memory(a));
 	set_tree(a, o, "server", server(a));
 	if (entities_is_memory(a->admin->entities)) {
-		struct str hash = ops->config_hash ? ops->config_hash(ops->arg, &a->t->arena)
-						   : STR("00000000000000000000000000000000");
-
-		set_str(a, o, "configuration_hash", hash);
+		set_str(a, o, "configuration_hash", config_hash(a));
 	}
 	return admin_reply(a, 200, o);
 }
@@ -247,8 +262,12 @@ static enum err ready(struct admin_call *a)
 {
 	const struct admin_ops *ops = &a->admin->ops;
 
-	if (ops->is_ready && !ops->is_ready(ops->arg)) {
-		return admin_message(a, 503, "no configuration available");
+	if (ops->is_draining && ops->is_draining(ops->arg)) {
+		return admin_message(a, 503, "shutting down");
+	}
+	if (entities_is_memory(a->admin->entities) && is_empty_hash(config_hash(a))) {
+		return admin_message(a, 503,
+				     "no configuration available (empty configuration present)");
 	}
 	if (!is_database_reachable(a)) {
 		return admin_message(a, 503, "failed to connect to database");
@@ -507,10 +526,10 @@ static const struct admin_special specials[] = {
 };
 const struct admin_specials admin_info_specials = {specials, ARRAY_LEN(specials)};
 
+/* For a listener that asks for no key: nothing that writes, and no entities but targets. */
 static const struct admin_special of_status[] = {
 	{"GET", "/status", status, 0, "Connections, memory and database.", 0, 0, NULL},
 	{"GET", "/status/ready", ready, 0, "Whether requests can be served.", 0, 0, NULL},
-	{"GET", "/metrics", metrics, 0, "Metrics for Prometheus.", 0, 0, NULL},
 	{"GET", "/upstreams/{upstreams}/health", admin_upstream_health, 0, "Health of an upstream.",
 	 ENTITY_UPSTREAM, ENTITY_UPSTREAM, NULL},
 };

@@ -120,4 +120,8 @@ check('the status listener tells liveness, readiness and metrics', async () => {
 	assert.equal(metrics.status, 200);
 	assert.match(metrics.headers['content-type'], /^text\/plain/);
 	assert.match(metrics.text, /^# TYPE \w+ (counter|gauge|histogram)$/m);
+	/* Where no gateway runs, nothing is told about one. */
+	for (const path of ['/status', '/status/ready', '/upstreams/x/health']) {
+		assert.equal((await request(server.status, path)).status, 404, path);
+	}
 });

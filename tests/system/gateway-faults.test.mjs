@@ -109,6 +109,10 @@ check('the database is away: the proxy goes on, the Admin API says so', { skip: 
 			assert.ok(json.message.length > 0);
 			assert.doesNotMatch(json.message, /FATAL|pg_|system_/, 'nothing of the database leaks');
 		}
+		const asked = async (path) => await request(gw.status, path);
+		const ready = await asked('/status/ready');
+		assert.deepEqual([ready.status, ready.json.message], [503, 'failed to connect to database']);
+		assert.deepEqual((await asked('/status')).json.database, { reachable: false });
 		await gw.child.line(/cannot be read/);
 		await until(bothSay('0'), 'the metrics tell it');
 	} finally {
@@ -117,6 +121,7 @@ check('the database is away: the proxy goes on, the Admin API says so', { skip: 
 	await until(async () => (await gw.admin('POST', '/consumers', { username: 'after' })).status === 201,
 		'writes work again');
 	await until(bothSay('1'), 'the metrics tell that, too');
+	await until(async () => (await request(gw.status, '/status/ready')).status === 200, 'it is ready again');
 	const { n, failed } = await traffic.stop();
 	assert.ok(n > 0);
 	assert.deepEqual(failed, []);
@@ -251,6 +256,8 @@ check('SIGTERM: requests and a WebSocket under way end in their time, new ones a
 			probe.destroy();
 		}
 	}, 'nobody new gets in');
+	const ready = await request(gw.status, '/status/ready');
+	assert.deepEqual([ready.status, ready.json.message], [503, 'shutting down']);
 	await roundTrip('while it drains');
 	gate.resolve();
 	const { status, json } = await slow;

@@ -138,17 +138,70 @@ check('check 39: config show and check tell what the variables are here', async 
 });
 
 check('check 39: off without a file begins empty, and a reload keeps what POST /config brought', async () => {
-	await started(['gateway'], { ...LISTEN, KONG_DATABASE: 'off' }, async ({ child, gateway, admin }) => {
+	await started(['gateway'], { ...LISTEN, KONG_DATABASE: 'off' }, async ({ child, gateway, admin, status }) => {
 		const call = adminOf(admin[0]);
+		const ready = async () => {
+			const reply = await request(status[0], '/status/ready');
+			return [reply.status, reply.json.message];
+		};
+		const empty = [503, 'no configuration available (empty configuration present)'];
+		assert.deepEqual(await ready(), empty);
 		const { configuration_hash: hash } = (await call('GET', '/status')).json;
 		assert.equal(hash, '0'.repeat(32));
 		assert.equal((await request(gateway[0], '/posted')).status, 404);
 		assert.equal((await call('POST', '/config', { config: routeTo('/posted') })).status, 201);
 		assert.equal((await request(gateway[0], '/posted')).status, 200);
+		assert.deepEqual(await ready(), [200, 'ready']);
 		const from = child.lines.length;
 		child.signal_('SIGHUP');
 		assert.match(await child.line(/configuration (not )?reloaded/, { from }), /configuration reloaded/);
 		assert.equal((await request(gateway[0], '/posted')).status, 200);
+		assert.deepEqual(await ready(), [200, 'ready']);
+		assert.equal((await call('POST', '/config', { _format_version: '3.0' })).status, 201);
+		assert.deepEqual(await ready(), empty);
+	});
+});
+
+check('check 39: the status listener has what that of Kong has, and nothing else of the Admin API', async () => {
+	await started(['gateway'], LISTEN, async ({ gateway, admin, status: [url] }) => {
+		const call = adminOf(admin[0]);
+		assert.deepEqual((await request(url, '/status/ready')).json, { message: 'ready' });
+		assert.equal(await curl(url, '/status/ready', '-I'), '1.1 200');
+		assert.equal((await call('POST', '/upstreams', { name: 'up' })).status, 201);
+		for (const target of [`127.0.0.1:${echo.port}`, '127.0.0.1:1']) {
+			assert.equal((await call('POST', '/upstreams/up/targets', { target })).status, 201);
+		}
+		for (const path of ['/upstreams/up/health', '/upstreams/up/health?balancer_health=1']) {
+			const { status, json } = await request(url, path);
+			assert.equal(status, 200);
+			assert.deepEqual(json, (await call('GET', path)).json);
+		}
+		assert.equal((await request(url, '/upstreams/none/health')).status, 404);
+
+		const before_ = (await request(url, '/status')).json;
+		assert.equal((await request(gateway[0], '/nowhere')).status, 404);
+		const { database, server, memory } = (await request(url, '/status?unit=k&scale=0')).json;
+		assert.deepEqual(database, { reachable: true });
+		assert.equal(server.total_requests, before_.server.total_requests + 1);
+		assert.match(memory.workers_lua_vms[0].http_allocated_gc, /^\d+ KiB$/);
+
+		for (const path of ['/status', '/status/ready', '/upstreams/up/health']) {
+			for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
+				const reply = await request(url, path, { method, body: '{}', headers: { 'Content-Type': 'application/json' } });
+				assert.equal(reply.status, 405, `${method} ${path}`);
+				assert.equal(reply.headers.allow, 'GET, HEAD, OPTIONS');
+			}
+		}
+		for (const path of ['/', '/services', '/config', '/endpoints', '/upstreams', '/upstreams/up', '/upstreams/up/targets',
+			'/upstreams/up/targets/127.0.0.1:1/unhealthy', '/debug/node/log-level/debug', '//services', '//status', '/status/../services',
+			'/status/%2e%2e/services', '/status%2f..%2fservices', '/upstreams/up/health/../../../services', '/upstreams/up/health/services',
+			'/health/ready/../../services', '/metrics/../services', `${url}/services`]) {
+			for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS']) {
+				const reply = await request(url, path, { method, body: '{}', headers: { 'Content-Type': 'application/json' } });
+				assert.equal(reply.status, 404, `${method} ${path}`);
+			}
+		}
+		assert.equal((await call('GET', '/upstreams/up/targets')).json.data.length, 2);
 	});
 });
 

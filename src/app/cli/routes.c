@@ -30,6 +30,9 @@ static const struct route other_routes[] = {
 	{"status", "GET", "/health/live", "-", "200 while the process works."},
 	{"status", "GET", "/health/ready", "-", "200 while it can do its job."},
 	{"status", "GET", "/metrics", "-", "Prometheus metrics."},
+	{"status", "GET", "/status", "-", "Of the gateway: connections, memory and database."},
+	{"status", "GET", "/status/ready", "-", "200 while the gateway can do its job."},
+	{"status", "GET", "/upstreams/{upstream}/health", "-", "Health of an upstream."},
 };
 
 static const struct option options[] = {

@@ -73,6 +73,23 @@ static enum err config_post(void *arg UNUSED, struct task *t)
 	return task_reply_text(t, 201, STR("text/plain"), t->body);
 }
 
+/* ---- what the process would tell ---- */
+
+static struct str config_hash(void *arg, struct arena *a)
+{
+	struct admin_server *s = arg;
+	const char *hash = atomic_load(&s->hash);
+
+	return str_dup(a, str_c(hash ? hash : "00000000000000000000000000000000"));
+}
+
+static bool is_draining(void *arg)
+{
+	struct admin_server *s = arg;
+
+	return atomic_load(&s->draining);
+}
+
 /* ---- life ---- */
 
 static void on_changes(void *arg, const struct entity_change *v UNUSED, size_t n, bool all UNUSED)
@@ -82,12 +99,29 @@ static void on_changes(void *arg, const struct entity_change *v UNUSED, size_t n
 	atomic_fetch_add(&s->changes, (unsigned)n);
 }
 
+static struct admin *make_admin(struct admin_server *s)
+{
+	struct admin_ops ops = {.upstream_status = upstream_status,
+				.upstream_mark = upstream_mark,
+				.config_post = config_post,
+				.arg = s};
+	const struct admin_config config = {.entities = s->entities,
+					    .pools = {s->pool, s->pool},
+					    .worker_ops = &db_worker_ops,
+					    .keys = s->has_keys ? &keys : NULL,
+					    .ops = &ops};
+
+	if (!s->is_status) {
+		return admin_new(&config);
+	}
+	ops.config_hash = config_hash;
+	ops.is_draining = is_draining;
+	return admin_new_status(&config);
+}
+
 static void start(struct admin_server *s)
 {
 	struct pool_ops ops = {db_worker_init, db_worker_fini, s->db->pool};
-	struct admin_ops admin_ops = {.upstream_status = upstream_status,
-				      .upstream_mark = upstream_mark,
-				      .config_post = config_post};
 
 	assert_ok(migrate(s->db->db, &gateway_migrations, 1, NULL, NULL));
 	arena_init(&s->arena, 0);
@@ -95,11 +129,7 @@ static void start(struct admin_server *s)
 	s->pool = pool_new("test", WORKERS, 100, &ops);
 	s->entities = entities_new(
 		&(struct entities_config){.memory = s->memory, .on_changes = on_changes, .arg = s});
-	s->admin = admin_new(&(struct admin_config){.entities = s->entities,
-						    .pools = {s->pool, s->pool},
-						    .worker_ops = &db_worker_ops,
-						    .keys = s->has_keys ? &keys : NULL,
-						    .ops = &admin_ops});
+	s->admin = make_admin(s);
 	s->http = http_server_new(&http_limits_default, admin_dispatch, s->admin);
 	assert_ok(http_server_listen(s->http, &s->loops, STR("127.0.0.1:0"), NULL));
 	s->port = addr_port(http_server_addr(s->http, 0));
@@ -113,6 +143,7 @@ static int setup(void **state, const struct admin_server *how)
 	s->db = *state;
 	s->memory = how->memory;
 	s->has_keys = how->has_keys;
+	s->is_status = how->is_status;
 	start(s);
 	*state = s;
 	return 0;
@@ -131,6 +162,17 @@ int admin_server_setup_memory(void **state)
 int admin_server_setup_keys(void **state)
 {
 	return setup(state, &(struct admin_server){.has_keys = true});
+}
+
+/* With keys, so that a test sees that none is asked for. */
+int admin_server_setup_status(void **state)
+{
+	return setup(state, &(struct admin_server){.is_status = true, .has_keys = true});
+}
+
+int admin_server_setup_status_memory(void **state)
+{
+	return setup(state, &(struct admin_server){.is_status = true, .memory = true});
 }
 
 static void fini_loop(struct loop *l, void *arg)

@@ -21,13 +21,19 @@ struct admin_server {
 	uint16_t port;
 	struct arena arena; /* of the answers */
 	atomic_uint changes;
-	bool memory, has_keys;
+	bool memory, has_keys, is_status;
+	/* Of is_status: what config_hash tells (NULL = zeros), and is_draining. */
+	_Atomic(const char *) hash;
+	atomic_bool draining;
 };
 
 int admin_server_setup(void **state);
 int admin_server_setup_memory(void **state);
 /* Keys "r" and "rw". */
 int admin_server_setup_keys(void **state);
+/* What the status listener has of it. */
+int admin_server_setup_status(void **state);
+int admin_server_setup_status_memory(void **state);
 int admin_server_teardown(void **state);
 
 /* `headers` are whole lines with their line ends, or "". `body` may be NULL. */

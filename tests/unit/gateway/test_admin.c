@@ -458,9 +458,126 @@ static void without_a_database_nothing_is_written(void **state)
 		   STR("00000000000000000000000000000000"));
 }
 
+/* ---- what the status listener has of it ---- */
+
+static void status_alone_is_open(void **state)
+{
+	static const char *const paths[] = {"/status", "/status/ready", "/upstreams/u/health"};
+	static const char *const methods[] = {"POST", "PUT", "PATCH", "DELETE", "TRACE"};
+	struct admin_server *s = *state;
+	struct talk_answer a = want(state, "GET", "/status", NULL, 200);
+
+	assert_true(json_bool(tree_at(a.json, "database.reachable")));
+	assert_null(json_get(a.json, STR("configuration_hash")));
+	assert_message(want(state, "GET", "/status/ready", NULL, 200), "ready");
+	assert_head(a, "\r\nServer: kong/3.10.0\r\n");
+	assert_true(str_find(a.head, STR("Access-Control-")) < 0);
+	a = want(state, "HEAD", "/status/ready", NULL, 200);
+	assert_int_equal(a.body.n, 0);
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		for (size_t k = 0; k < ARRAY_LEN(methods); k++) {
+			a = want(state, methods[k], paths[i], NULL, 405);
+			assert_head(a, "\r\nAllow: GET, HEAD, OPTIONS\r\n");
+			assert_message(a, "Method not allowed");
+		}
+		a = want(state, "OPTIONS", paths[i], NULL, 204);
+		assert_head(a, "\r\nAllow: GET, HEAD, OPTIONS\r\n");
+		assert_true(str_find(a.head, STR("Access-Control-")) < 0);
+	}
+	assert_message(want(state, "GET", "/upstreams/u/health", NULL, 404), "Not found");
+	assert_int_equal(s->changes, 0);
+}
+
+/* All else of the Admin API is a 404, whatever the method, the key and the spelling. */
+static void nothing_else_is_behind_status(void **state)
+{
+	static const char *const paths[] = {
+		"/",
+		"/services",
+		"/config",
+		"/upstreams",
+		"/upstreams/u",
+		"/upstreams/u/targets",
+		"/upstreams/u/targets/t/unhealthy",
+		"/endpoints",
+		"/debug/node/log-level",
+		"/debug/node/log-level/debug",
+		"/schemas/services",
+		"/cache",
+		"//services",
+		"//status",
+		"/status//ready",
+		"/status/../services",
+		"/status/%2e%2e/services",
+		"/status%2f..%2fservices",
+		"/status/ready/services",
+		"/upstreams/u/health/../../services",
+		"/upstreams//health",
+		"/upstreams/u/health/services",
+		"/status;/services",
+	};
+	static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"};
+
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		for (size_t k = 0; k < ARRAY_LEN(methods); k++) {
+			struct talk_answer a =
+				ask(state, methods[k], paths[i], "Api-Key: rw\r\n" AS_JSON, "{}");
+
+			if (a.status != 404) {
+				fail_msg("%s %s: %d", methods[k], paths[i], a.status);
+			}
+		}
+	}
+}
+
+static void not_ready_without_a_database(void **state)
+{
+	struct admin_server *s = *state;
+	struct talk_answer a;
+
+	db_fail_after(s->db->pool, 1);
+	a = want(state, "GET", "/status/ready", NULL, 503);
+	db_fail_after(s->db->pool, 0);
+	assert_message(a, "failed to connect to database");
+	db_fail_after(s->db->pool, 1);
+	a = want(state, "GET", "/status", NULL, 200);
+	db_fail_after(s->db->pool, 0);
+	assert_false(json_bool(tree_at(a.json, "database.reachable")));
+	assert_message(want(state, "GET", "/status/ready", NULL, 200), "ready");
+}
+
+static void not_ready_at_the_end(void **state)
+{
+	struct admin_server *s = *state;
+
+	atomic_store(&s->draining, true);
+	assert_message(want(state, "GET", "/status/ready", NULL, 503), "shutting down");
+	(void)want(state, "GET", "/status", NULL, 200);
+}
+
+static void not_ready_without_a_configuration(void **state)
+{
+	static const char hash[] = "00000000000000000000000000000001";
+	struct admin_server *s = *state;
+	struct talk_answer a = want(state, "GET", "/status/ready", NULL, 503);
+
+	assert_message(a, "no configuration available (empty configuration present)");
+	atomic_store(&s->hash, hash);
+	db_fail_after(s->db->pool, 1); /* nobody needs it */
+	assert_message(want(state, "GET", "/status/ready", NULL, 200), "ready");
+	db_fail_after(s->db->pool, 0);
+	assert_str(at(get(state, "/status").json, "configuration_hash"), str_c(hash));
+}
+
 #define ON(engine, test)                                                                           \
 	{                                                                                          \
 #test " (" #engine ")", test, admin_server_setup, admin_server_teardown,           \
+			(void *)(uintptr_t)TEST_##engine                                           \
+	}
+
+#define STATUS(engine, test)                                                                       \
+	{                                                                                          \
+#test " (" #engine ")", test, admin_server_setup_status, admin_server_teardown,    \
 			(void *)(uintptr_t)TEST_##engine                                           \
 	}
 
@@ -489,6 +606,14 @@ int main(void)
 		ON(PGSQL, what_there_is_is_listed),
 		{"without_a_database_nothing_is_written", without_a_database_nothing_is_written,
 		 admin_server_setup_memory, admin_server_teardown, (void *)(uintptr_t)TEST_SQLITE},
+		STATUS(SQLITE, status_alone_is_open),
+		STATUS(SQLITE, nothing_else_is_behind_status),
+		STATUS(SQLITE, not_ready_without_a_database),
+		STATUS(PGSQL, not_ready_without_a_database),
+		STATUS(SQLITE, not_ready_at_the_end),
+		{"not_ready_without_a_configuration", not_ready_without_a_configuration,
+		 admin_server_setup_status_memory, admin_server_teardown,
+		 (void *)(uintptr_t)TEST_SQLITE},
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
