@@ -11,7 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define EVENTS_PER_TURN 256
+#define EVENTS_PER_TURN 64 /* what they caused is sent behind them */
 #define BUFS_KEPT 64
 
 struct loop {
@@ -20,7 +20,7 @@ struct loop {
 	uint64_t now_ms;
 	struct io wake;
 	struct timer_heap timers;
-	struct list laters, flushes, next_turn, ends;
+	struct list laters, flushes, next_turn, heavies, ends;
 	unsigned soon; /* of this turn, so far */
 	struct grave *graves;
 	char *scratch;
@@ -65,6 +65,7 @@ struct loop *loop_new(unsigned index)
 	list_init(&l->laters);
 	list_init(&l->flushes);
 	list_init(&l->next_turn);
+	list_init(&l->heavies);
 	list_init(&l->ends);
 	l->scratch = mem_alloc(LOOP_SCRATCH);
 	l->now_ms = clock_mono_ms();
@@ -306,6 +307,11 @@ void loop_next_turn(struct loop *l, struct later *w, later_fn *fn)
 	defer(&l->next_turn, w, fn);
 }
 
+void loop_heavy(struct loop *l, struct later *w, later_fn *fn)
+{
+	defer(&l->heavies, w, fn);
+}
+
 void loop_at_end(struct loop *l, struct later *w, later_fn *fn)
 {
 	defer(&l->ends, w, fn);
@@ -321,17 +327,25 @@ void later_cancel(struct later *w)
 	list_remove(&w->node);
 }
 
-static void run_laters(struct list *list)
+/* False: there is none. */
+static bool run_later(struct list *list)
 {
-	struct list_node *n;
+	struct list_node *n = list_pop(list);
 
-	while ((n = list_pop(list))) {
+	if (n) {
 		struct later *w = container_of(n, struct later, node);
 		later_fn *fn = w->fn;
 		uint64_t began = watch_begin();
 
 		fn(w);
 		watch_end(began, "later", (const void *)(uintptr_t)fn);
+	}
+	return n != NULL;
+}
+
+static void run_laters(struct list *list)
+{
+	while (run_later(list)) {
 	}
 }
 
@@ -417,8 +431,8 @@ static int wait_ms(struct loop *l)
 	struct timer *t = timer_heap_first(&l->timers);
 
 	/* The lists of this turn are filled only by what was asked for before loop_run. */
-	if (!list_is_empty(&l->next_turn) || !list_is_empty(&l->laters) ||
-	    !list_is_empty(&l->flushes) || atomic_load(&l->inbox)) {
+	if (!list_is_empty(&l->next_turn) || !list_is_empty(&l->heavies) ||
+	    !list_is_empty(&l->laters) || !list_is_empty(&l->flushes) || atomic_load(&l->inbox)) {
 		return 0;
 	}
 	if (!t) {
@@ -451,6 +465,7 @@ static void run_turn(struct loop *l)
 	run_laters(&carried);
 	run_timers(l);
 	run_inbox(l);
+	(void)run_later(&l->heavies);
 	/* Flushing may ask for more work of the first kind, and so on. */
 	while (!list_is_empty(&l->laters) || !list_is_empty(&l->flushes)) {
 		run_laters(&l->laters);

@@ -109,6 +109,11 @@ void loop_soon(struct loop *l, struct later *w, later_fn *fn);
 void loop_flush_later(struct loop *l, struct later *w, later_fn *fn);
 /* Runs in the next turn, after other events had their chance. */
 void loop_next_turn(struct loop *l, struct later *w, later_fn *fn);
+/*
+ * For work that takes long and of which much may come at once: one piece of it runs in a turn,
+ * the oldest first, so that everybody else waits for one and not for all.
+ */
+void loop_heavy(struct loop *l, struct later *w, later_fn *fn);
 /* Runs at loop_free unless canceled before: for what nobody else holds any more. */
 void loop_at_end(struct loop *l, struct later *w, later_fn *fn);
 /* Whether anything waits for loop_free. */

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ACCEPTS_PER_TURN 64
+#define ACCEPTS_PER_TURN 16
 #define EXHAUSTED_PAUSE_MS 100
 #define EXHAUSTED_SAY_MS 10000
 #define BACKLOG 4096

@@ -46,6 +46,7 @@ struct transport {
 	tls_done_fn *on_done;
 	void (*on_plain)(struct stream *s);
 	struct timer timer; /* of the handshake */
+	struct later turn;  /* to go on with it */
 	struct buf wire;    /* encrypted, not with the kernel yet */
 	size_t owed;
 	unsigned steps; /* since the last plain text */
@@ -53,6 +54,7 @@ struct transport {
 	bool drained : 1;     /* the socket is empty, as far as this operation knows */
 	bool seen : 1;	      /* the first bytes have come */
 	bool plain : 1;	      /* and they are no TLS */
+	bool has_turn : 1;    /* for a step of the handshake */
 	bool recv_broken : 1; /* the socket gives no more */
 	bool send_broken : 1; /* or takes no more: what it still gives is read */
 };
@@ -248,6 +250,29 @@ static void on_step(const SSL *ssl, int where, int result)
 	t->steps += (where & SSL_CB_LOOP) != 0;
 }
 
+static void on_turn(struct later *w)
+{
+	struct transport *t = container_of(w, struct transport, turn);
+
+	t->has_turn = true;
+	stream_readable(t->stream);
+}
+
+/*
+ * A step takes as long as a hundred requests, and whoever connects may do so a thousand times:
+ * those that are connected wait for one step at a time.
+ */
+static bool may_step(struct transport *t)
+{
+	bool may = t->has_turn;
+
+	t->has_turn = false;
+	if (!may) {
+		loop_heavy(t->stream->loop, &t->turn, on_turn);
+	}
+	return may;
+}
+
 /* Looks whether OpenSSL has just finished; true once. */
 static bool is_newly_open(struct transport *t)
 {
@@ -347,6 +372,9 @@ static ptrdiff_t tls_recv(struct stream *s, void *p, size_t n)
 
 	if (t->state == TLS_FAILED) {
 		return discard(s, p, n);
+	}
+	if (t->state == TLS_HANDSHAKE && !may_step(t)) {
+		return -1; /* asked again by stream_readable */
 	}
 	got = read_plain(t, p, n, &end);
 	if (t->plain) {
@@ -491,6 +519,7 @@ static void tls_free(struct stream *s)
 	if (s->loop) {
 		timer_stop(s->loop, &t->timer);
 	}
+	later_cancel(&t->turn);
 	SSL_free(t->ssl);
 	ERR_clear_error();
 	buf_free(&t->wire);

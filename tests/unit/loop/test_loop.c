@@ -184,6 +184,60 @@ static void test_soon(void **state)
 	loop_free(&the_loop);
 }
 
+struct heavy {
+	struct later work;
+	unsigned turn; /* that it ran in */
+};
+
+static unsigned turns_so_far;
+static struct heavy heavies[3];
+
+static void on_each_turn(struct later *w)
+{
+	turns_so_far++;
+	loop_next_turn(the_loop, w, on_each_turn);
+}
+
+static void on_heavy(struct later *w)
+{
+	struct heavy *h = container_of(w, struct heavy, work);
+
+	h->turn = turns_so_far;
+	if (h == &heavies[2]) {
+		loop_stop(the_loop);
+	}
+}
+
+/* What would hold up a turn has its turns one by one, in order, with nothing else to wake it. */
+static void test_heavy(void **state)
+{
+	struct later counter = {0};
+
+	(void)state;
+	memset(heavies, 0, sizeof(heavies));
+	turns_so_far = 0;
+	the_loop = loop_new(0);
+	loop_next_turn(the_loop, &counter, on_each_turn);
+	for (size_t i = 0; i < ARRAY_LEN(heavies); i++) {
+		loop_heavy(the_loop, &heavies[i].work, on_heavy);
+		loop_heavy(the_loop, &heavies[i].work, on_heavy); /* once however often asked */
+	}
+	loop_run(the_loop);
+	for (size_t i = 0; i < ARRAY_LEN(heavies); i++) {
+		assert_int_equal(heavies[i].turn, i + 1);
+	}
+	later_cancel(&counter);
+
+	heavies[2].turn = 0;
+	loop_heavy(the_loop, &heavies[1].work, on_heavy);
+	loop_heavy(the_loop, &heavies[2].work, on_heavy);
+	later_cancel(&heavies[1].work);
+	loop_run(the_loop); /* would wait for ever if that were not work to do */
+	assert_int_equal(heavies[1].turn, 2);
+	assert_int_equal(heavies[2].turn, turns_so_far);
+	loop_free(&the_loop);
+}
+
 static void on_long_turn(struct later *w)
 {
 	struct again *a = container_of(w, struct again, turn);
@@ -411,6 +465,7 @@ int main(void)
 		cmocka_unit_test(test_timers),
 		cmocka_unit_test(test_deferred_order),
 		cmocka_unit_test(test_soon),
+		cmocka_unit_test(test_heavy),
 		cmocka_unit_test(test_turns_are_timed),
 		cmocka_unit_test(test_messages_keep_order),
 		cmocka_unit_test(test_undelivered_messages_are_dropped),

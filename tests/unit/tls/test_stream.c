@@ -297,6 +297,84 @@ static bool server_saw_end(struct fixture *f)
 	return f->at_server.eof;
 }
 
+/* ---- many at once ---- */
+
+enum { CROWD = 8 };
+
+struct crowd {
+	struct fixture f;
+	struct later counter;
+	unsigned turn;
+	struct stream *servers[CROWD], *clients[CROWD];
+	unsigned done_in[CROWD], n_done; /* turns in which the server had one more */
+};
+
+static struct crowd *crowd;
+
+static void on_each_turn(struct later *w)
+{
+	crowd->turn++;
+	loop_next_turn(crowd->f.loop, w, on_each_turn);
+}
+
+static void on_one_done(struct stream *s, enum err result, const char *why)
+{
+	(void)s;
+	(void)why;
+	assert_int_equal(result, ERR_OK);
+	assert_true(crowd->n_done < CROWD);
+	crowd->done_in[crowd->n_done++] = crowd->turn;
+}
+
+static bool all_are_done(struct fixture *f)
+{
+	(void)f;
+	return crowd->n_done == CROWD;
+}
+
+static void join_crowd(struct crowd *c, size_t i)
+{
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+			 0);
+	c->servers[i] = stream_new(c->f.loop, fds[0], &handler, &c->f.at_server);
+	c->clients[i] = stream_new(c->f.loop, fds[1], &handler, &c->f.at_client);
+	tls_stream_accept(c->servers[i], &(struct tls_accept){.server = c->f.server,
+							      .timeout_ms = 10000,
+							      .on_done = on_one_done});
+	tls_stream_connect(c->clients[i], &(struct tls_connect){.client = c->f.client,
+								.host = STR("server.test"),
+								.timeout_ms = 10000});
+}
+
+/* Who has a connection already waits for one handshake, not for all that have just come. */
+static void test_handshakes_take_turns(void **state)
+{
+	struct crowd c = {.turn = 0};
+
+	(void)state;
+	crowd = &c;
+	set_up(&c.f, TLS_KEY_EC);
+	make_contexts(&c.f, (struct tls_server_options){0}, (struct tls_client_options){0});
+	loop_next_turn(c.f.loop, &c.counter, on_each_turn);
+	for (size_t i = 0; i < CROWD; i++) {
+		join_crowd(&c, i);
+	}
+	run_until(&c.f, all_are_done);
+	for (size_t i = 1; i < CROWD; i++) {
+		assert_true(c.done_in[i] > c.done_in[i - 1]);
+	}
+	later_cancel(&c.counter);
+	for (size_t i = 0; i < CROWD; i++) {
+		stream_abort(c.servers[i]);
+		stream_abort(c.clients[i]);
+	}
+	(void)close(c.f.fds[0]);
+	(void)close(c.f.fds[1]);
+	tear_down(&c.f);
+}
+
 /* ---- tests ---- */
 
 static void test_talks(void **state)
@@ -555,6 +633,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_new_keys_have_an_end),
+		cmocka_unit_test(test_handshakes_take_turns),
 		cmocka_unit_test(test_talks),
 		cmocka_unit_test(test_bulk),
 		cmocka_unit_test(test_verifies),
