@@ -491,10 +491,12 @@ static struct buf *body_out(struct http_call *c)
 	return c->state >= CALL_HEAD ? stream_out(c->conn->stream) : &c->early;
 }
 
-static void body_flush(struct http_call *c)
+static void put_body(struct http_call *c, struct str data)
 {
 	if (c->state >= CALL_HEAD) {
-		stream_flush(c->conn->stream);
+		stream_write(c->conn->stream, data);
+	} else {
+		buf_put(&c->early, data);
 	}
 }
 
@@ -510,18 +512,15 @@ void http_call_write(struct http_call *c, struct str data)
 		h2_call_write(c, data);
 		return;
 	}
-	struct buf *out = body_out(c);
-
 	if (c->body_kind == HTTP_CALL_CHUNKED) {
-		h1_write_chunk_head(out, data.n);
-		buf_put(out, data);
-		buf_puts(out, "\r\n");
+		h1_write_chunk_head(body_out(c), data.n);
+		put_body(c, data);
+		put_body(c, STR("\r\n"));
 	} else {
 		ASSERT(data.n <= c->length);
 		c->length -= data.n;
-		buf_put(out, data);
+		put_body(c, data);
 	}
-	body_flush(c);
 }
 
 void http_call_finish(struct http_call *c)
@@ -539,8 +538,7 @@ void http_call_finish_trailers(struct http_call *c, const struct http_header *v,
 	if (c->h2_head) {
 		h2_call_finish(c, v, n);
 	} else if (c->body_kind == HTTP_CALL_CHUNKED) {
-		buf_puts(body_out(c), "0\r\n\r\n");
-		body_flush(c);
+		put_body(c, STR("0\r\n\r\n"));
 	}
 	c->body_given = true;
 	if (c->state == CALL_HEAD) {

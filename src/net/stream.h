@@ -122,7 +122,7 @@ void stream_set_handler(struct stream *s, const struct stream_handler *h, void *
 struct buf *stream_out(struct stream *s);
 /* Sends at the end of the turn. */
 void stream_flush(struct stream *s);
-/* Copies, and stream_flush. */
+/* Copies, and stream_flush; long data is sent at once, and copied as far as it does not go. */
 void stream_write(struct stream *s, struct str data);
 /* Queues memory without a copy; `release(arg)` when sent or dropped (may be NULL). */
 void stream_write_mem(struct stream *s, struct str data, void (*release)(void *arg), void *arg);

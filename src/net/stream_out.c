@@ -6,6 +6,7 @@
 
 #define SEND_PER_TURN ((size_t)1 << 20)
 #define COPY_BELOW 4096
+#define DIRECT_MIN ((size_t)16 << 10)
 #define PIECES 16
 
 enum seg_kind { SEG_BUF, SEG_MEM, SEG_FILE };
@@ -110,9 +111,49 @@ void stream_flush(struct stream *s)
 	}
 }
 
+/* Nobody waits for a word about what is queued, and the transport has not refused any of it. */
+static bool may_send_now(const struct stream *s)
+{
+	return s->loop && !s->connecting && !s->closing && !s->write_blocked && !s->write_broken &&
+	       !s->was_high && list_is_empty(&s->segs);
+}
+
+/*
+ * What is long goes straight to the transport, behind what is queued, while it is in the cache:
+ * a copy until the end of the turn costs more than a system call. Returns how much of it is gone.
+ * A failure shows again when the rest is sent, where the owner may be told.
+ */
+static size_t send_now(struct stream *s, struct str data)
+{
+	struct str v[2] = {buf_str(&s->out), data};
+	size_t queued = s->out.n, part;
+	ptrdiff_t sent = s->ops->sendv(s, queued > 0 ? v : v + 1, queued > 0 ? 2 : 1);
+
+	if (sent == -1) {
+		stream_block(s);
+	}
+	if (sent <= 0) {
+		return 0;
+	}
+	s->bytes_out += (uint64_t)sent;
+	timer_pause(&s->timer);
+	part = MIN((size_t)sent, queued);
+	buf_consume(&s->out, part);
+	if (s->out.n == 0) {
+		loop_buf_put(s->loop, &s->out);
+	}
+	return (size_t)sent - part;
+}
+
 void stream_write(struct stream *s, struct str data)
 {
-	if (!s->dead && data.n > 0) {
+	if (s->dead) {
+		return;
+	}
+	if (data.n >= DIRECT_MIN && may_send_now(s)) {
+		data = str_skip(data, send_now(s, data));
+	}
+	if (data.n > 0) {
 		buf_put(stream_out(s), data);
 		stream_flush(s);
 	}
