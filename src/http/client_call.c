@@ -472,7 +472,9 @@ void http_call_send(struct http_call *c)
 		break;
 	case HTTP_CALL_LENGTH:
 	case HTTP_CALL_CHUNKED:
-		stream_write(s, buf_str(&c->early));
+		/* Not stream_write: who saw a lot of it waits for on_drained, sent at once or not.
+		 */
+		buf_put(stream_out(s), buf_str(&c->early));
 		buf_free(&c->early);
 		break;
 	}

@@ -547,11 +547,17 @@ void conn_answered(struct conn *c)
 
 	if (x->answer_close || conn_must_close_after(x) || (!body_left && is_drained_now(c))) {
 		struct stream *s = c->stream;
+		/* "Connection: close" of the client: this was its last request (RFC 9112 9.6). */
+		bool was_last = !x->keep_alive && !body_left;
 
 		c->x = NULL;
 		exchange_free(x);
 		bury(c);
-		stream_close(s);
+		if (was_last) {
+			stream_close_last(s);
+		} else {
+			stream_close(s);
+		}
 		count_out(c);
 		return;
 	}

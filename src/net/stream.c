@@ -103,14 +103,16 @@ static void on_linger_step(struct timer *t)
 
 void stream_finish_closing(struct stream *s)
 {
+	bool has_ended = s->eof || (s->last_said && !s->readable);
+
 	if (s->lingering) {
 		return;
 	}
-	if (s->ops->shutdown(s) == -1) {
+	if (!(has_ended && s->ops->close_is_fin) && s->ops->shutdown(s) == -1) {
 		stream_block(s); /* and comes back here */
 		return;
 	}
-	if (s->eof) {
+	if (has_ended) {
 		stream_fail(s, ERR_CLOSED);
 		return;
 	}
@@ -470,6 +472,12 @@ void stream_close(struct stream *s)
 		stream_watch_blocked(s); /* it waits since before there was a limit */
 	}
 	stream_flush(s);
+}
+
+void stream_close_last(struct stream *s)
+{
+	s->last_said = true;
+	stream_close(s);
 }
 
 void stream_abort(struct stream *s)

@@ -65,6 +65,7 @@ struct stream_ops {
 	void (*detach)(struct stream *s);
 	/* NULL: the socket knows. */
 	enum err (*peer)(const struct stream *s, struct addr *out);
+	bool close_is_fin;	/* close() of the descriptor ends it in order, without shutdown */
 	bool short_read_drains; /* a read that returns less than asked emptied the socket */
 };
 
@@ -100,6 +101,7 @@ struct stream {
 	bool was_high : 1;
 	bool connecting : 1;
 	bool closing : 1;   /* flush, then end */
+	bool last_said : 1; /* the peer has: nothing to wait for then */
 	bool lingering : 1; /* sent FIN, waiting for the peer's */
 	bool dead : 1;
 	uint8_t linger_steps; /* of a peer that sends on */
@@ -139,6 +141,8 @@ void stream_resume_read(struct stream *s);
  * answer). A little of what comes meanwhile is read and thrown away, the rest left with the kernel.
  */
 void stream_close(struct stream *s);
+/* The same for a peer that said it sends nothing more: closed when all is sent, unless it does. */
+void stream_close_last(struct stream *s);
 /* At once; unsent bytes are dropped. */
 void stream_abort(struct stream *s);
 

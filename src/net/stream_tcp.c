@@ -56,5 +56,6 @@ const struct stream_ops stream_tcp_ops = {
 	.sendv = tcp_sendv,
 	.sendfile = tcp_sendfile,
 	.shutdown = tcp_shutdown,
+	.close_is_fin = true,
 	.short_read_drains = true,
 };

@@ -602,6 +602,48 @@ static void test_streamed_bodies(void **state)
 	tear_down(&f);
 }
 
+enum { MUCH = 2 * STREAM_HIGH_WATER };
+
+static void write_the_last(struct http_call *c)
+{
+	struct fixture *f = http_call_user(c);
+
+	if (f->spec.length > 0) {
+		f->spec.length = 0;
+		http_call_write(c, STR("z"));
+		http_call_finish(c);
+	}
+}
+
+/* Who wrote much before there was a connection is told when it is gone, as at any other time. */
+static void test_streamed_body_before_the_connection(void **state)
+{
+	static const struct http_call_handler waits = {.on_head = on_head,
+						       .on_data = on_data,
+						       .on_end = on_end,
+						       .on_fail = on_fail,
+						       .on_writable = write_the_last};
+	const struct step steps[] = {{OK5, KEEP, MUCH + 1}, {0}};
+	struct http_client_options o = options();
+	struct fixture f;
+	char *p = mem_alloc(MUCH);
+
+	(void)state;
+	memset(p, 'y', MUCH);
+	set_up(&f, &o, steps);
+	f.spec.method = STR("POST");
+	f.spec.body_kind = HTTP_CALL_LENGTH;
+	f.spec.length = MUCH + 1;
+	f.call = http_call_start(f.client, &f.spec, &waits, &f);
+	http_call_write(f.call, str_of(p, MUCH));
+	assert_true(http_call_pending(f.call) >= STREAM_HIGH_WATER);
+	loop_run(f.loop);
+	assert_str(buf_str(&f.record), STR("200 [hello] end|"));
+	assert_true(str_ends(buf_str(&f.server.got), STR("yyyz")));
+	tear_down(&f);
+	mem_free(p);
+}
+
 static void test_file_body(void **state)
 {
 	const struct step steps[] = {{OK5, KEEP, 4}, {0}};
@@ -859,6 +901,7 @@ int main(void)
 		cmocka_unit_test(test_timeouts),
 		cmocka_unit_test(test_request_text),
 		cmocka_unit_test(test_streamed_bodies),
+		cmocka_unit_test(test_streamed_body_before_the_connection),
 		cmocka_unit_test(test_file_body),
 		cmocka_unit_test(test_early_answer),
 		cmocka_unit_test(test_pause),

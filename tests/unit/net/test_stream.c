@@ -196,6 +196,50 @@ static void test_close_sends_fin_and_waits_for_the_peers(void **state)
 	fixture_fini(&f);
 }
 
+static void run_end(struct loop *l, void *arg)
+{
+	struct fixture *f = arg;
+
+	(void)l;
+	stream_write(f->s, STR("bye"));
+	stream_close_last(f->s);
+}
+
+static void test_end_does_not_wait_for_the_peer(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	loop_call(f.loops.v[0], run_end, &f);
+	peer_expect(&f, STR("bye"));
+	peer_expect_end(&f);
+	settle(&f);
+	assert_int_equal(f.freed, 1);
+	assert_int_equal(f.count[EV_CLOSE], 0);
+	fixture_fini(&f);
+}
+
+/* A peer that said it would send no more, and did: a reset would eat the answer. */
+static void test_end_waits_for_a_peer_that_goes_on(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	act(&f, ACT_PAUSE);
+	peer_send(&f, STR("more"));
+	settle(&f);
+	loop_call(f.loops.v[0], run_end, &f);
+	peer_expect(&f, STR("bye"));
+	peer_expect_end(&f);
+	settle(&f);
+	assert_int_equal(f.freed, 0);
+	(void)shutdown(f.peer, SHUT_WR);
+	WAIT(&f, f.freed == 1);
+	fixture_fini(&f);
+}
+
 static void test_close_does_not_wait_for_ever(void **state)
 {
 	struct fixture f;
@@ -405,6 +449,8 @@ int main(void)
 		cmocka_unit_test(test_eof_unheard_closes),
 		cmocka_unit_test(test_reset_is_told_once),
 		cmocka_unit_test(test_close_sends_fin_and_waits_for_the_peers),
+		cmocka_unit_test(test_end_does_not_wait_for_the_peer),
+		cmocka_unit_test(test_end_waits_for_a_peer_that_goes_on),
 		cmocka_unit_test(test_close_does_not_wait_for_ever),
 		cmocka_unit_test(test_close_with_unread_input_keeps_the_answer),
 		cmocka_unit_test(test_close_does_not_read_on_and_on),

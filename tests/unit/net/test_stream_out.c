@@ -116,6 +116,102 @@ static void test_order_without_sendfile(void **state)
 	check_mix(4608, true);
 }
 
+/* ---- long data, which does not wait for the end of the turn ---- */
+
+enum { LONG = 20000 };
+
+static void run_long(struct loop *l, void *arg)
+{
+	struct mix *m = arg;
+	struct stream *s = m->f->s;
+
+	(void)l;
+	put(m, s, "head", 4);
+	assert_int_equal(s->bytes_out, 0);
+	put(m, s, m->p, LONG);
+	assert_true(s->bytes_out > 4);
+	assert_int_equal(s->bytes_out + stream_pending(s), 4 + LONG);
+}
+
+static void test_long_data_goes_at_once(void **state)
+{
+	char *p = pattern(LONG);
+	struct fixture f;
+	struct mix m = {.f = &f, .p = p};
+
+	(void)state;
+	set_up(&f);
+	loop_call(f.loops.v[0], run_long, &m);
+	peer_expect(&f, buf_str(&m.want));
+	tear_down(&f);
+	buf_free(&m.want);
+	mem_free(p);
+}
+
+static void run_long_and_short(struct loop *l, void *arg)
+{
+	struct mix *m = arg;
+	struct stream *s = m->f->s;
+
+	(void)l;
+	(void)setsockopt(s->io.fd, SOL_SOCKET, SO_SNDBUF, &m->sndbuf, sizeof(m->sndbuf));
+	for (size_t i = 0; i < 20; i++) {
+		put(m, s, m->p + i, 7 + i);
+		put(m, s, m->p + 100 * i, LONG + i);
+	}
+	put_mem(m, s, m->p, LONG);
+	put(m, s, m->p + 1, LONG);
+}
+
+/* The socket takes a part of it, and then nothing. */
+static void test_long_data_in_order(void **state)
+{
+	char *p = pattern(FILE_SIZE);
+	struct fixture f;
+	struct mix m = {.f = &f, .p = p, .sndbuf = 4608};
+
+	(void)state;
+	set_up(&f);
+	loop_call(f.loops.v[0], run_long_and_short, &m);
+	peer_expect(&f, buf_str(&m.want));
+	settle(&f);
+	assert_int_equal(pending(&f), 0);
+	assert_int_equal(f.s->bytes_out, m.want.n);
+	tear_down(&f);
+	buf_free(&m.want);
+	mem_free(p);
+}
+
+static void run_long_behind_high_water(struct loop *l, void *arg)
+{
+	struct mix *m = arg;
+	struct stream *s = m->f->s;
+
+	(void)l;
+	while (stream_pending(s) < STREAM_HIGH_WATER) {
+		put(m, s, m->p, 8000);
+	}
+	put(m, s, m->p, LONG);
+	assert_int_equal(s->bytes_out, 0);
+}
+
+/* Who waits for on_drained has it, though the last piece could have gone with all before it. */
+static void test_long_data_behind_high_water(void **state)
+{
+	char *p = pattern(LONG);
+	struct fixture f;
+	struct mix m = {.f = &f, .p = p};
+
+	(void)state;
+	set_up(&f);
+	loop_call(f.loops.v[0], run_long_behind_high_water, &m);
+	peer_expect(&f, buf_str(&m.want));
+	WAIT(&f, f.count[EV_DRAINED] == 1);
+	tear_down(&f);
+	buf_free(&m.want);
+	mem_free(p);
+}
+
 static void run_mix_and_close(struct loop *l, void *arg)
 {
 	struct mix *m = arg;
@@ -234,6 +330,16 @@ static void test_file_shorter_than_announced(void **state)
 
 /* ---- back-pressure ---- */
 
+/* What waits for the end of the turn, however long it is. */
+static void run_queue(struct loop *l, void *arg)
+{
+	struct fixture *f = arg;
+
+	(void)l;
+	buf_put(stream_out(f->s), f->say);
+	stream_flush(f->s);
+}
+
 static void test_drained_only_after_high_water(void **state)
 {
 	const size_t low = STREAM_HIGH_WATER - 1, high = (size_t)8 << 20;
@@ -264,7 +370,7 @@ static void test_drained_only_after_high_water(void **state)
 	assert_int_equal(f.count[EV_DRAINED], 1);
 
 	f.say = str_of(p, STREAM_HIGH_WATER); /* to the byte: a producer waits there */
-	act(&f, ACT_WRITE);
+	loop_call(f.loops.v[0], run_queue, &f);
 	peer_expect(&f, f.say);
 	WAIT(&f, f.count[EV_DRAINED] == 2);
 	tear_down(&f);
@@ -283,7 +389,7 @@ static void test_end_inside_on_drained(void **state)
 		set_up(&f);
 		react(&f, EV_DRAINED, ends[i]);
 		f.say = str_of(p, n);
-		act(&f, ACT_WRITE);
+		loop_call(f.loops.v[0], run_queue, &f);
 		peer_expect(&f, f.say);
 		peer_expect_end(&f);
 		(void)shutdown(f.peer, SHUT_WR);
@@ -495,6 +601,9 @@ int main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_order_cut_anywhere),
 		cmocka_unit_test(test_order_without_sendfile),
+		cmocka_unit_test(test_long_data_goes_at_once),
+		cmocka_unit_test(test_long_data_in_order),
+		cmocka_unit_test(test_long_data_behind_high_water),
 		cmocka_unit_test(test_close_sends_all_first),
 		cmocka_unit_test(test_abort_drops_all),
 		cmocka_unit_test(test_writes_after_the_end),
