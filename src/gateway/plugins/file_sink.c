@@ -31,7 +31,7 @@ enum {
 struct lane {
 	struct file_sink *sink;
 	struct timer timer;
-	struct batch *batch; /* NULL = no line since the last one */
+	struct batch *batch; /* NULL = no line since the last one: an idle lane holds no memory */
 } __attribute__((aligned(64)));
 
 struct file_sink {
@@ -212,11 +212,8 @@ static void *writer_main(void *arg)
 	return NULL;
 }
 
-/*
- * The mutex is held for a few assignments, never over I/O. `next` becomes an empty batch, or
- * NULL when none is left; NULL itself = none is wanted.
- */
-static void hand_over(struct file_sink *s, struct batch *b, struct batch **next)
+/* The mutex is held for a few assignments, never over I/O. */
+static void hand_over(struct file_sink *s, struct batch *b)
 {
 	struct file_sinks *owner = s->owner;
 
@@ -224,31 +221,36 @@ static void hand_over(struct file_sink *s, struct batch *b, struct batch **next)
 	atomic_fetch_add(&s->waiting, (int64_t)b->lines.n);
 	(void)pthread_mutex_lock(&owner->mtx);
 	list_push(&owner->queue, &b->node);
-	if (next) {
-		*next = take_spare(owner);
-	}
 	(void)pthread_cond_signal(&owner->wake);
 	(void)pthread_mutex_unlock(&owner->mtx);
 }
 
 /* ---- lanes ---- */
 
-static bool has_lines(const struct lane *lane)
-{
-	return lane->batch && lane->batch->n_lines > 0;
-}
-
 static void flush_lane(struct lane *lane)
 {
+	struct batch *b = lane->batch;
+
 	timer_pause(&lane->timer);
-	if (has_lines(lane)) {
-		hand_over(lane->sink, lane->batch, &lane->batch);
+	lane->batch = NULL;
+	if (b) {
+		hand_over(lane->sink, b);
 	}
 }
 
 static void on_lane_timer(struct timer *t)
 {
 	flush_lane(container_of(t, struct lane, timer));
+}
+
+static struct batch *batch_for(struct file_sinks *s)
+{
+	struct batch *b;
+
+	(void)pthread_mutex_lock(&s->mtx);
+	b = take_spare(s);
+	(void)pthread_mutex_unlock(&s->mtx);
+	return b ? b : MEM_NEW(struct batch);
 }
 
 struct buf *file_sink_begin_line(struct file_sink *sink, struct loop *l)
@@ -260,7 +262,7 @@ struct buf *file_sink_begin_line(struct file_sink *sink, struct loop *l)
 		return NULL;
 	}
 	if (!lane->batch) {
-		lane->batch = MEM_NEW(struct batch);
+		lane->batch = batch_for(sink->owner);
 	}
 	return &lane->batch->lines;
 }
@@ -268,7 +270,6 @@ struct buf *file_sink_begin_line(struct file_sink *sink, struct loop *l)
 void file_sink_end_line(struct file_sink *sink, struct loop *l)
 {
 	struct lane *lane = &sink->lanes[loop_index(l)];
-
 	struct batch *b = lane->batch;
 
 	buf_putc(&b->lines, '\n');
@@ -337,7 +338,7 @@ void file_sink_close(struct file_sink *sink)
 	is_last = --sink->users == 0;
 	(void)pthread_mutex_unlock(&sink->owner->mtx);
 	if (is_last) {
-		hand_over(sink, MEM_NEW(struct batch), NULL);
+		hand_over(sink, MEM_NEW(struct batch));
 	}
 }
 
@@ -406,8 +407,8 @@ void file_sinks_free(struct file_sinks **sinks)
 		for (unsigned i = 0; i < s->n_loops; i++) {
 			struct lane *lane = &sink->lanes[i];
 
-			if (has_lines(lane)) {
-				hand_over(sink, lane->batch, NULL);
+			if (lane->batch) {
+				hand_over(sink, lane->batch);
 				lane->batch = NULL;
 			}
 		}
