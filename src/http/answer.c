@@ -151,6 +151,7 @@ void exchange_start(struct exchange *x, int status, const struct http_header *he
 	}
 	out = stream_out(x->conn->stream);
 	x->answer_chunked = length < 0 && x->minor >= 1 && !answer_never_has_body(status);
+	x->answer_until_close = length < 0 && x->minor == 0 && !x->answer_bare;
 	x->answer_close = (length < 0 && x->minor == 0) || (!x->body_done && x->expect_continue);
 	answer_write_head(out, x, status, headers, n);
 	if (x->answer_chunked) {

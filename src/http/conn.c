@@ -138,9 +138,10 @@ void conn_close(struct conn *c)
 void conn_abort(struct conn *c)
 {
 	struct stream *s = c->stream;
+	bool reset = c->x && c->x->answer_until_close;
 
 	bury(c);
-	stream_abort(s);
+	stream_cut(s, reset);
 	abort_exchange(c, 0);
 }
 

@@ -130,7 +130,8 @@ struct exchange {
 	bool answer_chunked : 1;
 	bool answer_bare : 1; /* head only: what is written as its body is dropped */
 	bool answer_measured : 1;
-	bool answer_wrong : 1; /* more than announced */
+	bool answer_wrong : 1;	     /* more than announced */
+	bool answer_until_close : 1; /* its end is that of the connection (RFC 9112 6.3) */
 	bool answer_close : 1;
 };
 
@@ -171,6 +172,7 @@ void exchange_too_large(struct exchange *x);
 void conn_resume_body(struct conn *c);
 /* Ends the connection after what is queued. */
 void conn_close(struct conn *c);
+/* Ends it now: an answer that is under way does not look whole. */
 void conn_abort(struct conn *c);
 /* Gives up the stream; `c` is buried. */
 struct stream *conn_release_stream(struct conn *c);

@@ -489,6 +489,21 @@ void stream_abort(struct stream *s)
 	}
 }
 
+void stream_cut(struct stream *s, bool reset)
+{
+	static const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
+	if (s->dead) {
+		return;
+	}
+	if (!reset) {
+		stream_send_what_fits(s);
+	} else if (s->loop && s->io.fd >= 0) {
+		(void)setsockopt(s->io.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	}
+	stream_abort(s);
+}
+
 void stream_leave(struct stream *s, enum err why)
 {
 	const struct stream_handler *h = s->handler;

@@ -145,6 +145,12 @@ void stream_close(struct stream *s);
 void stream_close_last(struct stream *s);
 /* At once; unsent bytes are dropped. */
 void stream_abort(struct stream *s);
+/*
+ * At once, in the middle of something: of the unsent bytes goes what the transport takes now, and
+ * the peer sees that they end too early. With `reset` it sees an error behind what was sent before:
+ * for what an end would make whole.
+ */
+void stream_cut(struct stream *s, bool reset);
 
 /* Off its loop, to travel in a message; then onto another. Only outside on_data, or from it if it
  * returns n. */

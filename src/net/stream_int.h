@@ -10,6 +10,8 @@ void stream_write_failed(struct stream *s);
 void stream_finish_closing(struct stream *s);
 /* Sends until empty, blocked or the turn's share is used up. */
 void stream_send_queued(struct stream *s);
+/* What the transport takes of the output now, before an abort; nobody is told how much. */
+void stream_send_what_fits(struct stream *s);
 /* Output is blocked: from now on for at most write_timeout_ms. */
 void stream_watch_blocked(struct stream *s);
 void stream_drop_output(struct stream *s);

@@ -396,3 +396,17 @@ void stream_send_queued(struct stream *s)
 	}
 	on_all_sent(s);
 }
+
+void stream_send_what_fits(struct stream *s)
+{
+	struct str v[PIECES];
+	unsigned n = gather(s, v);
+	ptrdiff_t sent;
+
+	if (n == 0 || !s->loop || s->connecting || s->write_blocked || s->write_broken ||
+	    (s->ops->flush && s->ops->flush(s) != 0)) {
+		return;
+	}
+	sent = s->ops->sendv(s, v, n);
+	s->bytes_out += (uint64_t)MAX(sent, 0);
+}

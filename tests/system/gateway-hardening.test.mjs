@@ -11,6 +11,7 @@ import { request } from './lib/client.mjs';
 import { Gateway } from './lib/gateway.mjs';
 import { block, data, END_HEADERS, END_STREAM, frame, GET, H2Connection, headers, POST, TYPE } from './lib/h2raw.mjs';
 import { BAD_ANSWERS, chunked, head, post, REFUSED } from './lib/hostile.mjs';
+import { execute } from './lib/process.mjs';
 import { RawConnection } from './lib/raw.mjs';
 import { StrictUpstream } from './lib/strict.mjs';
 import { RawTarget } from './lib/target.mjs';
@@ -337,6 +338,30 @@ check('answers of a service that are refused', { timeout: 120_000 }, async (t) =
 			}
 		});
 	}
+});
+
+/* The service's last bytes and its end are seen together, as a rule: the answer is cut in the turn that began it. */
+check('of an answer that is cut the client gets what there was, and an end that is no end of an answer', async (t) => {
+	let bytes;
+	const bad = await RawTarget.start((socket) => socket.end(bytes));
+	await gw.make('/services/bad', { url: bad.url, retries: 0 }, 'PUT');
+	await gw.make('/services/bad/routes/bad', { paths: ['/bad'] }, 'PUT');
+	const ask = async () => {
+		const raw = await RawConnection.open(gw.proxy);
+		return await raw.send('GET /bad HTTP/1.1\r\nHost: x\r\n\r\n').rest();
+	};
+	await t.test('a length', async () => {
+		bytes = `${head('Content-Length: 50')}Hello`;
+		assert.match(await ask(), /^HTTP\/1\.1 200 .*\r\nContent-Length: 50\r\n(.*\r\n)?\r\nHello$/s);
+	});
+	await t.test('chunks', async () => {
+		bytes = `${head('Transfer-Encoding: chunked')}5\r\nHello\r\n`;
+		assert.match(await ask(), /^HTTP\/1\.1 200 .*\r\n\r\n5\r\nHello\r\n$/s);
+	});
+	await t.test('all that comes, for a client of HTTP/1.0', async () => {
+		await assert.rejects(execute('curl', ['-s', '--http1.0', `${gw.proxy}/bad`]), { code: 56 }, 'failure in receiving');
+	});
+	await bad.close();
 });
 
 /* What a service sends behind its answer is nobody's answer. */

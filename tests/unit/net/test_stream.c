@@ -337,6 +337,45 @@ static void test_abort(void **state)
 	fixture_fini(&f);
 }
 
+static void run_cut(struct loop *l, void *arg)
+{
+	struct fixture *f = arg;
+
+	(void)l;
+	stream_write(f->s, STR("half of"));
+	stream_cut(f->s, false);
+}
+
+static void run_reset(struct loop *l, void *arg)
+{
+	struct fixture *f = arg;
+
+	(void)l;
+	stream_write(f->s, STR("half of"));
+	stream_cut(f->s, true);
+}
+
+static void test_cut(void **state)
+{
+	struct fixture f;
+	char c;
+
+	(void)state;
+	set_up(&f);
+	loop_call(f.loops.v[0], run_cut, &f);
+	peer_expect(&f, STR("half of"));
+	peer_expect_end(&f);
+	assert_int_equal(f.freed, 1);
+	assert_int_equal(f.count[EV_CLOSE], 0);
+	fixture_fini(&f);
+
+	set_up(&f);
+	loop_call(f.loops.v[0], run_reset, &f);
+	assert_int_equal(recv(f.peer, &c, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	fixture_fini(&f);
+}
+
 static void test_end_inside_on_data(void **state)
 {
 	(void)state;
@@ -456,6 +495,7 @@ int main(void)
 		cmocka_unit_test(test_close_does_not_read_on_and_on),
 		cmocka_unit_test(test_close_of_a_blocked_write_does_not_read_on_and_on),
 		cmocka_unit_test(test_abort),
+		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_end_inside_on_data),
 		cmocka_unit_test(test_abort_keeps_the_bytes_shown),
 		cmocka_unit_test(test_end_inside_on_eof),
