@@ -23,3 +23,12 @@
 #define ASSERT(x) (LIKELY(x) ? (void)0 : assert_failed(#x, __FILE__, __LINE__))
 
 void assert_failed(const char *expr, const char *file, int line) NORETURN;
+
+/* Built with the address sanitizer. */
+#if defined(__SANITIZE_ADDRESS__)
+#define WITH_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WITH_ASAN 1
+#endif
+#endif

@@ -80,23 +80,34 @@ static inline byte_marks mark_controls(byte_block x)
 }
 
 /*
- * Index from `i` on of the first byte that is no letter, digit or '-', as names of fields are made
- * of; it may be another token character all the same, and `i` itself where it would not pay.
+ * For str_copy_marking: what is no letter, digit or '-', as names of fields are made of; it may be
+ * another token character all the same.
  */
+static inline byte_marks mark_unusual_in_name(byte_block x)
+{
+#ifdef __SSE2__
+	const __m128i letter =
+		_mm_sub_epi8(_mm_or_si128(x, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+	const __m128i digit = _mm_sub_epi8(x, _mm_set1_epi8('0'));
+	__m128i usual = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter);
+
+	usual = _mm_or_si128(usual, _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit));
+	usual = _mm_or_si128(usual, _mm_cmpeq_epi8(x, _mm_set1_epi8('-')));
+	return _mm_xor_si128(usual, _mm_set1_epi8(-1));
+#else
+	return char_is((char)x, CHAR_TOKEN) ? 0 : 0x80;
+#endif
+}
+
+/* Index from `i` on of the first such byte, or `i` itself where it would not pay. */
 static inline size_t str_skip_name(struct str s, size_t i)
 {
 #ifdef __SSE2__
 	if (i + 16 <= s.n) {
 		const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(s.p + i));
-		const __m128i letter =
-			_mm_sub_epi8(_mm_or_si128(x, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
-		const __m128i digit = _mm_sub_epi8(x, _mm_set1_epi8('0'));
-		__m128i hit = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter);
+		unsigned unusual = (unsigned)_mm_movemask_epi8(mark_unusual_in_name(x));
 
-		hit = _mm_or_si128(hit,
-				   _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit));
-		hit = _mm_or_si128(hit, _mm_cmpeq_epi8(x, _mm_set1_epi8('-')));
-		return i + (unsigned)__builtin_ctz(~(unsigned)_mm_movemask_epi8(hit));
+		return i + (unsigned)__builtin_ctz(unusual | 0x10000u);
 	}
 #endif
 	(void)s;

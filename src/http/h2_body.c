@@ -25,8 +25,10 @@ static void on_work(struct later *w);
 
 struct h2_stream *h2_stream_new(struct h2 *h, int32_t id)
 {
-	struct h2_stream *s = MEM_NEW(struct h2_stream);
+	struct h2_stream *s = blocks_get(loop_blocks(h->loop), sizeof(*s));
 
+	memset(s, 0, sizeof(*s));
+	s->from = loop_blocks(h->loop);
 	s->h2 = h;
 	s->id = id;
 	s->fd = -1;
@@ -35,9 +37,12 @@ struct h2_stream *h2_stream_new(struct h2 *h, int32_t id)
 	return s;
 }
 
+/* The session may be gone by now. */
 static void on_buried(struct grave *g)
 {
-	mem_free(container_of(g, struct h2_stream, grave));
+	struct h2_stream *s = container_of(g, struct h2_stream, grave);
+
+	blocks_put(s->from, s);
 }
 
 static uint64_t out_size(const struct h2_stream *s)
@@ -104,6 +109,7 @@ void h2_stream_free(struct h2_stream *s)
 	h2_stream_detach(s);
 	drop_output(s);
 	h2_nvs_free(&s->head);
+	h2_nvs_free(&s->head_out);
 	h2_nvs_free(&s->trailers);
 	timer_stop(h->loop, &s->in_timer);
 	timer_stop(h->loop, &s->out_timer);
@@ -210,7 +216,6 @@ static void on_work(struct later *w)
 
 		s->head = NULL;
 		(void)h2_submit_head(s, head, false);
-		h2_nvs_free(&head);
 	}
 	if (s->tell_drained) {
 		s->tell_drained = false;

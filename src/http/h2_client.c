@@ -53,14 +53,14 @@ static void add_length(struct h2_nvs *head, struct http_call *c, const struct ht
 void h2_call_prepare(struct http_call *c, const struct http_call_spec *s, struct str target)
 {
 	struct str host = host_of(c, s);
-	struct h2_nvs *head =
-		h2_nvs_new(s->n_headers + 5, h2_text_bytes(s->headers, s->n_headers) + s->method.n +
-						     host.n + target.n + 128);
+	struct h2_nvs *head = h2_nvs_new(loop_blocks(c->client->loop), s->n_headers + 5,
+					 h2_text_bytes(s->headers, s->n_headers) + s->method.n +
+						 host.n + target.n + 128);
 
-	h2_nvs_add(head, STR(":method"), s->method);
-	h2_nvs_add(head, STR(":scheme"), s->uri.tls ? STR("https") : STR("http"));
-	h2_nvs_add(head, STR(":authority"), host);
-	h2_nvs_add(head, STR(":path"), target);
+	h2_nvs_add_pseudo(head, STR(":method"), s->method);
+	h2_nvs_add_pseudo(head, STR(":scheme"), s->uri.tls ? STR("https") : STR("http"));
+	h2_nvs_add_pseudo(head, STR(":authority"), host);
+	h2_nvs_add_pseudo(head, STR(":path"), target);
 	for (size_t i = 0; i < s->n_headers; i++) {
 		if (!str_eq_nocase(s->headers[i].name, STR("host"))) {
 			h2_nvs_add_all(head, &s->headers[i], 1);
@@ -82,7 +82,8 @@ static void give_body(struct http_call *c)
 	case HTTP_CALL_MEM:
 		h2_stream_write_mem(s, c->body, NULL, NULL);
 		if (c->mem_trailers) {
-			c->h2_trailers = h2_nvs_of_trailers(c->mem_trailers->v, c->mem_trailers->n);
+			c->h2_trailers = h2_nvs_of_trailers(loop_blocks(c->client->loop),
+							    c->mem_trailers->v, c->mem_trailers->n);
 		}
 		c->body_given = true;
 		break;
@@ -139,7 +140,7 @@ void h2_call_write(struct http_call *c, struct str data)
 
 void h2_call_finish(struct http_call *c, const struct http_header *v, size_t n)
 {
-	struct h2_nvs *trailers = h2_nvs_of_trailers(v, n);
+	struct h2_nvs *trailers = h2_nvs_of_trailers(loop_blocks(c->client->loop), v, n);
 
 	c->body_given = true;
 	if (c->h2) {

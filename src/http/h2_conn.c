@@ -271,22 +271,20 @@ static int on_stream_closed(nghttp2_session *session, int32_t id, uint32_t code,
 
 static void *on_malloc(size_t n, void *user)
 {
-	(void)user;
-	return mem_alloc(n);
+	return blocks_get(user, n);
 }
 
 static void on_free(void *p, void *user)
 {
-	(void)user;
-	mem_free(p);
+	blocks_put(user, p);
 }
 
 static void *on_calloc(size_t n, size_t size, void *user)
 {
-	(void)user;
-	return mem_zalloc(n * size);
+	return memset(blocks_get(user, n * size), 0, n * size);
 }
 
+/* Seldom, and what nghttp2 makes larger stays long. */
 static void *on_realloc(void *p, size_t n, void *user)
 {
 	(void)user;
@@ -326,7 +324,7 @@ static nghttp2_option *option_new(void)
 
 static nghttp2_session *session_new(struct h2 *h)
 {
-	nghttp2_mem mem = {NULL, on_malloc, on_free, on_calloc, on_realloc};
+	nghttp2_mem mem = {loop_blocks(h->loop), on_malloc, on_free, on_calloc, on_realloc};
 	nghttp2_session_callbacks *cb = callbacks_new();
 	nghttp2_option *option = option_new();
 	nghttp2_session *session = NULL;
@@ -545,13 +543,79 @@ bool h2_may_open(const struct h2 *h)
 				      h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
-struct h2_stream *h2_open(struct h2 *h, const struct h2_nvs *head, bool end)
+/* ---- heads ---- */
+
+/* Eight bytes a step, the last ones overlapping. Two fields with one mark cost compression alone.
+ */
+static uint32_t mark_of(const uint8_t *p, size_t n)
+{
+	const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t h = n, part;
+	bool is_long = n >= sizeof(part);
+
+	for (; n > sizeof(part); n -= sizeof(part), p += sizeof(part)) {
+		memcpy(&part, p, sizeof(part));
+		h = (h ^ part) * odd;
+		h ^= h >> 32;
+	}
+	if (is_long) {
+		memcpy(&part, p + n - sizeof(part), sizeof(part));
+		return (uint32_t)(((h ^ part) * odd) >> 32);
+	}
+	for (size_t i = 0; i < n; i++) {
+		h = (h ^ p[i]) * odd;
+	}
+	return (uint32_t)(h >> 32);
+}
+
+/* Where the mark of a field of this name is kept. */
+static size_t slot_of(const nghttp2_nv *f)
+{
+	size_t n = f->namelen;
+
+	return (n * 5 + f->name[0] + f->name[n / 2] * 3u + f->name[n - 1] * 7u) % H2_SAID;
+}
+
+static bool is_secret(const nghttp2_nv *f)
+{
+	struct str name = str_of((const char *)f->name, f->namelen);
+
+	return str_eq(name, STR("cookie")) || str_eq(name, STR("authorization")) ||
+	       str_eq(name, STR("proxy-authorization"));
+}
+
+/*
+ * A field enters the table of HPACK when it is said a second time. What differs from message to
+ * message (identifiers, times, counters) would push out the others, and costs nghttp2 a search
+ * through its like each time. Never in a table that several users may share: secrets (RFC
+ * 7541 7.1).
+ */
+static void choose_indexing(struct h2 *h, struct h2_nvs *head)
+{
+	for (size_t i = 0; i < head->n; i++) {
+		nghttp2_nv *f = &head->v[i];
+		uint32_t *said, mark;
+
+		if (f->name[0] == ':') {
+			continue;
+		}
+		said = &h->said[slot_of(f)];
+		mark = mark_of(f->name, f->namelen + f->valuelen);
+		if (*said != mark || is_secret(f)) {
+			f->flags |= NGHTTP2_NV_FLAG_NO_INDEX;
+		}
+		*said = mark;
+	}
+}
+
+struct h2_stream *h2_open(struct h2 *h, struct h2_nvs *head, bool end)
 {
 	struct h2_stream *s = h2_stream_new(h, 0);
 	nghttp2_data_provider body = {.source.ptr = s, .read_callback = h2_read_output};
-	int32_t id =
-		nghttp2_submit_request(h->session, NULL, head->v, head->n, end ? NULL : &body, s);
+	int32_t id;
 
+	choose_indexing(h, head);
+	id = nghttp2_submit_request(h->session, NULL, head->v, head->n, end ? NULL : &body, s);
 	if (id < 0) {
 		h2_stream_free(s);
 		return NULL;
@@ -562,13 +626,19 @@ struct h2_stream *h2_open(struct h2 *h, const struct h2_nvs *head, bool end)
 	return s;
 }
 
-bool h2_submit_head(struct h2_stream *s, const struct h2_nvs *head, bool end)
+bool h2_submit_head(struct h2_stream *s, struct h2_nvs *head, bool end)
 {
 	struct h2 *h = s->h2;
 	nghttp2_data_provider body = {.source.ptr = s, .read_callback = h2_read_output};
 
+	ASSERT(!s->head_out);
+	s->head_out = head;
 	if (s->closed || h->dead) {
 		return false;
+	}
+	choose_indexing(h, head);
+	for (size_t i = 0; i < head->n; i++) {
+		head->v[i].flags |= NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
 	}
 	h2_send_later(h);
 	return nghttp2_submit_response(h->session, s->id, head->v, head->n, end ? NULL : &body) ==
@@ -577,7 +647,7 @@ bool h2_submit_head(struct h2_stream *s, const struct h2_nvs *head, bool end)
 
 void h2_submit_informational(struct h2_stream *s, int status)
 {
-	struct h2_nvs *head = h2_nvs_of_response(status, NULL, 0);
+	struct h2_nvs *head = h2_nvs_of_response(loop_blocks(s->h2->loop), status, NULL, 0);
 
 	(void)nghttp2_submit_headers(s->h2->session, NGHTTP2_FLAG_NONE, s->id, NULL, head->v,
 				     head->n, NULL);

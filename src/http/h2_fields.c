@@ -281,11 +281,12 @@ bool h2_are_trailers(const struct h2_fields *f)
 
 /* ---- sending ---- */
 
-struct h2_nvs *h2_nvs_new(size_t fields, size_t text_bytes)
+struct h2_nvs *h2_nvs_new(struct blocks *from, size_t fields, size_t text_bytes)
 {
 	size_t head = sizeof(struct h2_nvs) + fields * sizeof(nghttp2_nv);
-	struct h2_nvs *nvs = mem_alloc(head + text_bytes);
+	struct h2_nvs *nvs = blocks_get(from, head + text_bytes);
 
+	nvs->from = from;
 	nvs->n = 0;
 	nvs->cap = fields;
 	nvs->at = (char *)nvs + head;
@@ -295,46 +296,63 @@ struct h2_nvs *h2_nvs_new(size_t fields, size_t text_bytes)
 
 void h2_nvs_free(struct h2_nvs **nvs)
 {
-	mem_free(*nvs);
-	*nvs = NULL;
-}
-
-static uint8_t *put_text(struct h2_nvs *nvs, struct str s)
-{
-	char *p = nvs->at;
-
-	ASSERT((size_t)(nvs->end - p) >= s.n);
-	if (s.n > 0) {
-		memcpy(p, s.p, s.n);
+	if (*nvs) {
+		blocks_put((*nvs)->from, *nvs);
+		*nvs = NULL;
 	}
-	nvs->at += s.n;
-	return (uint8_t *)p;
 }
 
-static void put_field(struct h2_nvs *nvs, struct str name, struct str value)
+/* Name and value stand one behind the other. */
+static void note_field(struct h2_nvs *nvs, size_t name_n, char *end)
 {
+	char *at = nvs->at;
+
 	ASSERT(nvs->n < nvs->cap);
 	nvs->v[nvs->n++] = (nghttp2_nv){
-		.name = put_text(nvs, name),
-		.namelen = name.n,
-		.value = put_text(nvs, value),
-		.valuelen = value.n,
+		.name = (uint8_t *)at,
+		.namelen = name_n,
+		.value = (uint8_t *)at + name_n,
+		.valuelen = (size_t)(end - at) - name_n,
 		.flags = NGHTTP2_NV_FLAG_NONE,
 	};
+	nvs->at = end;
 }
 
 void h2_nvs_add(struct h2_nvs *nvs, struct str name, struct str value)
 {
-	ASSERT(http_is_token(name.n > 0 && name.p[0] == ':' ? str_skip(name, 1) : name));
+	byte_marks unusual = {0}, controls = {0};
+	char *at = nvs->at, *end;
+
+	value = str_trim(value);
+	ASSERT(name.n > 0 && (size_t)(nvs->end - at) >= name.n + value.n);
+	end = str_copy_marking(at, name, mark_unusual_in_name, &unusual);
+	end = str_copy_marking(end, value, mark_controls, &controls);
+	if (UNLIKELY(marks_any(controls)) ||
+	    (UNLIKELY(marks_any(unusual)) && !http_is_token(name))) {
+		return;
+	}
+	(void)str_put_lower(at, str_of(at, name.n));
+	note_field(nvs, name.n, end);
+}
+
+void h2_nvs_add_pseudo(struct h2_nvs *nvs, struct str name, struct str value)
+{
+	char *at = nvs->at;
+
+	ASSERT(name.p[0] == ':' && (size_t)(nvs->end - at) >= name.n + value.n);
 	ASSERT(http_is_field_value(value));
-	put_field(nvs, name, str_trim(value));
+	memcpy(at, name.p, name.n);
+	if (value.n > 0) {
+		memcpy(at + name.n, value.p, value.n);
+	}
+	note_field(nvs, name.n, at + name.n + value.n);
 }
 
 void h2_nvs_add_u64(struct h2_nvs *nvs, struct str name, uint64_t value)
 {
 	char text[20], *at = str_put_digits(text + sizeof(text), value);
 
-	put_field(nvs, name, str_of(at, (size_t)(text + sizeof(text) - at)));
+	h2_nvs_add(nvs, name, str_of(at, (size_t)(text + sizeof(text) - at)));
 }
 
 /* RFC 9113 8.2.2: such a field makes the message malformed. TE may say "trailers". */
@@ -375,24 +393,27 @@ void h2_nvs_add_all(struct h2_nvs *nvs, const struct http_header *v, size_t n)
 	}
 }
 
-struct h2_nvs *h2_nvs_of_response(int status, const struct http_header *v, size_t n)
+struct h2_nvs *h2_nvs_of_response(struct blocks *from, int status, const struct http_header *v,
+				  size_t n)
 {
-	struct h2_nvs *nvs = h2_nvs_new(n + 3, h2_text_bytes(v, n) + 128);
+	struct h2_nvs *nvs = h2_nvs_new(from, n + 3, h2_text_bytes(v, n) + 128);
+	char text[20];
 
 	ASSERT(status >= 100 && status <= 999);
-	h2_nvs_add_u64(nvs, STR(":status"), (uint64_t)status);
+	h2_nvs_add_pseudo(nvs, STR(":status"),
+			  str_of(str_put_digits(text + sizeof(text), (uint64_t)status), 3));
 	h2_nvs_add_all(nvs, v, n);
 	return nvs;
 }
 
-struct h2_nvs *h2_nvs_of_trailers(const struct http_header *v, size_t n)
+struct h2_nvs *h2_nvs_of_trailers(struct blocks *from, const struct http_header *v, size_t n)
 {
 	struct h2_nvs *nvs;
 
 	if (n == 0) {
 		return NULL;
 	}
-	nvs = h2_nvs_new(n, h2_text_bytes(v, n));
+	nvs = h2_nvs_new(from, n, h2_text_bytes(v, n));
 	for (size_t i = 0; i < n; i++) {
 		if (!http_is_no_trailer(v[i].name)) {
 			h2_nvs_add(nvs, v[i].name, v[i].value);

@@ -4,6 +4,7 @@
  * Threads  pure functions.
  */
 #pragma once
+#include "base/blocks.h"
 #include "http/h1.h"
 #include "http/message.h"
 
@@ -32,17 +33,21 @@ enum err h2_parse_response(const struct h2_fields *f, enum http_method method, b
 /* Trailers that may be handed on: no names that frame or route. */
 bool h2_are_trailers(const struct h2_fields *f);
 
-/* A list to send, with room for so many fields and bytes of names and values. */
-struct h2_nvs *h2_nvs_new(size_t fields, size_t text_bytes);
+/* A list to send, in a block of `from`, with room for so many fields and bytes of their text. */
+struct h2_nvs *h2_nvs_new(struct blocks *from, size_t fields, size_t text_bytes);
 /* Of a list: what h2_nvs_add_all will need. */
 size_t h2_text_bytes(const struct http_header *v, size_t n);
 void h2_nvs_free(struct h2_nvs **nvs);
 /* With room for a Date and a Content-Length. */
-struct h2_nvs *h2_nvs_of_response(int status, const struct http_header *v, size_t n);
+struct h2_nvs *h2_nvs_of_response(struct blocks *from, int status, const struct http_header *v,
+				  size_t n);
 /* NULL when there are none. */
-struct h2_nvs *h2_nvs_of_trailers(const struct http_header *v, size_t n);
-/* Checked like h1_write_header; names become lower-case on the way. */
+struct h2_nvs *h2_nvs_of_trailers(struct blocks *from, const struct http_header *v, size_t n);
+/* Names become lower-case on the way. What h1_write_headers would not write is left out here too.
+ */
 void h2_nvs_add(struct h2_nvs *nvs, struct str name, struct str value);
+/* ":status" and the like, before all others. */
+void h2_nvs_add_pseudo(struct h2_nvs *nvs, struct str name, struct str value);
 /* All but those that belong to a HTTP/1 connection (RFC 9113 8.2.2). */
 void h2_nvs_add_all(struct h2_nvs *nvs, const struct http_header *v, size_t n);
 void h2_nvs_add_u64(struct h2_nvs *nvs, struct str name, uint64_t value);

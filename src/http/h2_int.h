@@ -18,6 +18,7 @@
  */
 #pragma once
 #include "base/arena.h"
+#include "base/blocks.h"
 #include "http/h1.h"
 #include "http/message.h"
 #include "loop/loop.h"
@@ -36,6 +37,7 @@ struct h2_fields;
 #define H2_CONN_WINDOW (1 << 20)
 /* Above this, every stream of the connection is told to wait. */
 #define H2_OUT_HIGH_WATER ((size_t)1 << 20)
+#define H2_SAID 64
 
 /* RFC 9113 7, those that we use. */
 enum h2_code {
@@ -93,9 +95,10 @@ struct h2 {
 	struct later again; /* go on reading in the next turn */
 	struct grave grave;
 	struct h2_budget budget;
-	unsigned heads;	     /* in this turn */
-	uint32_t kill;	     /* enum h2_code: end the session with it */
-	int32_t goaway_last; /* the peer will not process streams above; -1 = it did not say */
+	unsigned heads;		/* in this turn */
+	uint32_t said[H2_SAID]; /* marks of the fields sent last, see h2_conn.c */
+	uint32_t kill;		/* enum h2_code: end the session with it */
+	int32_t goaway_last;	/* the peer will not process streams above; -1 = it did not say */
 	bool dead;
 	bool got_settings;
 	bool draining;
@@ -125,7 +128,9 @@ struct h2_stream {
 	struct timer out_timer;
 	struct later work;
 	struct grave grave;
+	struct blocks *from;
 	struct h2_nvs *head;	 /* to be sent, see h2_server.c */
+	struct h2_nvs *head_out; /* nghttp2 looks at it until it is sent */
 	struct h2_nvs *trailers; /* to be sent behind the body */
 	bool head_done : 1;	 /* its first final header block has come */
 	bool wanted : 1;	 /* the owner asked for the body */
@@ -178,9 +183,9 @@ bool h2_charge(struct h2 *h, int32_t n);
 void h2_earn(struct h2 *h, int32_t n);
 
 /* A stream of our own: sends the request. NULL when the session takes no more. */
-struct h2_stream *h2_open(struct h2 *h, const struct h2_nvs *head, bool end);
-/* Sends a final head; `end` = without a body. False when it cannot be sent. */
-bool h2_submit_head(struct h2_stream *s, const struct h2_nvs *head, bool end);
+struct h2_stream *h2_open(struct h2 *h, struct h2_nvs *head, bool end);
+/* Sends the final head, which it takes; `end` = without a body. False when it cannot be sent. */
+bool h2_submit_head(struct h2_stream *s, struct h2_nvs *head, bool end);
 /* A 1xx head. */
 void h2_submit_informational(struct h2_stream *s, int status);
 void h2_reset(struct h2_stream *s, enum h2_code code);

@@ -6,6 +6,7 @@
 
 /* A header list to send, in one block of memory. */
 struct h2_nvs {
+	struct blocks *from;
 	size_t n, cap;
 	char *at, *end; /* room for text, behind the array */
 	nghttp2_nv v[];

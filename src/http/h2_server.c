@@ -38,6 +38,11 @@ static const struct http_limits *limits_of(const struct h2_stream *s)
 	return &((struct conn *)s->h2->owner)->owner->server->limits;
 }
 
+static struct blocks *blocks_of(const struct h2_stream *s)
+{
+	return loop_blocks(s->h2->loop);
+}
+
 /* ---- the end of an exchange ---- */
 
 /* They let go of each other; the stream may live on. */
@@ -79,12 +84,11 @@ void h2_exchange_refuse(struct exchange *x, int status)
 	if (x->answer_begun) {
 		h2_reset(s, H2_INTERNAL_ERROR);
 	} else {
-		head = h2_nvs_of_response(status, NULL, 0);
+		head = h2_nvs_of_response(blocks_of(s), status, NULL, 0);
 		h2_nvs_add_u64(head, STR("content-length"), 0);
 		if (!h2_submit_head(s, head, true)) {
 			h2_reset(s, H2_INTERNAL_ERROR);
 		}
-		h2_nvs_free(&head);
 	}
 	part(x);
 	exchange_abort(x, status);
@@ -253,7 +257,7 @@ static void on_closed(struct h2_stream *s, uint32_t code)
 static struct h2_nvs *make_head(struct exchange *x, int status, const struct http_header *v,
 				size_t n)
 {
-	struct h2_nvs *head = h2_nvs_of_response(status, v, n);
+	struct h2_nvs *head = h2_nvs_of_response(blocks_of(x->h2), status, v, n);
 	bool has_date = false;
 
 	for (size_t i = 0; i < n && !has_date; i++) {
@@ -296,7 +300,6 @@ void h2_exchange_reply(struct exchange *x, const struct exchange_answer *a)
 	if (!h2_submit_head(s, head, bare)) {
 		h2_reset(s, H2_INTERNAL_ERROR);
 	}
-	h2_nvs_free(&head);
 	if (bare) {
 		answer_drop_body(a);
 	} else {
@@ -326,15 +329,16 @@ void h2_exchange_write(struct exchange *x, struct str data)
 void h2_exchange_finish(struct exchange *x, const struct http_header *trailers, size_t n)
 {
 	struct h2_stream *s = x->h2;
-	struct h2_nvs *tail = h2_nvs_of_trailers(trailers, n);
+	struct h2_nvs *tail = h2_nvs_of_trailers(blocks_of(s), trailers, n);
 
 	if (s->head) {
 		bool end = !tail && h2_stream_pending(s) == 0;
+		struct h2_nvs *head = s->head;
 
-		if (!h2_submit_head(s, s->head, end)) {
+		s->head = NULL;
+		if (!h2_submit_head(s, head, end)) {
 			h2_reset(s, H2_INTERNAL_ERROR);
 		}
-		h2_nvs_free(&s->head);
 	}
 	h2_stream_finish(s, tail);
 	end_answered(x);

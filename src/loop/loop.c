@@ -1,5 +1,6 @@
 #include "loop/loop.h"
 
+#include "base/blocks.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -26,6 +27,7 @@ struct loop {
 	char *scratch;
 	struct buf bufs[BUFS_KEPT];
 	unsigned n_bufs;
+	struct blocks blocks;
 	void *locals[LOOP_LOCALS];
 	/* any thread */
 	_Atomic(struct msg *) inbox; /* newest first */
@@ -120,6 +122,7 @@ void loop_free(struct loop **lp)
 	for (unsigned i = 0; i < l->n_bufs; i++) {
 		buf_free(&l->bufs[i]);
 	}
+	blocks_free(&l->blocks);
 	timer_heap_free(&l->timers);
 	mem_free(l->scratch);
 	mem_free(l);
@@ -510,6 +513,11 @@ void loop_buf_put(struct loop *l, struct buf *b)
 	} else {
 		buf_free(b);
 	}
+}
+
+struct blocks *loop_blocks(struct loop *l)
+{
+	return &l->blocks;
 }
 
 void loop_set_local(struct loop *l, unsigned key, void *value)

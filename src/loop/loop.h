@@ -146,6 +146,9 @@ void loop_buf_get(struct loop *l, struct buf *b);
 /* Keeps it for the next one if it has the standard size, else frees. */
 void loop_buf_put(struct loop *l, struct buf *b);
 
+/* For what comes and goes with messages on this loop; see base/blocks.h. */
+struct blocks *loop_blocks(struct loop *l);
+
 /* Something that must end before loop_free: per-loop singletons of upper rooms. */
 void loop_set_local(struct loop *l, unsigned key, void *value);
 void *loop_local(const struct loop *l, unsigned key);
