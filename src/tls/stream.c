@@ -298,6 +298,14 @@ static ptrdiff_t become_plain(struct stream *s)
 	return -1;
 }
 
+/* SSL_get_error needs an empty queue. Looking takes a third of the time of emptying it. */
+static void forget_errors(void)
+{
+	if (UNLIKELY(ERR_peek_error() != 0)) {
+		ERR_clear_error();
+	}
+}
+
 /* `result` of a call that gave nothing: -1 later, 0 end, -2 failed. */
 static ptrdiff_t outcome(struct transport *t, int result)
 {
@@ -321,13 +329,14 @@ static size_t read_plain(struct transport *t, char *p, size_t n, ptrdiff_t *end)
 	int result;
 
 	t->drained = false;
-	ERR_clear_error();
+	forget_errors();
 	*end = 1;
 	while (total < n && *end == 1) {
 		result = SSL_read_ex(t->ssl, p + total, n - total, &got);
 		if (result == 1) {
 			total += got;
 			t->steps = 0;
+			*end = t->drained && !SSL_has_pending(t->ssl) ? -1 : 1;
 		} else {
 			*end = outcome(t, result);
 		}
@@ -387,7 +396,6 @@ static ptrdiff_t tls_recv(struct stream *s, void *p, size_t n)
 	if (flush_wire(t) == -1) {
 		stream_block(s); /* an answer to the handshake, or tickets */
 	}
-	ERR_clear_error();
 	if (end == 0 && t->state == TLS_OPEN) {
 		enter(t, TLS_EOF);
 	}
@@ -456,7 +464,7 @@ static bool encrypt_all(struct transport *t, const struct str *pieces, unsigned 
 
 	ASSERT(n <= ARRAY_LEN(v));
 	memcpy(v, pieces, n * sizeof(*v));
-	ERR_clear_error();
+	forget_errors();
 	while (t->wire.n == 0 && *total < SENDV_MAX) {
 		struct str record = next_record(v, n, scratch);
 
