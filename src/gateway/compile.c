@@ -201,15 +201,15 @@ enum err route_compile(struct entity_item *item, struct fault *f)
 	rule->headers = headers_of(a, json_get(v, STR("headers")), &rule->n_headers);
 	rule->regex_priority = int_of(v, "regex_priority", 0);
 	r->service = compile_foreign(v, "service");
-	r->protocols = compile_protocols(v);
-	if (r->protocols & GW_STREAM) {
+	r->traits.protocols = (uint8_t)compile_protocols(v);
+	if (r->traits.protocols & GW_STREAM) {
 		warn_stream(item, "routes");
 	}
-	r->redirect_status = (int)int_of(v, "https_redirect_status_code", 426);
-	r->strip_path = bool_of(v, "strip_path", true);
-	r->preserve_host = bool_of(v, "preserve_host", false);
-	r->request_buffering = bool_of(v, "request_buffering", true);
-	r->response_buffering = bool_of(v, "response_buffering", true);
+	r->traits.redirect_status = (uint16_t)int_of(v, "https_redirect_status_code", 426);
+	r->traits.strip_path = bool_of(v, "strip_path", true);
+	r->traits.preserve_host = bool_of(v, "preserve_host", false);
+	r->traits.request_buffering = bool_of(v, "request_buffering", true);
+	r->traits.response_buffering = bool_of(v, "response_buffering", true);
 	item->compiled = r;
 	return ERR_OK;
 }

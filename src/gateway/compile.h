@@ -49,16 +49,21 @@ struct service {
 	struct guid client_certificate; /* zero = none */
 };
 
-struct route {
-	struct gw_route pub;
-	struct router_rule rule;
-	struct guid service; /* zero = none */
-	unsigned protocols;  /* enum gw_protocol */
-	int redirect_status;
+/* What every request asks of its route; small, as each entry has a copy of its own. */
+struct route_traits {
+	uint16_t redirect_status;
+	uint8_t protocols; /* enum gw_protocol */
 	bool strip_path;
 	bool preserve_host;
 	bool request_buffering;
 	bool response_buffering;
+};
+
+struct route {
+	struct gw_route pub;
+	struct router_rule rule;
+	struct guid service; /* zero = none */
+	struct route_traits traits;
 };
 
 enum err service_compile(struct entity_item *item, struct fault *f) MUST_USE;

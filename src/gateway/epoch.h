@@ -25,12 +25,15 @@
 #include "tls/context.h"
 #include "tls/sni.h"
 
+/* A request reads its entry and not its route: among many routes both are out of the caches. */
 struct entry {
 	const struct route *route;
 	const struct service *service; /* NULL = none */
 	const struct plan *plan;
 	struct balancer *balancer; /* NULL = the service is an IP literal, a relay or a role */
 	struct tls_client *tls;	   /* NULL = plain, or it cannot be made */
+	struct route_traits traits;
+	char spare[16]; /* a cache line in all */
 };
 
 struct routing {

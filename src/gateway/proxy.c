@@ -375,7 +375,7 @@ static void send_on(struct gw_call *c)
 	} else if (!has_body(r)) {
 		exchange_stream(c->x, 0, &streaming);
 		call_go_upstream(c);
-	} else if (c->entry->route->request_buffering && r->framing == HTTP_BODY_LENGTH &&
+	} else if (c->entry->traits.request_buffering && r->framing == HTTP_BODY_LENGTH &&
 		   r->content_length <= (uint64_t)c->gl->gateway->config->body_replay_max) {
 		call_enter(c, CALL_BODY);
 		exchange_collect(c->x, (size_t)r->content_length, &collecting_late);
@@ -427,13 +427,13 @@ static void redirect_to_https(struct gw_call *c)
 	call_add_answer_header(c, STR("Location"),
 			       str_fmt(c->arena, "https://%.*s%.*s%s%.*s", STR_ARG(host),
 				       STR_ARG(r->path), r->query.p ? "?" : "", STR_ARG(r->query)));
-	call_answer(c, &(struct call_answer){.status = c->entry->route->redirect_status});
+	call_answer(c, &(struct call_answer){.status = c->entry->traits.redirect_status});
 }
 
 /* A route for https alone that was reached without it, and the like. */
 static bool protocol_fits(struct gw_call *c)
 {
-	unsigned allowed = c->entry->route->protocols;
+	unsigned allowed = c->entry->traits.protocols;
 	bool secure = c->protocol & (GW_HTTPS | GW_GRPCS);
 
 	if (allowed & (GW_GRPC | GW_GRPCS) && !(allowed & (GW_HTTP | GW_HTTPS))) {
@@ -445,7 +445,7 @@ static bool protocol_fits(struct gw_call *c)
 	if (secure) {
 		return true; /* TLS where plain was asked for is no harm */
 	}
-	if (c->entry->route->redirect_status != 426) {
+	if (c->entry->traits.redirect_status != 426) {
 		redirect_to_https(c);
 		return false;
 	}
@@ -489,20 +489,19 @@ static void use_plan(struct gw_call *c, const struct plan *p)
 static void start_route(struct gw_call *c)
 {
 	const struct http_request *r = exchange_request(c->x);
-	const struct route *route = c->entry->route;
 	const struct service *s = c->entry->service;
+	bool strips = c->entry->traits.strip_path;
 
 	use_plan(c, c->entry->plan);
 	if (!rewrite(c) || !protocol_fits(c)) {
 		return;
 	}
-	if (route->strip_path && !path_may_strip(c->arena, c->path, c->match.matched)) {
+	if (strips && !path_may_strip(c->arena, c->path, c->match.matched)) {
 		call_error(c, 400, STR("Bad request"));
 		return;
 	}
-	c->upstream_path =
-		path_escape(c->arena, path_upstream(c->arena, s ? s->path : STR("/"), c->path,
-						    c->match.matched, route->strip_path));
+	c->upstream_path = path_escape(c->arena, path_upstream(c->arena, s ? s->path : STR("/"),
+							       c->path, c->match.matched, strips));
 	c->upstream_query = r->query;
 	if (c->needs & PLUGIN_NEEDS_BODY && has_body(r)) {
 		call_enter(c, CALL_BODY);

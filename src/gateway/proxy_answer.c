@@ -148,7 +148,7 @@ static void answer_grpc(struct gw_call *c, int status, struct str message)
 
 bool call_grpc_fits(struct gw_call *c)
 {
-	unsigned allowed = c->entry->route->protocols;
+	unsigned allowed = c->entry->traits.protocols;
 
 	if (exchange_request(c->x)->major < 2) {
 		call_add_answer_header(c, STR("Connection"), STR("Upgrade"));

@@ -298,7 +298,7 @@ static void add_forwarded(struct gw_call *c, const struct str told[TOLDS])
 	    trusted && told[TOLD_PATH].n > 0 ? told[TOLD_PATH] : r->path);
 	if (trusted && told[TOLD_PREFIX].n > 0) {
 		add(c, STR("X-Forwarded-Prefix"), told[TOLD_PREFIX]);
-	} else if (c->entry->route->strip_path && prefix.n > 0 && !str_eq(prefix, STR("/"))) {
+	} else if (c->entry->traits.strip_path && prefix.n > 0 && !str_eq(prefix, STR("/"))) {
 		add(c, STR("X-Forwarded-Prefix"), prefix);
 	}
 }
@@ -349,7 +349,7 @@ void call_set_host(struct gw_call *c)
 
 	if (c->host_set.n > 0) {
 		*value = c->host_set;
-	} else if (c->entry->route->preserve_host) {
+	} else if (c->entry->traits.preserve_host) {
 		*value = exchange_request(c->x)->authority;
 	} else {
 		*value = c->peer.authority.n > 0 ? c->peer.authority : s->authority;

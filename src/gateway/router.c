@@ -12,7 +12,6 @@
 #include <emmintrin.h>
 #endif
 
-#define NO_RANK UINT32_MAX
 /* Nodes with regexes on the way; more take memory from the arena. */
 #define CURSORS_MIN 32
 
@@ -27,8 +26,8 @@ struct walk {
 	struct arena *arena;
 	uint16_t port;
 	uint16_t method;
-	const struct router_entry *best;
-	uint32_t best_rank;
+	const struct router_entry *best; /* not looked at while its rank and rule are enough */
+	uint32_t best_rank, best_rule;
 	size_t best_depth;
 	const struct router_entry *checked; /* whose headers are looked at */
 	const struct router_entry *gave_up; /* the first by rank; NULL: none */
@@ -207,12 +206,17 @@ static bool headers_fit(struct walk *w, uint32_t index)
 	return true;
 }
 
+static bool is_gone(const struct walk *w, uint32_t rule)
+{
+	return w->gone && w->gone[rule / 64] >> rule % 64 & 1;
+}
+
 /* Everything but host and path. */
 static bool entry_fits(struct walk *w, const struct router_entry *e)
 {
 	const struct router_rule *rule;
 
-	if (w->gone && w->gone[e->rule / 64] >> e->rule % 64 & 1) {
+	if (is_gone(w, e->rule)) {
 		return false;
 	}
 	if (!e->checks) {
@@ -248,18 +252,31 @@ static void cursor_add(struct walk *w, const struct router_entry *first, uint32_
 	w->cursors[w->n_cursors++] = (struct cursor){first, first + n};
 }
 
+static void take(struct walk *w, const struct router_entry *e, uint32_t rank, uint32_t rule)
+{
+	w->best = e;
+	w->best_rank = rank;
+	w->best_rule = rule;
+}
+
 static void visit(struct walk *w, const struct router_node *node, size_t depth)
 {
 	const struct router_entry *e = w->router->entries + node->entries;
 	const struct router_entry *end = e + node->n_prefixes;
 
+	if (node->sole_rank != ROUTER_NO_RANK) {
+		if (node->sole_rank < w->best_rank && !is_gone(w, node->rule)) {
+			take(w, e, node->sole_rank, node->rule);
+			w->best_depth = depth;
+		}
+		return;
+	}
 	if (node->n_regexes && end->rank < w->best_rank) {
 		cursor_add(w, end, node->n_regexes);
 	}
 	for (; e < end && e->rank < w->best_rank; e++) {
 		if (entry_fits(w, e)) {
-			w->best = e;
-			w->best_rank = e->rank;
+			take(w, e, e->rank, e->rule);
 			w->best_depth = depth;
 			return;
 		}
@@ -394,7 +411,7 @@ static bool try_regexes(struct walk *w, struct router_match *out)
 			result = regex_match(e->regex, w->in->path);
 		}
 		if (result == REGEX_YES) {
-			w->best = e;
+			take(w, e, e->rank, e->rule);
 			out->by_regex = true;
 			out->matched = regex_captures(e->regex, w->arena, w->in->path, out);
 			return true;
@@ -424,7 +441,7 @@ static void match_side(struct side *s, const uint64_t *gone, struct arena *a,
 
 	w.port = in->port;
 	w.method = (uint16_t)(1u << http_method_parse(in->method));
-	w.best_rank = NO_RANK;
+	w.best_rank = ROUTER_NO_RANK;
 	w.cursors = few;
 	w.cursors_cap = CURSORS_MIN;
 	walk_hosts(&w);
@@ -433,7 +450,7 @@ static void match_side(struct side *s, const uint64_t *gone, struct arena *a,
 		s->match.matched = w.best_depth;
 	}
 	if (w.best) {
-		s->match.rule = w.best->rule;
+		s->match.rule = w.best_rule;
 	}
 	s->won = w.best;
 	s->gave_up = w.gave_up;

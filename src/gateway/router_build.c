@@ -540,6 +540,18 @@ static void split(struct build *b, uint32_t index)
 	b->nodes[index] = node;
 }
 
+static void note_sole(const struct router *r, struct router_node *node)
+{
+	const struct router_entry *e = &r->entries[node->entries];
+
+	node->sole_rank = ROUTER_NO_RANK;
+	if (node->n_prefixes == 1 && node->n_regexes == 0 && e->checks == 0 &&
+	    node->label_n <= ROUTER_NODE_INLINE) {
+		node->sole_rank = e->rank;
+		node->rule = e->rule;
+	}
+}
+
 static void pack(struct build *b)
 {
 	struct router *r = b->router;
@@ -552,6 +564,9 @@ static void pack(struct build *b)
 	r->entries = mem_alloc(sizeof(*r->entries) * (b->n_leaves + 1));
 	for (size_t i = 0; i < b->n_leaves; i++) {
 		r->entries[i] = b->entries[b->leaves[i].entry];
+	}
+	for (size_t i = 0; i < n; i++) {
+		note_sole(r, &r->nodes[i]);
 	}
 	r->priorities = mem_alloc(sizeof(*r->priorities) * (b->n_choices + 1));
 	for (size_t i = 0; i < b->n_choices; i++) {

@@ -69,18 +69,26 @@ struct router_entry {
 /* What fits stands in the node itself, so that a level of the tree costs one cache line. */
 #define ROUTER_NODE_INLINE 16
 
-/* `label` follows the byte that led here; then come the entries, then the children. */
+#define ROUTER_NO_RANK UINT32_MAX
+
+/*
+ * `label` follows the byte that led here; then come the entries, then the children. What is most
+ * usual, one prefix without checks, stands in the node, which a walk has read anyway.
+ */
 struct router_node {
 	uint8_t bytes[ROUTER_NODE_INLINE]; /* of up to so many children */
 	char text[ROUTER_NODE_INLINE];	   /* of the label, if so short */
-	uint32_t label;			   /* offset in router.labels, if longer */
+	union {
+		uint32_t label; /* offset in router.labels, if longer */
+		uint32_t rule;	/* of the one entry, where sole_rank tells one */
+	};
 	uint32_t label_n;
 	uint32_t children; /* the first; they lie side by side */
 	uint32_t n_children;
 	uint32_t entries; /* first prefixes, then regexes; each in order of rank */
 	uint32_t n_prefixes;
 	uint32_t n_regexes;
-	uint32_t spare; /* a cache line in all */
+	uint32_t sole_rank; /* a cache line in all */
 };
 
 enum host_class {

@@ -153,7 +153,7 @@ static void add_route(struct draft *d, struct entity_item *item)
 	struct entry entry = {.route = route};
 	struct routing *r = d->r;
 
-	if (!route || !(route->protocols & (GW_HTTP | GW_HTTPS | GW_GRPC | GW_GRPCS))) {
+	if (!route || !(route->traits.protocols & (GW_HTTP | GW_HTTPS | GW_GRPC | GW_GRPCS))) {
 		return;
 	}
 	if (!is_zero(&route->service)) {
@@ -168,9 +168,19 @@ static void add_route(struct draft *d, struct entity_item *item)
 		join_service(d, &entry, si);
 	}
 	keep(d, item);
+	entry.traits = route->traits;
 	entry.plan = plan_of(d, route, service);
 	d->rules[r->n] = &route->rule;
 	r->entries[r->n++] = entry;
+}
+
+/* Each in a cache line. */
+static struct entry *entries_new(struct arena *a, size_t n)
+{
+	_Static_assert(sizeof(struct entry) == CACHE_LINE, "an entry fills a line");
+	char *block = arena_alloc(a, (n + 1) * sizeof(struct entry));
+
+	return (struct entry *)(void *)(block + (-(uintptr_t)block & (CACHE_LINE - 1)));
 }
 
 static void draft_init(struct draft *d, struct builder *b, size_t n_routes)
@@ -181,7 +191,7 @@ static void draft_init(struct draft *d, struct builder *b, size_t n_routes)
 	atomic_init(&r->refs, 1);
 	arena_init(&r->arena, 0);
 	d->rules = ARENA_NEW_ARRAY(&r->arena, const struct router_rule *, n_routes + 1);
-	r->entries = ARENA_NEW_ARRAY(&r->arena, struct entry, n_routes + 1);
+	r->entries = entries_new(&r->arena, n_routes);
 	r->view = balancer_view_ref(b->view);
 }
 
