@@ -53,7 +53,7 @@ struct str call_client_ip(const struct gw_call *c)
 
 const struct gw_route *call_route(const struct gw_call *c)
 {
-	return c->entry ? &c->entry->route->pub : NULL;
+	return c->entry ? &routing_route(c->hold->epoch->routing, c->match.rule)->pub : NULL;
 }
 
 const struct gw_service *call_service(const struct gw_call *c)

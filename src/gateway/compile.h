@@ -49,7 +49,7 @@ struct service {
 	struct guid client_certificate; /* zero = none */
 };
 
-/* What every request asks of its route; small, as each entry has a copy of its own. */
+/* What every request asks of its route; see struct entry. */
 struct route_traits {
 	uint16_t redirect_status;
 	uint8_t protocols; /* enum gw_protocol */
@@ -57,6 +57,7 @@ struct route_traits {
 	bool preserve_host;
 	bool request_buffering;
 	bool response_buffering;
+	uint8_t spare; /* no padding: traits are compared as bytes */
 };
 
 struct route {

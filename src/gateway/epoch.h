@@ -25,15 +25,17 @@
 #include "tls/context.h"
 #include "tls/sni.h"
 
-/* A request reads its entry and not its route: among many routes both are out of the caches. */
+/*
+ * What a request needs of its route. Routes that go the same way share one: a request among many
+ * routes finds it in the caches, where its route is not.
+ */
 struct entry {
-	const struct route *route;
 	const struct service *service; /* NULL = none */
 	const struct plan *plan;
+	struct route_traits traits;
 	struct balancer *balancer; /* NULL = the service is an IP literal, a relay or a role */
 	struct tls_client *tls;	   /* NULL = plain, or it cannot be made */
-	struct route_traits traits;
-	char spare[16]; /* a cache line in all */
+	struct entry *next;	   /* of the routing's */
 };
 
 struct routing {
@@ -43,9 +45,12 @@ struct routing {
 	uint64_t *gone;	      /* a bit for each entry of the base that is not used any more */
 	size_t n_gone;
 	struct router *router;
-	struct entry *entries; /* by the router's index, behind those of the base */
+	/* Both by the router's index, behind those of the base. */
+	const struct entry **entries;
+	const struct route **routes;
 	size_t n;
-	struct map by_route;	   /* of a whole one: the entry by the 16 bytes of its route's id */
+	struct entry *own;   /* all that `entries` points to, each once */
+	struct map by_route; /* of a whole one: the place in `routes` by the 16 bytes of the id */
 	const struct plan *global; /* when no route matches */
 	struct balancer_view *view;
 	struct entity_item **items;
@@ -56,9 +61,17 @@ struct routing {
 static inline const struct entry *routing_entry(const struct routing *r, size_t index)
 {
 	if (r->base && index >= r->base->n) {
-		return &r->entries[index - r->base->n];
+		return r->entries[index - r->base->n];
 	}
-	return r->base ? &r->base->entries[index] : &r->entries[index];
+	return r->base ? r->base->entries[index] : r->entries[index];
+}
+
+static inline const struct route *routing_route(const struct routing *r, size_t index)
+{
+	if (r->base && index >= r->base->n) {
+		return r->routes[index - r->base->n];
+	}
+	return r->base ? r->base->routes[index] : r->routes[index];
 }
 
 /* Tables of which each change makes another version. Asked by the functions below. */

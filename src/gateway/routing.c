@@ -27,8 +27,8 @@ void routing_unref(struct routing **rp)
 	if (!r || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1) {
 		return;
 	}
-	for (size_t i = 0; i < r->n; i++) {
-		tls_client_unref(&r->entries[i].tls);
+	for (struct entry *e = r->own; e; e = e->next) {
+		tls_client_unref(&e->tls);
 	}
 	balancer_view_unref(&r->view);
 	router_free(&r->router);
@@ -54,6 +54,7 @@ struct draft {
 	const struct router_rule **rules; /* the router reads them as long as it lives */
 	size_t items_cap;
 	struct map service_plans; /* of routes without instances of their own, by id */
+	struct map entries;	  /* by what makes a difference */
 };
 
 static void keep(struct draft *d, struct entity_item *i)
@@ -146,41 +147,56 @@ static void join_service(struct draft *d, struct entry *e, const struct entity_i
 	}
 }
 
+/* In what entries differ; the rest of one follows from its service. */
+static struct str entry_key(const struct entry *e)
+{
+	return str_of((const char *)e, offsetof(struct entry, balancer));
+}
+
+static const struct entry *entry_of(struct draft *d, const struct route *route,
+				    struct entity_item *service)
+{
+	struct entry want = {.service = service ? service->compiled : NULL,
+			     .traits = route->traits};
+	struct entry *e;
+
+	want.plan = plan_of(d, route, want.service);
+	e = map_get(&d->entries, entry_key(&want));
+	if (!e) {
+		e = ARENA_NEW(&d->r->arena, struct entry);
+		*e = want;
+		e->next = d->r->own;
+		d->r->own = e;
+		(void)map_set(&d->entries, entry_key(e), e);
+		if (service) {
+			join_service(d, e, service);
+		}
+	}
+	return e;
+}
+
 static void add_route(struct draft *d, struct entity_item *item)
 {
 	const struct route *route = item->compiled;
 	const struct service *service = NULL;
-	struct entry entry = {.route = route};
+	struct entity_item *si = NULL;
 	struct routing *r = d->r;
 
 	if (!route || !(route->traits.protocols & (GW_HTTP | GW_HTTPS | GW_GRPC | GW_GRPCS))) {
 		return;
 	}
 	if (!is_zero(&route->service)) {
-		struct entity_item *si = builder_find(d->b, ENTITY_SERVICE, &route->service);
-
+		si = builder_find(d->b, ENTITY_SERVICE, &route->service);
 		service = si ? si->compiled : NULL;
 		if (!service || !service->enabled) {
 			return;
 		}
 		keep(d, si);
-		entry.service = service;
-		join_service(d, &entry, si);
 	}
 	keep(d, item);
-	entry.traits = route->traits;
-	entry.plan = plan_of(d, route, service);
 	d->rules[r->n] = &route->rule;
-	r->entries[r->n++] = entry;
-}
-
-/* Each in a cache line. */
-static struct entry *entries_new(struct arena *a, size_t n)
-{
-	_Static_assert(sizeof(struct entry) == CACHE_LINE, "an entry fills a line");
-	char *block = arena_alloc(a, (n + 1) * sizeof(struct entry));
-
-	return (struct entry *)(void *)(block + (-(uintptr_t)block & (CACHE_LINE - 1)));
+	r->routes[r->n] = route;
+	r->entries[r->n++] = entry_of(d, route, si);
 }
 
 static void draft_init(struct draft *d, struct builder *b, size_t n_routes)
@@ -191,13 +207,15 @@ static void draft_init(struct draft *d, struct builder *b, size_t n_routes)
 	atomic_init(&r->refs, 1);
 	arena_init(&r->arena, 0);
 	d->rules = ARENA_NEW_ARRAY(&r->arena, const struct router_rule *, n_routes + 1);
-	r->entries = entries_new(&r->arena, n_routes);
+	r->entries = ARENA_NEW_ARRAY(&r->arena, const struct entry *, n_routes + 1);
+	r->routes = ARENA_NEW_ARRAY(&r->arena, const struct route *, n_routes + 1);
 	r->view = balancer_view_ref(b->view);
 }
 
 static struct routing *draft_finish(struct draft *d, enum err e)
 {
 	map_free(&d->service_plans);
+	map_free(&d->entries);
 	if (e != ERR_OK) {
 		routing_unref(&d->r);
 	}
@@ -235,9 +253,7 @@ static struct routing *build_whole(struct builder *b, struct fault *f)
 		add_route(&d, e.value);
 	}
 	for (size_t i = 0; i < d.r->n && d.r->n >= BASE_MIN; i++) {
-		struct entry *entry = &d.r->entries[i];
-
-		(void)map_set(&d.r->by_route, guid_bytes(&entry->route->pub.id), entry);
+		(void)map_set(&d.r->by_route, guid_bytes(&d.r->routes[i]->pub.id), &d.r->routes[i]);
 	}
 	return draft_finish(&d, router_renew(former_router(b), d.rules, d.r->n, &d.r->router, f));
 }
@@ -248,11 +264,11 @@ static struct routing *build_whole(struct builder *b, struct fault *f)
 static void remake(struct draft *d, struct map *seen, const struct guid *id)
 {
 	const struct routing *base = d->r->base;
-	const struct entry *was = map_get(&base->by_route, guid_bytes(id));
+	const struct route **was = map_get(&base->by_route, guid_bytes(id));
 	struct entity_item *item = builder_find(d->b, ENTITY_ROUTE, id);
 
 	if (was) {
-		size_t i = (size_t)(was - base->entries);
+		size_t i = (size_t)(was - base->routes);
 		uint64_t *word = &d->r->gone[i / 64], bit = UINT64_C(1) << i % 64;
 
 		d->r->n_gone += !(*word & bit);
@@ -283,7 +299,7 @@ static struct routing *build_over(struct builder *b, struct routing *base, struc
 		remake(&d, &seen, &b->stale.routes[i]);
 	}
 	for (size_t i = 0; former && i < former->n; i++) {
-		remake(&d, &seen, &former->entries[i].route->pub.id);
+		remake(&d, &seen, &former->routes[i]->pub.id);
 	}
 	map_free(&seen);
 	e = router_over(&(struct router_layer){base->router, d.r->gone, former_router(b)}, d.rules,

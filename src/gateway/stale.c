@@ -34,8 +34,8 @@ static void add_route(struct stale *s, const struct guid *id)
 static void add_entries(struct stale *s, const struct routing *r, const struct service *service)
 {
 	for (size_t i = 0; i < r->n; i++) {
-		if (r->entries[i].service == service) {
-			add_route(s, &r->entries[i].route->pub.id);
+		if (r->entries[i]->service == service) {
+			add_route(s, &r->routes[i]->pub.id);
 		}
 	}
 }

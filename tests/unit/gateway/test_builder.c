@@ -464,7 +464,7 @@ static void same_plan(struct arena *a, const struct plan *p, const struct plan *
 
 static void same_entry(struct arena *a, const struct entry *x, const struct entry *y)
 {
-	assert_memory_equal(&x->route->pub.id, &y->route->pub.id, sizeof(struct guid));
+	assert_memory_equal(&x->traits, &y->traits, sizeof(x->traits));
 	assert_int_equal(!x->service, !y->service);
 	if (x->service) {
 		assert_memory_equal(&x->service->pub.id, &y->service->pub.id, sizeof(struct guid));
@@ -497,6 +497,10 @@ static void same_answers(struct world *w, const struct epoch *x, const struct ep
 		if (found) {
 			assert_int_equal(m.matched, plain.matched);
 			assert_int_equal(m.by_regex, plain.by_regex);
+			const struct route *r = routing_route(x->routing, m.rule),
+					   *q = routing_route(y->routing, plain.rule);
+
+			assert_true(guid_eq(&r->pub.id, &q->pub.id));
 			same_entry(&a, routing_entry(x->routing, m.rule),
 				   routing_entry(y->routing, plain.rule));
 		}
@@ -655,11 +659,35 @@ static const struct entry *entry_of(const struct routing *r, unsigned route)
 	struct guid id = id_of(ENTITY_ROUTE, route);
 
 	for (size_t i = 0; i < r->n; i++) {
-		if (guid_eq(&r->entries[i].route->pub.id, &id)) {
-			return &r->entries[i];
+		if (guid_eq(&r->routes[i]->pub.id, &id)) {
+			return r->entries[i];
 		}
 	}
 	return r->base ? entry_of(r->base, route) : NULL;
+}
+
+static void routes_that_go_the_same_way_share_an_entry(void **state)
+{
+	struct world *w = *state;
+	struct str service = ref_to(w, ENTITY_SERVICE, 0, true);
+	const char *const more[] = {"", "", ",\"preserve_host\":true", ",\"strip_path\":false"};
+	const struct routing *r;
+
+	put(w, ENTITY_SERVICE, 0, STR("{\"host\":\"10.0.0.1\",\"port\":80,\"enabled\":true}"));
+	for (unsigned i = 0; i < ARRAY_LEN(more); i++) {
+		put(w, ENTITY_ROUTE, i,
+		    str_fmt(&w->arena,
+			    "{\"paths\":[\"/p%u\"],\"protocols\":[\"http\"],\"service\":%.*s%s}", i,
+			    STR_ARG(service), more[i]));
+	}
+	next_epoch(w);
+	r = w->now->routing;
+	assert_ptr_equal(entry_of(r, 0), entry_of(r, 1));
+	assert_ptr_not_equal(entry_of(r, 0), entry_of(r, 2));
+	assert_ptr_not_equal(entry_of(r, 0), entry_of(r, 3));
+	assert_true(entry_of(r, 2)->traits.preserve_host);
+	assert_false(entry_of(r, 3)->traits.strip_path);
+	assert_ptr_equal(entry_of(r, 0)->service, entry_of(r, 2)->service);
 }
 
 static void put_vault(struct world *w, const char *prefix)
@@ -981,6 +1009,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(changes_add_up, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(routes_that_go_the_same_way_share_an_entry, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(a_vault_reaches_services, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_vault_reaches_plugins, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_certificate_reaches_its_services, set_up,
