@@ -571,9 +571,9 @@ static uint32_t mark_of(const uint8_t *p, size_t n)
 /* Where the mark of a field of this name is kept. */
 static size_t slot_of(const nghttp2_nv *f)
 {
-	size_t n = f->namelen;
+	size_t n = f->namelen, first = f->name[0], middle = f->name[n / 2], last = f->name[n - 1];
 
-	return (n * 5 + f->name[0] + f->name[n / 2] * 3u + f->name[n - 1] * 7u) % H2_SAID;
+	return (n * 5 + first + middle * 3 + last * 7) % H2_SAID;
 }
 
 static bool is_secret(const nghttp2_nv *f)
