@@ -16,7 +16,7 @@ enum { STEPS = 250, PROBES = 60 };
 static void same_instance(const struct plugin_instance *a, const struct plugin_instance *b)
 {
 	assert_int_equal(!a, !b);
-	if (a) {
+	if (a && b) {
 		assert_memory_equal(&a->id, &b->id, sizeof(a->id));
 		assert_int_equal(a->enabled, b->enabled);
 		assert_ptr_equal(a->plugin, b->plugin);
@@ -43,7 +43,7 @@ static void same_entry(struct arena *a, const struct entry *x, const struct entr
 {
 	assert_memory_equal(&x->traits, &y->traits, sizeof(x->traits));
 	assert_int_equal(!x->service, !y->service);
-	if (x->service) {
+	if (x->service && y->service) {
 		assert_memory_equal(&x->service->pub.id, &y->service->pub.id, sizeof(struct guid));
 		assert_str(x->service->host, y->service->host);
 		assert_int_equal(!x->balancer, !y->balancer);
