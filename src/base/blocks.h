@@ -13,7 +13,7 @@
 #include "base/attr.h"
 
 #define BLOCKS_MAX ((size_t)2048)
-#define BLOCKS_STEP ((size_t)128)
+#define BLOCKS_STEP ((size_t)64)
 
 struct blocks {
 	/* private */

@@ -59,6 +59,7 @@ struct route_traits {
 	bool response_buffering;
 	uint8_t spare; /* no padding: traits are compared as bytes */
 };
+_Static_assert(sizeof(struct route_traits) == 8, "without padding");
 
 struct route {
 	struct gw_route pub;

@@ -150,6 +150,9 @@ static void join_service(struct draft *d, struct entry *e, const struct entity_i
 /* In what entries differ; the rest of one follows from its service. */
 static struct str entry_key(const struct entry *e)
 {
+	_Static_assert(offsetof(struct entry, balancer) ==
+			       2 * sizeof(void *) + sizeof(struct route_traits),
+		       "without padding");
 	return str_of((const char *)e, offsetof(struct entry, balancer));
 }
 

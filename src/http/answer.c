@@ -151,7 +151,6 @@ void exchange_start(struct exchange *x, int status, const struct http_header *he
 	}
 	out = stream_out(x->conn->stream);
 	x->answer_chunked = length < 0 && x->minor >= 1 && !answer_never_has_body(status);
-	x->answer_until_close = length < 0 && x->minor == 0 && !x->answer_bare;
 	x->answer_close = (length < 0 && x->minor == 0) || (!x->body_done && x->expect_continue);
 	answer_write_head(out, x, status, headers, n);
 	if (x->answer_chunked) {
@@ -160,6 +159,10 @@ void exchange_start(struct exchange *x, int status, const struct http_header *he
 		h1_write_header_u64(out, STR("Content-Length"), (uint64_t)length);
 	}
 	h1_write_end(out);
+	/* One that ends with the connection (RFC 9112 6.3). */
+	if (length < 0 && !x->answer_chunked && !x->answer_bare) {
+		stream_open_ended(x->conn->stream);
+	}
 	stream_flush(x->conn->stream);
 }
 
@@ -221,6 +224,7 @@ void exchange_finish_trailers(struct exchange *x, const struct http_header *v, s
 		h2_exchange_finish(x, v, n);
 		return;
 	}
+	stream_complete(x->conn->stream);
 	if (x->answer_chunked && x->method != HTTP_HEAD) {
 		end_chunks(x, v, n);
 	}
@@ -235,6 +239,9 @@ void exchange_cut(struct exchange *x)
 	if (x->h2) {
 		h2_exchange_cut(x);
 		return;
+	}
+	if (x->answer_wrong) { /* all that was announced may be out */
+		stream_open_ended(c->stream);
 	}
 	conn_abort(c);
 }

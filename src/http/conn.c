@@ -138,10 +138,9 @@ void conn_close(struct conn *c)
 void conn_abort(struct conn *c)
 {
 	struct stream *s = c->stream;
-	bool reset = c->x && c->x->answer_until_close;
 
 	bury(c);
-	stream_cut(s, reset);
+	stream_cut(s);
 	abort_exchange(c, 0);
 }
 

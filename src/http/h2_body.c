@@ -315,6 +315,12 @@ void h2_stream_finish(struct h2_stream *s, struct h2_nvs *trailers)
 	output_ready(s);
 }
 
+void h2_stream_cut(struct h2_stream *s)
+{
+	s->cut = true;
+	output_ready(s);
+}
+
 size_t h2_stream_pending(const struct h2_stream *s)
 {
 	size_t n = (size_t)MIN(out_size(s), SIZE_MAX / 2);
@@ -333,6 +339,9 @@ ssize_t h2_read_output(struct nghttp2_session *session, int32_t id, uint8_t *buf
 
 	(void)buf;
 	(void)user;
+	if (n == 0 && s->cut) {
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* nghttp2 resets the stream */
+	}
 	if (n == 0 && !s->finished) {
 		s->deferred = true;
 		return NGHTTP2_ERR_DEFERRED;

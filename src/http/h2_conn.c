@@ -24,6 +24,7 @@
 #define HEADS_PER_TURN 32
 #define CONTINUATIONS_MAX 8
 #define HPACK_TABLE_BYTES 4096
+#define FICKLE_MISSES 2
 #define SEND_BLOCK_MAX ((size_t)256 << 10)
 
 enum cost { COST_RESET = 2, COST_SETTINGS = 3, COST_CONTROL = 1, COST_EMPTY = 1 };
@@ -227,11 +228,15 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 	if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != H2_NO_ERROR) {
 		(void)h2_charge(h, COST_RESET);
 	}
+	if (frame->hd.type == NGHTTP2_HEADERS && s && s->head_out && frame->headers.nvlen > 0 &&
+	    frame->headers.nva[0].name == s->head_out->v[0].name) {
+		h2_nvs_free(&s->head_out);
+	}
 	if (h->is_server && s && !s->ended_in && frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&
 	    (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)) {
 		h2_stream_linger(s);
 	}
-	return 0;
+	return h->dead ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 /* Our header list was too long to be sent. */
@@ -264,7 +269,7 @@ static int on_stream_closed(nghttp2_session *session, int32_t id, uint32_t code,
 	if (h->n_streams == 0 && !h->dead) {
 		h->events->on_quiet(h);
 	}
-	return 0;
+	return h->dead ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 /* ---- life ---- */
@@ -568,14 +573,6 @@ static uint32_t mark_of(const uint8_t *p, size_t n)
 	return (uint32_t)(h >> 32);
 }
 
-/* Where the mark of a field of this name is kept. */
-static size_t slot_of(const nghttp2_nv *f)
-{
-	size_t n = f->namelen, first = f->name[0], middle = f->name[n / 2], last = f->name[n - 1];
-
-	return (n * 5 + first + middle * 3 + last * 7) % H2_SAID;
-}
-
 static bool is_secret(const nghttp2_nv *f)
 {
 	struct str name = str_of((const char *)f->name, f->namelen);
@@ -584,27 +581,40 @@ static bool is_secret(const nghttp2_nv *f)
 	       str_eq(name, STR("proxy-authorization"));
 }
 
+/* Whether it changes from message to message. */
+static bool is_fickle(struct h2_said *said, uint32_t mark)
+{
+	if (said->marks[0] == mark || said->marks[1] == mark) {
+		said->misses = 0;
+	} else {
+		said->misses += said->marks[0] != 0;
+	}
+	if (said->marks[0] != mark) {
+		said->marks[1] = said->marks[0];
+		said->marks[0] = mark;
+	}
+	return said->misses >= FICKLE_MISSES;
+}
+
 /*
- * A field enters the table of HPACK when it is said a second time. What differs from message to
- * message (identifiers, times, counters) would push out the others, and costs nghttp2 a search
- * through its like each time. Never in a table that several users may share: secrets (RFC
- * 7541 7.1).
+ * What differs from message to message (identifiers, times, counters) stays out of the table of
+ * HPACK: it would push out the others, and cost nghttp2 a search through its like each time. So do
+ * secrets, for several users may share a connection to a service (RFC 7541 7.1). nghttp2 has one
+ * word for both, "never indexed".
  */
 static void choose_indexing(struct h2 *h, struct h2_nvs *head)
 {
 	for (size_t i = 0; i < head->n; i++) {
 		nghttp2_nv *f = &head->v[i];
-		uint32_t *said, mark;
+		struct h2_said *said;
+		bool fickle;
 
 		if (f->name[0] == ':') {
 			continue;
 		}
-		said = &h->said[slot_of(f)];
-		mark = mark_of(f->name, f->namelen + f->valuelen);
-		if (*said != mark || is_secret(f)) {
-			f->flags |= NGHTTP2_NV_FLAG_NO_INDEX;
-		}
-		*said = mark;
+		said = &h->said[mark_of(f->name, f->namelen) % H2_SAID];
+		fickle = is_fickle(said, mark_of(f->name, f->namelen + f->valuelen));
+		f->flags = fickle || is_secret(f) ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
 	}
 }
 

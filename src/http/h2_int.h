@@ -39,6 +39,12 @@ struct h2_fields;
 #define H2_OUT_HIGH_WATER ((size_t)1 << 20)
 #define H2_SAID 64
 
+/* What was said last of the fields with a name, or with some names, by marks of the whole. */
+struct h2_said {
+	uint32_t marks[2]; /* the latest first */
+	uint32_t misses;   /* others in a row */
+};
+
 /* RFC 9113 7, those that we use. */
 enum h2_code {
 	H2_NO_ERROR = 0,
@@ -95,10 +101,10 @@ struct h2 {
 	struct later again; /* go on reading in the next turn */
 	struct grave grave;
 	struct h2_budget budget;
-	unsigned heads;		/* in this turn */
-	uint32_t said[H2_SAID]; /* marks of the fields sent last, see h2_conn.c */
-	uint32_t kill;		/* enum h2_code: end the session with it */
-	int32_t goaway_last;	/* the peer will not process streams above; -1 = it did not say */
+	unsigned heads;		      /* in this turn */
+	struct h2_said said[H2_SAID]; /* see h2_conn.c */
+	uint32_t kill;		      /* enum h2_code: end the session with it */
+	int32_t goaway_last; /* the peer will not process streams above; -1 = it did not say */
 	bool dead;
 	bool got_settings;
 	bool draining;
@@ -138,6 +144,7 @@ struct h2_stream {
 	bool ended_in : 1; /* END_STREAM came */
 	bool told_end : 1;
 	bool finished : 1;  /* the output is complete */
+	bool cut : 1;	    /* it never will be */
 	bool lingering : 1; /* and sent, but the request goes on */
 	bool deferred : 1;  /* nghttp2 waits for more output */
 	bool was_high : 1;
@@ -201,6 +208,8 @@ void h2_stream_wake(struct h2_stream *s);
 void h2_stream_detach(struct h2_stream *s);
 /* Answered before the request was complete: takes a little more of it, then resets (8.1). */
 void h2_stream_linger(struct h2_stream *s);
+/* Resets it behind what is queued. */
+void h2_stream_cut(struct h2_stream *s);
 void h2_stream_drop_output(struct h2_stream *s);
 /* Bytes that came from the peer; END_STREAM. Within nghttp2. */
 void h2_stream_input(struct h2_stream *s, struct str data);

@@ -45,6 +45,16 @@ static struct blocks *blocks_of(const struct h2_stream *s)
 
 /* ---- the end of an exchange ---- */
 
+static void send_head(struct h2_stream *s, bool end)
+{
+	struct h2_nvs *head = s->head;
+
+	s->head = NULL;
+	if (!h2_submit_head(s, head, end)) {
+		h2_reset(s, H2_INTERNAL_ERROR);
+	}
+}
+
 /* They let go of each other; the stream may live on. */
 static void part(struct exchange *x)
 {
@@ -69,7 +79,14 @@ void h2_exchange_cut(struct exchange *x)
 	struct h2_stream *s = x->h2;
 
 	x->h = NULL;
-	h2_reset(s, H2_INTERNAL_ERROR);
+	if (s->head) {
+		send_head(s, false);
+	}
+	if (x->answer_begun) {
+		h2_stream_cut(s);
+	} else {
+		h2_reset(s, H2_INTERNAL_ERROR);
+	}
 	part(x);
 	exchange_free(x);
 }
@@ -332,13 +349,7 @@ void h2_exchange_finish(struct exchange *x, const struct http_header *trailers, 
 	struct h2_nvs *tail = h2_nvs_of_trailers(blocks_of(s), trailers, n);
 
 	if (s->head) {
-		bool end = !tail && h2_stream_pending(s) == 0;
-		struct h2_nvs *head = s->head;
-
-		s->head = NULL;
-		if (!h2_submit_head(s, head, end)) {
-			h2_reset(s, H2_INTERNAL_ERROR);
-		}
+		send_head(s, !tail && h2_stream_pending(s) == 0);
 	}
 	h2_stream_finish(s, tail);
 	end_answered(x);

@@ -130,8 +130,7 @@ struct exchange {
 	bool answer_chunked : 1;
 	bool answer_bare : 1; /* head only: what is written as its body is dropped */
 	bool answer_measured : 1;
-	bool answer_wrong : 1;	     /* more than announced */
-	bool answer_until_close : 1; /* its end is that of the connection (RFC 9112 6.3) */
+	bool answer_wrong : 1; /* more than announced */
 	bool answer_close : 1;
 };
 

@@ -43,6 +43,7 @@ static void free_buried(struct grave *g)
 
 static void teardown(struct stream *s)
 {
+	static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
 	int fd = s->loop ? s->io.fd : s->detached_fd;
 
 	s->dead = true;
@@ -55,6 +56,9 @@ static void teardown(struct stream *s)
 	}
 	if (s->ops->free) {
 		s->ops->free(s);
+	}
+	if (s->open_ended && fd >= 0) {
+		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	}
 	if (fd >= 0) {
 		(void)close(fd);
@@ -108,6 +112,11 @@ void stream_finish_closing(struct stream *s)
 	if (s->lingering) {
 		return;
 	}
+	if (s->open_ended && !s->complete) {
+		stream_fail(s, ERR_CLOSED);
+		return;
+	}
+	s->open_ended = false; /* all is sent */
 	if (!(has_ended && s->ops->close_is_fin) && s->ops->shutdown(s) == -1) {
 		stream_block(s); /* and comes back here */
 		return;
@@ -489,19 +498,22 @@ void stream_abort(struct stream *s)
 	}
 }
 
-void stream_cut(struct stream *s, bool reset)
+void stream_cut(struct stream *s)
 {
-	static const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-
-	if (s->dead) {
-		return;
-	}
-	if (!reset) {
+	if (!s->dead && !s->open_ended) {
 		stream_send_what_fits(s);
-	} else if (s->loop && s->io.fd >= 0) {
-		(void)setsockopt(s->io.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 	}
 	stream_abort(s);
+}
+
+void stream_open_ended(struct stream *s)
+{
+	s->open_ended = true;
+}
+
+void stream_complete(struct stream *s)
+{
+	s->complete = true;
 }
 
 void stream_leave(struct stream *s, enum err why)

@@ -100,9 +100,11 @@ struct stream {
 	bool write_broken : 1; /* sending failed: what can still be read is shown, then the end */
 	bool was_high : 1;
 	bool connecting : 1;
-	bool closing : 1;   /* flush, then end */
-	bool last_said : 1; /* the peer has: nothing to wait for then */
-	bool lingering : 1; /* sent FIN, waiting for the peer's */
+	bool closing : 1;    /* flush, then end */
+	bool last_said : 1;  /* the peer has: nothing to wait for then */
+	bool open_ended : 1; /* an end would say that all was written ... */
+	bool complete : 1;   /* ... and it was */
+	bool lingering : 1;  /* sent FIN, waiting for the peer's */
 	bool dead : 1;
 	uint8_t linger_steps; /* of a peer that sends on */
 	uint64_t bytes_in, bytes_out;
@@ -146,11 +148,17 @@ void stream_close_last(struct stream *s);
 /* At once; unsent bytes are dropped. */
 void stream_abort(struct stream *s);
 /*
- * At once, in the middle of something: of the unsent bytes goes what the transport takes now, and
- * the peer sees that they end too early. With `reset` it sees an error behind what was sent before:
- * for what an end would make whole.
+ * At once, in the middle of something: of the unsent bytes goes what the transport takes now. The
+ * peer sees that they end too early.
  */
-void stream_cut(struct stream *s, bool reset);
+void stream_cut(struct stream *s);
+/*
+ * What is written from now on is whole when the stream ends. Until stream_complete and until all
+ * is sent it therefore has no end: however it is closed, by us or by a fault, the peer sees an
+ * error, and may lose what it has not read.
+ */
+void stream_open_ended(struct stream *s);
+void stream_complete(struct stream *s);
 
 /* Off its loop, to travel in a message; then onto another. Only outside on_data, or from it if it
  * returns n. */

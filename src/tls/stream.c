@@ -400,6 +400,7 @@ static ptrdiff_t tls_recv(struct stream *s, void *p, size_t n)
 		enter(t, TLS_EOF);
 	}
 	if (got > 0 && (end == 0 || end == -2)) {
+		forget_errors();  /* said again by the next read */
 		s->hangup = true; /* read again for the end: no event tells of it */
 	}
 	if (is_newly_open(t)) {

@@ -5,6 +5,8 @@
  * smuggled request would be among its `requests`.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http2 from 'node:http2';
 import { after, before } from 'node:test';
 import { check, until } from './lib/check.mjs';
 import { request } from './lib/client.mjs';
@@ -357,6 +359,16 @@ check('of an answer that is cut the client gets what there was, and an end that 
 	await t.test('chunks', async () => {
 		bytes = `${head('Transfer-Encoding: chunked')}5\r\nHello\r\n`;
 		assert.match(await ask(), /^HTTP\/1\.1 200 .*\r\n\r\n5\r\nHello\r\n$/s);
+	});
+	await t.test('over HTTP/2', async () => {
+		const session = http2.connect(gw.proxy);
+		const stream = session.request({ ':path': '/bad' }).setEncoding('latin1');
+		let [status, text] = [0, ''];
+		stream.on('response', (h) => (status = h[':status'])).on('data', (d) => (text += d));
+		const [error] = await once(stream, 'error');
+		assert.deepEqual([status, text, error.code, stream.rstCode],
+			[200, 'Hello', 'ERR_HTTP2_STREAM_ERROR', http2.constants.NGHTTP2_INTERNAL_ERROR]);
+		session.destroy();
 	});
 	await t.test('all that comes, for a client of HTTP/1.0', async () => {
 		await assert.rejects(execute('curl', ['-s', '--http1.0', `${gw.proxy}/bad`]), { code: 56 }, 'failure in receiving');

@@ -120,6 +120,23 @@ check('check 26: nor over HTTP/2 and TLS', async () => {
 	}
 });
 
+check('HTTP/2: what differs from answer to answer stays out of the table of fields, nothing else', async () => {
+	const session = http2.connect(gw.proxies[1], { rejectUnauthorized: false });
+	try {
+		for (let i = 0; i < 5; i++) {
+			const stream = session.request({ ':path': '/echo/x' }).resume();
+			const [head] = await once(stream, 'response');
+			await event(stream, 'end', 'the answer');
+			/* "Never indexed" is the only word that nghttp2 has for it. */
+			const never = head[http2.sensitiveHeaders];
+			assert.equal(never.includes('x-kong-request-id'), i > 1, `answer ${i}: ${never}`);
+			assert.ok(!never.includes('content-type') && !never.includes('via'), `answer ${i}: ${never}`);
+		}
+	} finally {
+		session.destroy();
+	}
+});
+
 check('check 26: a trusted peer is', async () => {
 	const h = assertHop(await trusting.get('/echo/x', FORWARDED), { port: '8443' });
 

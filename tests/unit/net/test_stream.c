@@ -343,22 +343,12 @@ static void run_cut(struct loop *l, void *arg)
 
 	(void)l;
 	stream_write(f->s, STR("half of"));
-	stream_cut(f->s, false);
-}
-
-static void run_reset(struct loop *l, void *arg)
-{
-	struct fixture *f = arg;
-
-	(void)l;
-	stream_write(f->s, STR("half of"));
-	stream_cut(f->s, true);
+	stream_cut(f->s);
 }
 
 static void test_cut(void **state)
 {
 	struct fixture f;
-	char c;
 
 	(void)state;
 	set_up(&f);
@@ -368,11 +358,64 @@ static void test_cut(void **state)
 	assert_int_equal(f.freed, 1);
 	assert_int_equal(f.count[EV_CLOSE], 0);
 	fixture_fini(&f);
+}
+
+static void run_open_ended(struct loop *l, void *arg)
+{
+	struct fixture *f = arg;
+
+	(void)l;
+	stream_write(f->s, STR("half of"));
+	stream_open_ended(f->s);
+}
+
+static void run_complete(struct loop *l, void *arg)
+{
+	struct fixture *f = arg;
+
+	run_open_ended(l, arg);
+	stream_complete(f->s);
+	stream_close(f->s);
+}
+
+static void run_cut_open_ended(struct loop *l, void *arg)
+{
+	run_open_ended(l, arg);
+	stream_cut(((struct fixture *)arg)->s);
+}
+
+static void expect_reset(struct fixture *f)
+{
+	char c;
+
+	while (recv(f->peer, &c, 1, 0) == 1) {
+	}
+	assert_int_equal(errno, ECONNRESET);
+	assert_int_equal(f->freed, 1);
+}
+
+/* However it ends, it does not look so. */
+static void test_open_ended(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		set_up(&f);
+		loop_call(f.loops.v[0], run_open_ended, &f);
+		act(&f, ends[i]);
+		expect_reset(&f);
+		fixture_fini(&f);
+	}
+	set_up(&f);
+	loop_call(f.loops.v[0], run_cut_open_ended, &f);
+	expect_reset(&f);
+	fixture_fini(&f);
 
 	set_up(&f);
-	loop_call(f.loops.v[0], run_reset, &f);
-	assert_int_equal(recv(f.peer, &c, 1, 0), -1);
-	assert_int_equal(errno, ECONNRESET);
+	loop_call(f.loops.v[0], run_complete, &f);
+	peer_expect(&f, STR("half of"));
+	peer_expect_end(&f);
 	fixture_fini(&f);
 }
 
@@ -496,6 +539,7 @@ int main(void)
 		cmocka_unit_test(test_close_of_a_blocked_write_does_not_read_on_and_on),
 		cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_open_ended),
 		cmocka_unit_test(test_end_inside_on_data),
 		cmocka_unit_test(test_abort_keeps_the_bytes_shown),
 		cmocka_unit_test(test_end_inside_on_eof),
