@@ -20,9 +20,6 @@
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
-/* Bytes that the processor fetches at once. */
-#define CACHE_LINE 64
-
 #define ASSERT(x) (LIKELY(x) ? (void)0 : assert_failed(#x, __FILE__, __LINE__))
 
 void assert_failed(const char *expr, const char *file, int line) NORETURN;

@@ -12,6 +12,7 @@
 #define POINTS_PER_SHARE 160
 #define WARM_UP_MAX 64
 #define LATENCY_DECAY_MS 10000.0f
+#define CACHE_LINE 64
 
 /* ---- peers ---- */
 

@@ -550,8 +550,7 @@ bool h2_may_open(const struct h2 *h)
 
 /* ---- heads ---- */
 
-/* Eight bytes a step, the last ones overlapping. Two fields with one mark cost compression alone.
- */
+/* Eight bytes a step, the last ones overlapping. Two fields with one mark compress less well. */
 static uint32_t mark_of(const uint8_t *p, size_t n)
 {
 	const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);

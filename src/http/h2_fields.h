@@ -43,8 +43,7 @@ struct h2_nvs *h2_nvs_of_response(struct blocks *from, int status, const struct 
 				  size_t n);
 /* NULL when there are none. */
 struct h2_nvs *h2_nvs_of_trailers(struct blocks *from, const struct http_header *v, size_t n);
-/* Names become lower-case on the way. What h1_write_headers would not write is left out here too.
- */
+/* In lower case. What h1_write_headers would not write is left out here, too. */
 void h2_nvs_add(struct h2_nvs *nvs, struct str name, struct str value);
 /* ":status" and the like, before all others. */
 void h2_nvs_add_pseudo(struct h2_nvs *nvs, struct str name, struct str value);
