@@ -77,10 +77,10 @@ static void tear_down(struct fixture *f)
 {
 	http_client_free(&f->client);
 	timer_stop(f->loop, &f->guard);
-	loop_free(&f->loop);
 	http_server_free(&f->server);
 	loop_call(f->server_loops.v[0], fini_loop, NULL);
 	loops_join(&f->server_loops);
+	loop_free(&f->loop); /* not while the server's may be on its way out of loop_post */
 	loops_free(&f->server_loops);
 	buf_free(&f->events);
 }
