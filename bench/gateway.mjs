@@ -200,11 +200,12 @@ async function changes(target) {
 /* ---- plugins ---- */
 
 async function plugins(target) {
-	const rows = await compare(`plugins: Posthouse plain and with four plugins, ${CONNECTIONS} keep-alive connections, 1 KiB`, [
+	const rows = await compare(`plugins: nginx, and Posthouse plain and with four plugins, ${CONNECTIONS} keep-alive connections, 1 KiB`, [
+		() => startNginx(target),
 		() => startPosthouse(target, { name: 'plain' }),
 		() => startPosthouse(target, { name: 'four plugins', withPlugins: true }),
 	], async (c) => {
-		const logged = () => statSync(c.log, { throwIfNoEntry: false })?.size ?? 0;
+		const logged = () => (c.log && statSync(c.log, { throwIfNoEntry: false })?.size) ?? 0;
 		const before = logged();
 		const figures = await wrk(`${c.base}/1k`, { connections: CONNECTIONS, seconds: SECONDS, headers: c.headers });
 		if (c.name === 'four plugins' && logged() === before) {
@@ -212,7 +213,7 @@ async function plugins(target) {
 		}
 		return figures;
 	});
-	const [plain, four] = rows;
+	const [, plain, four] = rows;
 	console.log(`\nkey-auth, rate-limiting, prometheus and file-log take ${(100 * (1 - four.rate / plain.rate)).toFixed(1)} % ` +
 		`of the requests per second and add ${(100 * (four.cpu / plain.cpu - 1)).toFixed(1)} % of CPU per request.`);
 }
