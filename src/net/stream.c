@@ -509,6 +509,7 @@ void stream_cut(struct stream *s)
 void stream_open_ended(struct stream *s)
 {
 	s->open_ended = true;
+	s->complete = false;
 }
 
 void stream_complete(struct stream *s)

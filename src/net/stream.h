@@ -158,6 +158,7 @@ void stream_cut(struct stream *s);
  * error, and may lose what it has not read.
  */
 void stream_open_ended(struct stream *s);
+/* Of no consequence where nothing was open-ended. */
 void stream_complete(struct stream *s);
 
 /* Off its loop, to travel in a message; then onto another. Only outside on_data, or from it if it
