@@ -346,6 +346,12 @@ enum err admin_upstream_health(struct admin_call *a)
 #define TARGETS "/upstreams/{upstreams}/targets"
 #define TARGET TARGETS "/{targets}"
 #define KINDS ENTITY_TARGET, ENTITY_UPSTREAM, "upstream"
+/* Kong took POST before 3.0, and go-kong sends it still. */
+#define MARK(path, handler, help)                                                                  \
+	{"PUT", TARGET path, handler, ADMIN_BODY_MAX, help, KINDS},                                \
+	{                                                                                          \
+		"POST", TARGET path, handler, ADMIN_BODY_MAX, help, KINDS                          \
+	}
 static const struct admin_special specials[] = {
 	{"GET", TARGETS, targets, 0, "Lists targets, newest first.", KINDS},
 	{"GET", TARGETS "/all", targets, 0, "Lists targets, newest first.", KINDS},
@@ -353,12 +359,10 @@ static const struct admin_special specials[] = {
 	{"PUT", TARGET, target_update, ADMIN_BODY_MAX, "Changes a target.", KINDS},
 	{"PATCH", TARGET, target_update, ADMIN_BODY_MAX, "Changes a target.", KINDS},
 	{"DELETE", TARGET, target_remove, ADMIN_BODY_MAX, "Removes a target.", KINDS},
-	{"PUT", TARGET "/healthy", mark_healthy, ADMIN_BODY_MAX, "Takes it for well.", KINDS},
-	{"PUT", TARGET "/unhealthy", mark_unhealthy, ADMIN_BODY_MAX, "Takes it for ill.", KINDS},
-	{"PUT", TARGET "/{address}/healthy", mark_healthy, ADMIN_BODY_MAX,
-	 "Takes one address for well.", KINDS},
-	{"PUT", TARGET "/{address}/unhealthy", mark_unhealthy, ADMIN_BODY_MAX,
-	 "Takes one address for ill.", KINDS},
+	MARK("/healthy", mark_healthy, "Takes it for well."),
+	MARK("/unhealthy", mark_unhealthy, "Takes it for ill."),
+	MARK("/{address}/healthy", mark_healthy, "Takes one address for well."),
+	MARK("/{address}/unhealthy", mark_unhealthy, "Takes one address for ill."),
 	{"GET", "/upstreams/{upstreams}/health", admin_upstream_health, 0, "Health of an upstream.",
 	 KINDS},
 };

@@ -3,11 +3,10 @@ import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { readFile, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import tls from 'node:tls';
+import { selfSigned } from './lib/certificate.mjs';
 import { check, until } from './lib/check.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
-import { execute } from './lib/process.mjs';
 import { ENGINE } from './lib/server.mjs';
 
 let gw;
@@ -202,13 +201,6 @@ check('check 10: methods and media types', async () => {
 	assert.equal((await want(200, 'HEAD', '/services')).text, '');
 });
 
-async function certificate(name) {
-	const [key, cert] = [join(gw.dir, `${name}.key`), join(gw.dir, `${name}.crt`)];
-	await execute('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
-		'-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`, '-days', '2', '-keyout', key, '-out', cert]);
-	return { key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8') };
-}
-
 async function subject(name) {
 	const socket = tls.connect({ host: '127.0.0.1', port: new URL(gw.proxies[1]).port, servername: name, rejectUnauthorized: false });
 	await once(socket, 'secureConnect');
@@ -218,7 +210,7 @@ async function subject(name) {
 }
 
 check('check 11: certificates by server name', async () => {
-	const pem = await certificate('a.test');
+	const pem = await selfSigned(gw.dir, 'a.test');
 	const { json } = await want(201, 'POST', '/certificates', { ...pem, snis: ['a.test', 'b.test'] });
 	assert.deepEqual(json.snis.sort(), ['a.test', 'b.test']);
 	assert.equal((await want(200, 'GET', '/certificates/a.test')).json.id, json.id);

@@ -1,13 +1,14 @@
 /* kong.yml: load, dump, diff and validate on the configured database; the declarative mode and /config. */
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import tls from 'node:tls';
+import { selfSigned } from './lib/certificate.mjs';
 import { check, until } from './lib/check.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
-import { Child, execute, run } from './lib/process.mjs';
+import { Child, run } from './lib/process.mjs';
 import { ENGINE, Server } from './lib/server.mjs';
 
 let server;
@@ -331,9 +332,7 @@ check('check 39: settings of the environment come before those of the file', () 
 }));
 
 check('check 39: secrets of the environment, by name and through a vault', async () => {
-	const [key, cert] = [join(server.dir, 'v.key'), join(server.dir, 'v.crt')];
-	await execute('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
-		'-subj', '/CN=vault.test', '-days', '2', '-keyout', key, '-out', cert]);
+	const { key, cert } = await selfSigned(server.dir, 'vault.test');
 	const text = () => `_format_version: "3.0"
 vaults:
 - {prefix: mine, name: env, config: {prefix: TLS_}}
@@ -350,8 +349,7 @@ certificates:
 `;
 	const sink = await Echo.start();
 	const env = {
-		TLS_CERT: await readFile(cert, 'utf8'), TLS_PAIR: JSON.stringify({ key: await readFile(key, 'utf8') }),
-		LOG_URL: `${sink.url}/from-the-vault`,
+		TLS_CERT: cert, TLS_PAIR: JSON.stringify({ key }), LOG_URL: `${sink.url}/from-the-vault`,
 	};
 	try {
 		await declared(text, async ({ gw }) => {

@@ -5,8 +5,9 @@ import https from 'node:https';
 import net from 'node:net';
 import { once } from 'node:events';
 import { afterEach } from 'node:test';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { selfSigned } from './lib/certificate.mjs';
 import { check, deferred, event, SANITIZED, SLOWNESS, until, within } from './lib/check.mjs';
 import { request } from './lib/client.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
@@ -175,13 +176,6 @@ check('SIGHUP with a good and a bad file 300 times: no request fails, memory sta
 	}
 });
 
-async function certificate(dir, name) {
-	const [key, cert] = [join(dir, `${name}.key`), join(dir, `${name}.crt`)];
-	await execute('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
-		'-subj', `/CN=${name}`, '-days', '2', '-keyout', key, '-out', cert]);
-	return { key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8') };
-}
-
 /* One request on a TLS connection of its own: the name in the certificate. */
 async function subject(port, path) {
 	const request = https.get({
@@ -200,7 +194,7 @@ check('a certificate is rotated under load without a failed request', { timeout:
 	const { gw, echo } = await start({ gateway: { listen: [{ address: '127.0.0.1:0', tls: {} }] } });
 	const { port } = new URL(gw.proxies[0]);
 	await gw.route({ name: 's', url: echo.url }, { paths: ['/s'], protocols: ['https'] });
-	const pairs = [await certificate(gw.dir, 'first'), await certificate(gw.dir, 'second')];
+	const pairs = [await selfSigned(gw.dir, 'first'), await selfSigned(gw.dir, 'second')];
 	const { id } = await gw.make('/certificates', { ...pairs[0], snis: ['rotate.test'] });
 	assert.equal(await subject(port, '/s'), 'first');
 	const traffic = load(async () => {

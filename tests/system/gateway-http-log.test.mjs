@@ -6,11 +6,11 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach } from 'node:test';
+import { selfSigned } from './lib/certificate.mjs';
 import { check, until } from './lib/check.mjs';
 import { request } from './lib/client.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
 import { freePort } from './lib/ports.mjs';
-import { execute } from './lib/process.mjs';
 import { RawConnection } from './lib/raw.mjs';
 
 let gw;
@@ -179,10 +179,7 @@ check('check 38: http-log: a batch is given up after max_retry_time', async () =
 
 check('check 38: http-log: https: verified by the CAs of the system, by others, or not at all', async () => {
 	const dir = await mkdtemp(join(tmpdir(), 'posthouse-http-log-'));
-	const [keyFile, certFile] = [join(dir, 'key'), join(dir, 'cert')];
-	await execute('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '3',
-		'-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', keyFile, '-out', certFile]);
-	const [key, cert] = [await readFile(keyFile, 'utf8'), await readFile(certFile, 'utf8')];
+	const { key, cert } = await selfSigned(dir, 'localhost');
 	let taken = 0;
 	const secure = https.createServer({ key, cert }, (req, res) => req.resume().on('end', () => {
 		taken++;

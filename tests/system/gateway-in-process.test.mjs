@@ -11,10 +11,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import WebSocket from 'ws';
+import { selfSignedFiles } from './lib/certificate.mjs';
 import { SANITIZED, check, event, until, within } from './lib/check.mjs';
 import { abortable, request } from './lib/client.mjs';
 import { Connector } from './lib/connector.mjs';
-import { execute } from './lib/process.mjs';
 import { RawConnection } from './lib/raw.mjs';
 import { KEYS, Server } from './lib/server.mjs';
 import { SignalrConnector } from './lib/signalr.mjs';
@@ -64,9 +64,7 @@ before(async () => {
 	target = await Target.start();
 	service = await Target.start();
 	dir = await mkdtemp(join(tmpdir(), 'posthouse-in-process-'));
-	const pair = { cert: join(dir, 'c.pem'), key: join(dir, 'k.pem') };
-	await execute('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
-		'-keyout', pair.key, '-out', pair.cert, '-subj', '/CN=x']);
+	const pair = await selfSignedFiles(dir, 'x');
 	server = await startServer({ identity: { listen: [{ address: '127.0.0.1:0', tls: pair }] } });
 	await publish(server, '/in', service.url);
 	await publish(server, '/out', 'role://gateway/in');

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { selfSignedFiles } from './lib/certificate.mjs';
 import { check, until } from './lib/check.mjs';
 import { request } from './lib/client.mjs';
 import { Echo } from './lib/gateway.mjs';
@@ -14,12 +15,12 @@ import { ENGINE, newDatabase } from './lib/server.mjs';
 
 let dir;
 let echo;
+let pair;
 
 before(async () => {
 	dir = await mkdtemp(join(tmpdir(), 'posthouse-kong-conf-'));
 	echo = await Echo.start();
-	await execute('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '3',
-		'-subj', '/CN=kong.example', '-keyout', join(dir, 'tls.key'), '-out', join(dir, 'tls.pem')]);
+	pair = await selfSignedFiles(dir, 'kong.example');
 });
 
 after(async () => {
@@ -82,9 +83,9 @@ check('check 39: KONG_* variables alone start a gateway without a database', asy
 		KONG_PROXY_LISTEN: '127.0.0.1:0 reuseport backlog=16384, 127.0.0.1:0 http2 ssl reuseport backlog=16384',
 		KONG_ADMIN_LISTEN: '127.0.0.1:0, 127.0.0.1:0 http2 ssl',
 		KONG_STATUS_LISTEN: '127.0.0.1:0, 127.0.0.1:0 ssl',
-		KONG_SSL_CERT: join(dir, 'tls.pem'),
+		KONG_SSL_CERT: pair.cert,
 		KONG_SSL_CERT_KEY: '{vault://env/tls-key-file}',
-		TLS_KEY_FILE: join(dir, 'tls.key'),
+		TLS_KEY_FILE: pair.key,
 		KONG_TRUSTED_IPS: '127.0.0.1/32,::/0',
 		KONG_REAL_IP_HEADER: 'X-Client',
 		KONG_HEADERS: 'X-Kong-Upstream-Status',
@@ -223,8 +224,8 @@ check('check 39: a kong.conf is a configuration, with variables over it', async 
 database = off                 # entities come from a file
 declarative_config = live.yml
 proxy_listen = 127.0.0.1:0, 127.0.0.1:0 ssl
-ssl_cert = tls.pem
-ssl_cert_key = tls.key
+ssl_cert = kong.example.pem
+ssl_cert_key = kong.example.key
 admin_listen = 127.0.0.1:0
 status_listen = 127.0.0.1:0
 headers = off

@@ -3,26 +3,20 @@ import assert from 'node:assert/strict';
 import https from 'node:https';
 import { after, before } from 'node:test';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import grpc from '@grpc/grpc-js';
+import { selfSigned } from './lib/certificate.mjs';
 import { check, until, within } from './lib/check.mjs';
 import { Gateway } from './lib/gateway.mjs';
-import { execute } from './lib/process.mjs';
 
 let dir;
 let gw;
 let server;
 let pairs;
 
-/* { cert, key } in PEM: self-signed, and its own CA. */
-async function pair(name) {
-	const [key, cert] = [join(dir, `${name}.key`), join(dir, `${name}.pem`)];
-	await execute('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '3',
-		'-subj', `/CN=${name}`, '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-keyout', key, '-out', cert]);
-	return { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') };
-}
+const pair = (name) => selfSigned(dir, name, { alt: 'DNS:localhost,IP:127.0.0.1' });
 
 /* Says whose certificate it was shown. */
 const say = (req, res) => res.end(req.socket.getPeerCertificate().subject?.CN ?? 'nobody');

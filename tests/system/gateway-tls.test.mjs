@@ -4,23 +4,17 @@ import https from 'node:https';
 import tls from 'node:tls';
 import { after, before } from 'node:test';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { selfSigned } from './lib/certificate.mjs';
 import { check, within } from './lib/check.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
-import { execute } from './lib/process.mjs';
 
 let dir;
 let gw;
 
-/* { cert, key } in PEM, for a name. */
-async function pair(name) {
-	const [key, cert] = [join(dir, `${name}.key`), join(dir, `${name}.pem`)];
-	await execute('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '3',
-		'-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`, '-keyout', key, '-out', cert]);
-	return { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') };
-}
+const pair = (name) => selfSigned(dir, name);
 
 /* The common name of the certificate that a client gets. */
 async function served(servername, listener = 1) {
