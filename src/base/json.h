@@ -72,8 +72,12 @@ void json_put_bool(struct json_writer *w, bool v);
 void json_put_null(struct json_writer *w);
 void json_put_raw(struct json_writer *w, struct str json); /* already JSON */
 void json_put_tree(struct json_writer *w, const struct json *v);
-/* One string with its quotes and nothing else, for who writes what is around it. */
+/* For who writes what is around it: one string with its quotes, or one number, and nothing else. */
 void json_quote(struct buf *out, struct str s);
+void json_number(struct buf *out, int64_t v);
+/* The string as json_quote writes it, to where s.n + 2 bytes have room; NULL when it needs more
+ * than copying. */
+char *json_put_plain(char *to, struct str s);
 
 enum json_field_type {
 	JSON_F_STR,	 /* struct str; null or absent = STR_NULL */

@@ -127,19 +127,32 @@ static void quote_slowly(struct buf *out, const char *p, const char *stop)
 	buf_putc(out, '"');
 }
 
-/* Almost every string is plain ASCII: copied as such, and done anew if it was not. */
-static ALWAYS_INLINE void quote(struct buf *out, bool comma, struct str s)
+/* Almost every string is plain ASCII: copied as such. */
+static ALWAYS_INLINE char *put_plain(char *to, struct str s)
 {
 	byte_marks unusual = {0};
+
+	*to++ = '"';
+	to = str_copy_marking(to, s, json_mark_unusual, &unusual);
+	*to++ = '"';
+	return UNLIKELY(marks_any(unusual)) ? NULL : to;
+}
+
+char *json_put_plain(char *to, struct str s)
+{
+	return put_plain(to, s);
+}
+
+/* What turns out not to be plain is done anew. */
+static ALWAYS_INLINE void quote(struct buf *out, bool comma, struct str s)
+{
 	char *from = buf_reserve(out, s.n + 3), *to = from;
 
 	if (comma) {
 		*to++ = ',';
 	}
-	*to++ = '"';
-	to = str_copy_marking(to, s, json_mark_unusual, &unusual);
-	*to++ = '"';
-	if (UNLIKELY(marks_any(unusual))) {
+	to = put_plain(to, s);
+	if (!to) {
 		buf_commit(out, comma);
 		quote_slowly(out, s.p, s.p + s.n); /* over what is not committed */
 		return;
@@ -179,17 +192,35 @@ void json_put_str_or_null(struct json_writer *w, struct str s)
 	}
 }
 
-void json_put_int(struct json_writer *w, int64_t v)
-{
-	char digits[20], *end_of = digits + sizeof(digits);
-	char *from = str_put_digits(end_of, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
-	char *to = begin(w, 1 + sizeof(digits));
+#define NUMBER_MAX (20 + 1) /* the longest, and the sign that it cannot have */
 
+/* `to` has room for NUMBER_MAX, and something may be written to all of it. */
+static inline char *put_number(char *to, int64_t v)
+{
+	char digits[40] = {0}, *end_of = digits + 20, *from;
+
+	if (v >= 0 && v < 10) {
+		*to = (char)('0' + v); /* as most are */
+		return to + 1;
+	}
+	from = str_put_digits(end_of, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
 	if (v < 0) {
 		*to++ = '-';
 	}
-	memcpy(to, from, (size_t)(end_of - from));
-	end(w, to + (end_of - from), true);
+	memcpy(to, from, 20); /* a length that is known costs less than the right one */
+	return to + (end_of - from);
+}
+
+void json_put_int(struct json_writer *w, int64_t v)
+{
+	end(w, put_number(begin(w, NUMBER_MAX), v), true);
+}
+
+void json_number(struct buf *out, int64_t v)
+{
+	char *start = buf_reserve(out, NUMBER_MAX);
+
+	buf_commit(out, (size_t)(put_number(start, v) - start));
 }
 
 void json_put_bool(struct json_writer *w, bool v)

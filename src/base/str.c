@@ -2,27 +2,32 @@
  * str - a borrowed run of bytes, see str.h
  */
 #include "base/str.h"
+#include "base/str_copy.h"
 
 #include "base/arena.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
+/* A difference that is not in the bit of case ends it; most strings that are equal are so to the
+ * bit. */
+static inline bool eq_nocase8(uint64_t a, uint64_t b)
+{
+	return a == b || (((a ^ b) & ~UINT64_C(0x2020202020202020)) == 0 &&
+			  ascii_lower8(a) == ascii_lower8(b));
+}
+
 bool str_eq_nocase_n(const char *a, const char *b, size_t n)
 {
-	size_t i = 0;
-
-	for (; i + 8 <= n; i += 8) {
-		if (ascii_lower8(str_load8(a + i)) != ascii_lower8(str_load8(b + i))) {
+	if (n < 8) {
+		return eq_nocase8(str_load_short(a, n), str_load_short(b, n));
+	}
+	for (size_t i = 0; i + 8 < n; i += 8) {
+		if (!eq_nocase8(str_load8(a + i), str_load8(b + i))) {
 			return false;
 		}
 	}
-	for (; i < n; i++) {
-		if (ascii_lower(a[i]) != ascii_lower(b[i])) {
-			return false;
-		}
-	}
-	return true;
+	return eq_nocase8(str_load8(a + n - 8), str_load8(b + n - 8));
 }
 
 int str_cmp(struct str a, struct str b)
@@ -210,7 +215,7 @@ struct str str_lower(struct arena *a, struct str s)
 {
 	char *p = s.n > 0 ? arena_alloc(a, s.n) : NULL;
 
-	(void)str_put_lower(p, s);
+	(void)str_copy_lower(p, s);
 	return s.n > 0 ? str_of(p, s.n) : s;
 }
 

@@ -102,37 +102,19 @@ static inline uint64_t str_load8(const char *p)
 	return v;
 }
 
-/* Writes `s` in lower case; returns where it ends. */
-static inline char *str_put_lower(char *to, struct str s)
+/* A word of all characters of a string of under 8: for comparing it with another one as long. */
+static inline uint64_t str_load_short(const char *p, size_t n)
 {
-	uint64_t v;
+	uint32_t head, tail;
 
-	if (s.n < sizeof(v)) {
-		uint32_t head, tail;
-
-		if (s.n < sizeof(head)) {
-			for (size_t i = 0; i < s.n; i++) {
-				to[i] = ascii_lower(s.p[i]);
-			}
-			return to + s.n;
-		}
-		/* Two halves that overlap, as below. */
-		memcpy(&head, s.p, sizeof(head));
-		memcpy(&tail, s.p + s.n - sizeof(tail), sizeof(tail));
-		v = ascii_lower8((uint64_t)tail << 32 | head);
-		head = (uint32_t)v;
-		tail = (uint32_t)(v >> 32);
-		memcpy(to, &head, sizeof(head));
-		memcpy(to + s.n - sizeof(tail), &tail, sizeof(tail));
-		return to + s.n;
+	if (n >= sizeof(head)) {
+		memcpy(&head, p, sizeof(head));
+		memcpy(&tail, p + n - sizeof(tail), sizeof(tail));
+		return (uint64_t)tail << 32 | head;
 	}
-	for (size_t i = 0; i + sizeof(v) < s.n; i += sizeof(v)) {
-		v = ascii_lower8(str_load8(s.p + i));
-		memcpy(to + i, &v, sizeof(v));
-	}
-	v = ascii_lower8(str_load8(s.p + s.n - sizeof(v)));
-	memcpy(to + s.n - sizeof(v), &v, sizeof(v));
-	return to + s.n;
+	return n == 0 ? 0
+		      : (uint64_t)(uint8_t)p[0] | (uint64_t)(uint8_t)p[n / 2] << 8 |
+				(uint64_t)(uint8_t)p[n - 1] << 16;
 }
 
 static inline char ascii_upper(char c)

@@ -1,5 +1,6 @@
 /*
- * str_copy - copying a string and looking for bytes that matter, in one pass
+ * str_copy - copying a string, and looking for bytes that matter or lowering letters in the same
+ * pass
  *
  * What a class of bytes is, the caller says with a function that marks them: it sets the highest
  * bit of each byte that matters. Marks of several copies gather in one place and are asked once,
@@ -83,6 +84,54 @@ static ALWAYS_INLINE char *str_copy_marking(char *to, struct str s, byte_marker 
 		*marks |= mark((uint8_t)s.p[i]);
 	}
 #endif
+	return to + s.n;
+}
+
+#ifdef __SSE2__
+static ALWAYS_INLINE __m128i str_lower_block_(__m128i x)
+{
+	__m128i from_a = _mm_cmpgt_epi8(x, _mm_set1_epi8('A' - 1));
+	__m128i to_z = _mm_cmplt_epi8(x, _mm_set1_epi8('Z' + 1));
+
+	return _mm_or_si128(x, _mm_and_si128(_mm_and_si128(from_a, to_z), _mm_set1_epi8(0x20)));
+}
+#endif
+
+/* Writes `s` in lower case (ASCII); returns where it ends. */
+static inline char *str_copy_lower(char *to, struct str s)
+{
+	size_t i = 0;
+#ifdef __SSE2__
+	__m128i x;
+
+	/* As above: what fills no block is two halves of one that overlap. */
+	if (s.n >= 16) {
+		for (; i + 16 < s.n; i += 16) {
+			x = _mm_loadu_si128((const __m128i *)(const void *)(s.p + i));
+			_mm_storeu_si128((__m128i *)(void *)(to + i), str_lower_block_(x));
+		}
+		x = _mm_loadu_si128((const __m128i *)(const void *)(s.p + s.n - 16));
+		_mm_storeu_si128((__m128i *)(void *)(to + s.n - 16), str_lower_block_(x));
+		return to + s.n;
+	}
+	if (s.n >= 8) {
+		x = _mm_set_epi64x((int64_t)str_load8(s.p + s.n - 8), (int64_t)str_load8(s.p));
+		x = str_lower_block_(x);
+		_mm_storel_epi64((__m128i *)(void *)to, x);
+		_mm_storel_epi64((__m128i *)(void *)(to + s.n - 8), _mm_unpackhi_epi64(x, x));
+		return to + s.n;
+	}
+#endif
+	if (s.n >= 4 && s.n < 8) {
+		uint64_t v = ascii_lower8(str_load_short(s.p, s.n));
+
+		memcpy(to, &v, 4);
+		memcpy(to + s.n - 4, (char *)&v + 4, 4);
+		return to + s.n;
+	}
+	for (; i < s.n; i++) {
+		to[i] = ascii_lower(s.p[i]);
+	}
 	return to + s.n;
 }
 

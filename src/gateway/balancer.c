@@ -1,5 +1,6 @@
 /* The set and its views; balancer_int.h says who holds whom. */
 #include "base/mem.h"
+#include "base/str_copy.h"
 #include "gateway/balancer_int.h"
 #include "http/client.h"
 
@@ -409,6 +410,6 @@ struct balancer *balancer_find(const struct balancer_view *v, struct str name)
 	if (name.n > sizeof(lower)) {
 		return NULL;
 	}
-	(void)str_put_lower(lower, name);
+	(void)str_copy_lower(lower, name);
 	return map_get(&v->by_name, str_of(lower, name.n));
 }

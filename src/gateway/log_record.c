@@ -3,28 +3,13 @@
 #include "base/enc.h"
 #include "base/json.h"
 #include "gateway/call_int.h"
-
-static void put_int(struct buf *out, int64_t v)
-{
-	char text[20], *end = text + sizeof(text), *at;
-
-	if (v >= 0 && v < 10) {
-		buf_putc(out, (char)('0' + v)); /* as most latencies */
-		return;
-	}
-	at = str_put_digits(end, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
-	if (v < 0) {
-		*--at = '-';
-	}
-	buf_append(out, at, (size_t)(end - at));
-}
+#include "http/chars.h"
 
 /* ---- headers ---- */
 
 static bool is_secret(struct str name)
 {
-	return str_eq_nocase(name, STR("authorization")) ||
-	       str_eq_nocase(name, STR("proxy-authorization"));
+	return TOKEN_IS(name, "authorization") || TOKEN_IS(name, "proxy-authorization");
 }
 
 static void put_header_value(struct buf *out, const struct http_header *h)
@@ -36,17 +21,36 @@ static void put_header_value(struct buf *out, const struct http_header *h)
 	}
 }
 
-/* A token: nothing to escape. */
+/* A token: nothing to escape. `to` has room for four bytes more than that. */
+static char *put_name(char *to, struct str name)
+{
+	*to++ = ',';
+	*to++ = '"';
+	to = str_copy_lower(to, name);
+	*to++ = '"';
+	*to++ = ':';
+	return to;
+}
+
 static void put_header_name(struct buf *out, struct str name)
 {
-	char *p = buf_reserve(out, name.n + 4);
-
-	*p++ = ',';
-	*p++ = '"';
-	p = str_put_lower(p, name);
-	*p++ = '"';
-	*p++ = ':';
+	(void)put_name(buf_reserve(out, name.n + 4), name);
 	buf_commit(out, name.n + 4);
+}
+
+/* Both in one go, as long as the value says nothing unusual. */
+static void put_header(struct buf *out, const struct http_header *h)
+{
+	char *start = buf_reserve(out, h->name.n + h->value.n + 6);
+	char *value = put_name(start, h->name), *end;
+
+	end = is_secret(h->name) ? NULL : json_put_plain(value, h->value);
+	if (end) {
+		buf_commit(out, (size_t)(end - start));
+		return;
+	}
+	buf_commit(out, (size_t)(value - start));
+	put_header_value(out, h);
 }
 
 /* Index of the next line of the same name after `i`; h->n when there is none. */
@@ -130,8 +134,7 @@ static bool put_different(struct buf *out, const struct http_headers *h)
 		if (add_name(&seen, h->v[i].name) && was_before(h, i)) {
 			return false;
 		}
-		put_header_name(out, h->v[i].name);
-		put_header_value(out, &h->v[i]);
+		put_header(out, &h->v[i]);
 	}
 	return true;
 }
@@ -151,10 +154,10 @@ static void put_grouped(struct buf *out, const struct http_headers *h)
 		if (!alone && was_before(h, i)) {
 			continue;
 		}
-		put_header_name(out, h->v[i].name);
 		if (alone) {
-			put_header_value(out, &h->v[i]);
+			put_header(out, &h->v[i]);
 		} else {
+			put_header_name(out, h->v[i].name);
 			put_lines(out, h, i);
 		}
 	}
@@ -342,7 +345,7 @@ static void put_request(struct buf *out, struct gw_call *c, const struct call_fa
 	buf_puts(out, ",\"url\":");
 	put_url(out, c, r);
 	buf_puts(out, ",\"size\":");
-	put_int(out, (int64_t)facts->request_bytes);
+	json_number(out, (int64_t)facts->request_bytes);
 	buf_puts(out, ",\"querystring\":");
 	put_query(out, r->query);
 	buf_puts(out, ",\"headers\":");
@@ -354,7 +357,7 @@ static void put_request(struct buf *out, struct gw_call *c, const struct call_fa
 	json_quote(out, facts->upstream_uri);
 	buf_puts(out, ",\"upstream_status\":\"");
 	if (facts->upstream_status > 0) {
-		put_int(out, facts->upstream_status);
+		json_number(out, facts->upstream_status);
 	}
 	buf_putc(out, '"');
 }
@@ -362,19 +365,19 @@ static void put_request(struct buf *out, struct gw_call *c, const struct call_fa
 static void put_answer(struct buf *out, struct gw_call *c, const struct call_facts *facts)
 {
 	buf_puts(out, ",\"response\":{\"status\":");
-	put_int(out, facts->status);
+	json_number(out, facts->status);
 	buf_puts(out, ",\"headers\":");
 	put_headers(out, call_answer_headers(c));
 	buf_puts(out, ",\"size\":");
-	put_int(out, (int64_t)facts->answer_bytes);
+	json_number(out, (int64_t)facts->answer_bytes);
 	buf_puts(out, "},\"latencies\":{\"request\":");
-	put_int(out, facts->total_ms);
+	json_number(out, facts->total_ms);
 	buf_puts(out, ",\"kong\":");
-	put_int(out, facts->gateway_ms);
+	json_number(out, facts->gateway_ms);
 	buf_puts(out, ",\"proxy\":");
-	put_int(out, facts->upstream_ms);
+	json_number(out, facts->upstream_ms);
 	buf_puts(out, ",\"receive\":");
-	put_int(out, facts->receive_ms);
+	json_number(out, facts->receive_ms);
 	buf_putc(out, '}');
 }
 
@@ -390,11 +393,11 @@ static void put_tries(struct buf *out, const struct call_facts *facts)
 		buf_puts(out, "{\"ip\":");
 		json_quote(out, str_c(t->ip));
 		buf_puts(out, ",\"port\":");
-		put_int(out, t->port);
+		json_number(out, t->port);
 		buf_puts(out, ",\"balancer_start\":");
-		put_int(out, t->start_wall_ms);
+		json_number(out, t->start_wall_ms);
 		buf_puts(out, ",\"balancer_latency\":");
-		put_int(out, t->latency_ms);
+		json_number(out, t->latency_ms);
 		buf_putc(out, '}');
 	}
 	buf_putc(out, ']');
@@ -470,7 +473,7 @@ void log_record_write(struct gw_call *c, struct buf *out)
 		      ",\"workspace_name\":\"default\",\"client_ip\":");
 	json_quote(out, call_client_ip(c));
 	buf_puts(out, ",\"started_at\":");
-	put_int(out, call_start_wall_ms(c));
+	json_number(out, call_start_wall_ms(c));
 	if (call_is_from_service(c)) {
 		buf_puts(out, ",\"source\":\"upstream\"}");
 	} else {

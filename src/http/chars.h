@@ -143,19 +143,19 @@ static inline size_t str_find_char(struct str s, size_t i, char c)
  */
 static inline bool token_is_(struct str s, const char *lit, size_t n)
 {
-	uint64_t a, b, diff = 0;
+	const uint64_t bits = UINT64_C(0x2020202020202020);
+	uint64_t diff = 0;
 
 	if (s.n != n) {
 		return false;
 	}
-	for (size_t i = 0; i + 8 <= n; i += 8) {
-		memcpy(&a, s.p + i, 8);
-		memcpy(&b, lit + i, 8);
-		diff |= (a | UINT64_C(0x2020202020202020)) ^ b;
+	if (n < 8) {
+		return ((str_load_short(s.p, n) ^ str_load_short(lit, n)) & ~bits) == 0;
 	}
-	for (size_t i = n & ~(size_t)7; i < n; i++) {
-		diff |= (uint64_t)((uint8_t)(s.p[i] | 0x20) ^ (uint8_t)lit[i]);
+	for (size_t i = 0; i + 8 < n; i += 8) {
+		diff |= (str_load8(s.p + i) | bits) ^ str_load8(lit + i);
 	}
+	diff |= (str_load8(s.p + n - 8) | bits) ^ str_load8(lit + n - 8);
 	return diff == 0;
 }
 #define TOKEN_IS(s, lit) token_is_((s), (lit), sizeof(lit) - 1)

@@ -331,7 +331,7 @@ void h2_nvs_add(struct h2_nvs *nvs, struct str name, struct str value)
 	    (UNLIKELY(marks_any(unusual)) && !http_is_token(name))) {
 		return;
 	}
-	(void)str_put_lower(at, str_of(at, name.n));
+	(void)str_copy_lower(at, str_of(at, name.n));
 	note_field(nvs, name.n, end);
 }
 

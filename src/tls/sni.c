@@ -2,6 +2,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/str_copy.h"
 
 #include <stdatomic.h>
 
@@ -69,7 +70,7 @@ static struct str fold(struct str name, char out[NAME_MAX_LEN])
 	if (name.n > NAME_MAX_LEN) {
 		return STR_NULL;
 	}
-	(void)str_put_lower(out, name);
+	(void)str_copy_lower(out, name);
 	return str_of(out, name.n);
 }
 

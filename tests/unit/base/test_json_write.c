@@ -72,7 +72,10 @@ static void integers(void **state)
 		const char *text;
 	} cases[] = {{0, "0"},
 		     {-1, "-1"},
+		     {9, "9"},
 		     {10, "10"},
+		     {-9, "-9"},
+		     {1795963970187, "1795963970187"},
 		     {INT64_MAX, "9223372036854775807"},
 		     {INT64_MIN, "-9223372036854775808"}};
 
@@ -83,8 +86,23 @@ static void integers(void **state)
 
 		json_put_int(&w, cases[i].v);
 		assert_str(buf_str(&out), str_c(cases[i].text));
+		buf_clear(&out);
+		json_number(&out, cases[i].v);
+		assert_str(buf_str(&out), str_c(cases[i].text));
 		buf_free(&out);
 	}
+}
+
+static void plain_strings_are_told(void **state)
+{
+	char to[16];
+
+	(void)state;
+	assert_ptr_equal(json_put_plain(to, STR("plain")), to + 7);
+	assert_memory_equal(to, "\"plain\"", 7);
+	assert_ptr_equal(json_put_plain(to, STR_NULL), to + 2);
+	assert_null(json_put_plain(to, STR("a\"b")));
+	assert_null(json_put_plain(to, STR("\xc3\xa4")));
 }
 
 int main(void)
@@ -93,6 +111,7 @@ int main(void)
 		cmocka_unit_test(commas_follow_the_structure),
 		cmocka_unit_test(strings_are_escaped),
 		cmocka_unit_test(integers),
+		cmocka_unit_test(plain_strings_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,16 @@ static void check(size_t n, size_t at, uint8_t odd)
 	assert_ptr_equal(str_copy_marking(to, str_of(from, n), json_mark_unusual, &unusual),
 			 to + n);
 	assert_memory_equal(from, to, n);
+	memset(to, 0, n);
+	assert_ptr_equal(str_copy_lower(to, str_of(from, n)), to + n);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(to[i], ascii_lower(from[i]));
+	}
+	assert_true(str_eq_nocase(str_of(from, n), str_of(to, n)));
+	if (n > 0) {
+		to[at] ^= 0x40;
+		assert_false(str_eq_nocase(str_of(from, n), str_of(to, n)));
+	}
 	assert_int_equal(marks_any(controls), n > 0 && is_control(odd));
 	assert_int_equal(marks_any(unusual), n > 0 && is_unusual(odd));
 	mem_free(from);
@@ -53,6 +63,7 @@ static void every_length_and_place(void **state)
 			check(n, at, 0xc3);
 			check(n, at, '\t');
 			check(n, at, '-');
+			check(n, at, 'Q');
 		}
 	}
 }
@@ -78,6 +89,29 @@ static void marks_gather(void **state)
 	(void)str_copy_marking(to, STR("plain"), mark_controls, &marks);
 	(void)str_copy_marking(to, STR("and a longer one, plain"), mark_controls, &marks);
 	assert_true(marks_any(marks));
+}
+
+/* Under four bytes, under eight, and a word with what is left over. */
+static void tokens_are_told_apart(void **state)
+{
+	(void)state;
+	assert_true(TOKEN_IS(STR("te"), "te"));
+	assert_true(TOKEN_IS(STR("Via"), "via"));
+	assert_true(TOKEN_IS(STR("CLOSE"), "close"));
+	assert_true(TOKEN_IS(STR("Upgrade"), "upgrade"));
+	assert_true(TOKEN_IS(STR("Trailers"), "trailers"));
+	assert_true(TOKEN_IS(STR("Connection"), "connection"));
+	assert_true(TOKEN_IS(STR("Transfer-ENCODING"), "transfer-encoding"));
+	assert_false(TOKEN_IS(STR("vib"), "via"));
+	assert_false(TOKEN_IS(STR("vi"), "via"));
+	assert_false(TOKEN_IS(STR("wia"), "via"));
+	assert_false(TOKEN_IS(STR("vja"), "via"));
+	assert_false(TOKEN_IS(STR("close1"), "close"));
+	assert_false(TOKEN_IS(STR("clpse"), "close"));
+	assert_false(TOKEN_IS(STR("connectioN1"), "connection"));
+	assert_false(TOKEN_IS(STR("connectiom"), "connection"));
+	assert_false(TOKEN_IS(STR("Donnection"), "connection"));
+	assert_false(TOKEN_IS(STR_NULL, "via"));
 }
 
 static void names_are_skipped(void **state)
@@ -109,9 +143,8 @@ static void names_are_skipped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_length_and_place),
-		cmocka_unit_test(every_byte),
-		cmocka_unit_test(marks_gather),
+		cmocka_unit_test(every_length_and_place), cmocka_unit_test(every_byte),
+		cmocka_unit_test(marks_gather),		  cmocka_unit_test(tokens_are_told_apart),
 		cmocka_unit_test(names_are_skipped),
 	};
 
