@@ -399,14 +399,22 @@ void stream_send_queued(struct stream *s)
 
 void stream_send_what_fits(struct stream *s)
 {
+	size_t budget = SEND_PER_TURN;
 	struct str v[PIECES];
-	unsigned n = gather(s, v);
-	ptrdiff_t sent;
+	unsigned n;
 
-	if (n == 0 || !s->loop || s->connecting || s->write_blocked || s->write_broken ||
+	if (!s->loop || s->connecting || s->write_blocked || s->write_broken ||
 	    (s->ops->flush && s->ops->flush(s) != 0)) {
 		return;
 	}
-	sent = s->ops->sendv(s, v, n);
-	s->bytes_out += (uint64_t)MAX(sent, 0);
+	while (budget > 0 && (n = gather(s, v)) > 0) {
+		ptrdiff_t sent = s->ops->sendv(s, v, n);
+
+		if (sent <= 0) {
+			return;
+		}
+		s->bytes_out += (uint64_t)sent;
+		consume(s, (size_t)sent);
+		budget -= MIN(budget, (size_t)sent);
+	}
 }

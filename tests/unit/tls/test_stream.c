@@ -629,6 +629,87 @@ static void test_closed_in_done(void **state)
 	tear_down(&f);
 }
 
+/* ---- ends in the middle ---- */
+
+/* Both have shaken hands; nobody has said a word. */
+static void set_up_open(struct fixture *f)
+{
+	int room = 200000;
+
+	set_up(f, TLS_KEY_EC);
+	assert_int_equal(setsockopt(f->fds[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)), 0);
+	make_contexts(f, (struct tls_server_options){0}, (struct tls_client_options){0});
+	start_server(f);
+	start_client(f, STR("server.test"));
+	run_until(f, both_done);
+}
+
+static bool client_told(struct fixture *f)
+{
+	return f->at_client.closed != ERR_OK || f->at_client.eof;
+}
+
+static void expect_truncated(struct fixture *f)
+{
+	run_until(f, client_told);
+	assert_false(f->at_client.eof);
+	assert_int_equal(f->at_client.closed, ERR_IO);
+}
+
+/* All that is queued goes first, also when it is more than one call of the transport takes. */
+static void test_cut_sends_what_is_queued(void **state)
+{
+	static char data[1000];
+	struct fixture f;
+
+	(void)state;
+	for (size_t n = 1; n <= 120; n += 119) {
+		set_up_open(&f);
+		for (size_t i = 0; i < n; i++) {
+			stream_write(f.at_server.s, str_of(data, sizeof(data)));
+		}
+		stream_cut(f.at_server.s);
+		f.at_server.s = NULL;
+		expect_truncated(&f);
+		assert_int_equal(f.at_client.in.n, n * sizeof(data));
+		tear_down(&f);
+	}
+}
+
+static bool server_blocked(struct fixture *f)
+{
+	return f->at_server.s->write_blocked;
+}
+
+/* What the peer has then is a beginning, and it knows. */
+static void test_cut_with_a_full_socket(void **state)
+{
+	struct fixture f;
+	size_t n = PIECE * PIECES;
+	char *data = mem_alloc(n);
+
+	(void)state;
+	for (size_t i = 0; i < n; i++) {
+		data[i] = (char)(i * 7 + i / 251);
+	}
+	for (int waits = 0; waits < 2; waits++) {
+		set_up_open(&f);
+		stream_pause_read(f.at_client.s);
+		stream_write_mem(f.at_server.s, str_of(data, n), NULL, NULL);
+		if (waits) {
+			run_until(&f, server_blocked);
+		}
+		stream_cut(f.at_server.s);
+		f.at_server.s = NULL;
+		stream_resume_read(f.at_client.s);
+		expect_truncated(&f);
+		assert_in_range(f.at_client.in.n, 1, n - 1);
+		assert_memory_equal(buf_head(&f.at_client.in), data, f.at_client.in.n);
+		tear_down(&f);
+	}
+	mem_free(data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -644,6 +725,8 @@ int main(void)
 		cmocka_unit_test(test_plain_text),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_closed_in_done),
+		cmocka_unit_test(test_cut_sends_what_is_queued),
+		cmocka_unit_test(test_cut_with_a_full_socket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
