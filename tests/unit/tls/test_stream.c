@@ -710,6 +710,62 @@ static void test_cut_with_a_full_socket(void **state)
 	mem_free(data);
 }
 
+static void test_open_ended(void **state)
+{
+	static void (*const ends[])(struct stream * s) = {stream_close, stream_abort, stream_cut};
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		set_up_open(&f);
+		stream_open_ended(f.at_server.s);
+		stream_write(f.at_server.s, STR("half of"));
+		ends[i](f.at_server.s);
+		f.at_server.s = NULL;
+		expect_truncated(&f);
+		tear_down(&f);
+	}
+	set_up_open(&f);
+	stream_open_ended(f.at_server.s);
+	stream_write(f.at_server.s, STR("all of it"));
+	stream_complete(f.at_server.s);
+	stream_close(f.at_server.s);
+	f.at_server.s = NULL;
+	run_until(&f, client_told);
+	assert_true(f.at_client.eof);
+	assert_str(buf_str(&f.at_client.in), STR("all of it"));
+	tear_down(&f);
+}
+
+static bool client_hung_up(struct fixture *f)
+{
+	return f->at_client.s->hangup;
+}
+
+/* All was written, but the peer took too little of it for too long. */
+static void test_open_ended_that_does_not_drain(void **state)
+{
+	struct fixture f;
+	size_t n = PIECE * PIECES;
+	char *data = mem_zalloc(n);
+
+	(void)state;
+	set_up_open(&f);
+	stream_pause_read(f.at_client.s);
+	f.at_server.s->write_timeout_ms = 20;
+	stream_open_ended(f.at_server.s);
+	stream_write_mem(f.at_server.s, str_of(data, n), NULL, NULL);
+	stream_complete(f.at_server.s);
+	stream_close(f.at_server.s);
+	f.at_server.s = NULL;
+	run_until(&f, client_hung_up);
+	stream_resume_read(f.at_client.s);
+	expect_truncated(&f);
+	assert_in_range(f.at_client.in.n, 1, n - 1);
+	tear_down(&f);
+	mem_free(data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -727,6 +783,8 @@ int main(void)
 		cmocka_unit_test(test_closed_in_done),
 		cmocka_unit_test(test_cut_sends_what_is_queued),
 		cmocka_unit_test(test_cut_with_a_full_socket),
+		cmocka_unit_test(test_open_ended),
+		cmocka_unit_test(test_open_ended_that_does_not_drain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
