@@ -152,8 +152,20 @@ static void on_linger_over(struct timer *t)
 	h2_reset(container_of(t, struct h2_stream, in_timer), H2_NO_ERROR);
 }
 
-void h2_stream_linger(struct h2_stream *s)
+/* A reset overtakes a head, but needs no window as the next DATA would. */
+void h2_stream_sent(struct h2_stream *s)
 {
+	if (s->cut && !s->head_out && out_size(s) == 0) {
+		h2_reset(s, H2_INTERNAL_ERROR);
+	}
+}
+
+void h2_stream_sent_end(struct h2_stream *s)
+{
+	timer_pause(&s->out_timer);
+	if (!s->h2->is_server || s->ended_in) {
+		return;
+	}
 	s->lingering = true;
 	if (s->discarded > DISCARD_MAX) {
 		h2_reset(s, H2_NO_ERROR);
@@ -312,13 +324,16 @@ void h2_stream_finish(struct h2_stream *s, struct h2_nvs *trailers)
 {
 	s->finished = true;
 	s->trailers = trailers;
+	if (!s->closed && !s->h2->dead) {
+		watch_output(s); /* nghttp2 sends the end, too, only when a window is open */
+	}
 	output_ready(s);
 }
 
 void h2_stream_cut(struct h2_stream *s)
 {
 	s->cut = true;
-	output_ready(s);
+	h2_stream_sent(s);
 }
 
 size_t h2_stream_pending(const struct h2_stream *s)
@@ -339,9 +354,6 @@ ssize_t h2_read_output(struct nghttp2_session *session, int32_t id, uint8_t *buf
 
 	(void)buf;
 	(void)user;
-	if (n == 0 && s->cut) {
-		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* nghttp2 resets the stream */
-	}
 	if (n == 0 && !s->finished) {
 		s->deferred = true;
 		return NGHTTP2_ERR_DEFERRED;
@@ -418,8 +430,10 @@ int h2_send_data(struct nghttp2_session *session, nghttp2_frame *frame, const ui
 	buf_commit(out, FRAME_HEAD + length);
 	h2_earn(h, 2);
 	timer_pause(&s->out_timer);
-	if (out_size(s) > 0) {
+	if (out_size(s) > 0 || s->finished) {
 		watch_output(s);
+	}
+	if (out_size(s) > 0) {
 		return 0;
 	}
 	drop_output(s);

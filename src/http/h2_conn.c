@@ -232,9 +232,12 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 	    frame->headers.nva[0].name == s->head_out->v[0].name) {
 		h2_nvs_free(&s->head_out);
 	}
-	if (h->is_server && s && !s->ended_in && frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&
-	    (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)) {
-		h2_stream_linger(s);
+	if (s && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)) {
+		if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
+			h2_stream_sent_end(s);
+		} else {
+			h2_stream_sent(s);
+		}
 	}
 	return h->dead ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }

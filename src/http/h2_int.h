@@ -206,8 +206,13 @@ void h2_stream_free(struct h2_stream *s);
 void h2_stream_wake(struct h2_stream *s);
 /* The message is over, the stream may live on: drops its input. */
 void h2_stream_detach(struct h2_stream *s);
-/* Answered before the request was complete: takes a little more of it, then resets (8.1). */
-void h2_stream_linger(struct h2_stream *s);
+/* A head or a piece of the body is sent: resets a stream that was cut behind it. */
+void h2_stream_sent(struct h2_stream *s);
+/*
+ * Nothing of ours is left to send. Of a request that was answered before it was complete a little
+ * more is taken, then the stream is reset (8.1).
+ */
+void h2_stream_sent_end(struct h2_stream *s);
 /* Resets it behind what is queued. */
 void h2_stream_cut(struct h2_stream *s);
 void h2_stream_drop_output(struct h2_stream *s);
