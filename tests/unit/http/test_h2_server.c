@@ -3,6 +3,7 @@
 #include "http/held_server.h"
 #include "talk.h"
 
+#include <sched.h>
 #include <sys/time.h>
 
 #define FRAME(len, type, flags, id) "\0\0" len type flags "\0\0\0" id
@@ -286,6 +287,227 @@ static void test_end_behind_the_window(void **state)
 	held_close(&h);
 }
 
+/* ---- reset by the client ---- */
+
+static void on_release(void *arg)
+{
+	((struct held_server *)arg)->released++;
+}
+
+static void reply_mem(struct exchange *x)
+{
+	exchange_reply(x, &(struct exchange_answer){.status = 200,
+						    .kind = EXCHANGE_BODY_MEM,
+						    .body = STR("half of"),
+						    .release = on_release,
+						    .arg = exchange_user(x)});
+}
+
+static void test_reset_while_the_body_waits(void **state)
+{
+	struct held_server h;
+	struct peer p;
+
+	(void)state;
+	held_open(&h, NULL, 10000);
+	dial(&p, &h);
+	h.on_begin = held_start_write;
+	SAY(&p, PREFACE WINDOW("\4") GET("\1"));
+	expect(&p, "head1 data1=half ");
+	SAY(&p, RESET("\1", "\x8"));
+	settle(&p);
+	assert_int_equal(h.aborted, 1);
+	expect_answer_on_3(&h, &p);
+
+	h.on_begin = reply_mem; /* whose exchange is over */
+	SAY(&p, GET("\5"));
+	expect(&p, "head5 data5=half ");
+	assert_int_equal(h.released, 0);
+	SAY(&p, RESET("\5", "\x8"));
+	settle(&p);
+	assert_int_equal(h.released, 1);
+
+	h.on_begin = held_start_write; /* or cut */
+	SAY(&p, GET("\7"));
+	expect(&p, "head7 data7=half ");
+	held_do(&h, exchange_cut);
+	SAY(&p, RESET("\7", "\x8"));
+	settle(&p);
+	assert_int_equal(h.aborted, 1);
+	hang_up(&p);
+	held_close(&h);
+}
+
+/* In one turn with the request: nothing of the answer has left. */
+static void test_reset_before_the_head(void **state)
+{
+	static void (*const begins[])(struct exchange * x) = {NULL, held_start_write, held_answer,
+							      start_write_cut};
+	struct held_server h;
+	struct peer p;
+
+	(void)state;
+	held_open(&h, NULL, 10000);
+	for (size_t i = 0; i < ARRAY_LEN(begins); i++) {
+		dial(&p, &h);
+		SAY(&p, PREFACE SETTINGS);
+		settle(&p);
+		h.on_begin = begins[i];
+		SAY(&p, GET("\1") RESET("\1", "\x8"));
+		settle(&p);
+		expect_answer_on_3(&h, &p);
+		hang_up(&p);
+	}
+	assert_int_equal(h.aborted, 2);
+	held_close(&h);
+}
+
+/* ---- GOAWAY ---- */
+
+static void test_goaway_from_the_client_before_the_head(void **state)
+{
+	static const struct {
+		void (*end)(struct exchange *x);
+		const char *text;
+	} cases[] = {
+		{held_answer, "head1 data1=half of end1 over"},
+		{start_write_cut, "head1 data1=half of reset1=2 over"},
+		{exchange_cut, "reset1=2 over"},
+	};
+	struct held_server h;
+	struct peer p;
+
+	(void)state;
+	held_open(&h, NULL, 10000);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		dial(&p, &h);
+		SAY(&p, PREFACE SETTINGS GET("\1") GOAWAY);
+		settle(&p);
+		held_do(&h, cases[i].end);
+		expect(&p, cases[i].text);
+		hang_up(&p);
+	}
+	held_close(&h);
+}
+
+static void drain(struct held_server *h, struct peer *p)
+{
+	http_server_drain(h->server, 0);
+	expect(p, "notice ");
+	SAY(p, PING("\1"));
+	expect(p, "goaway1=0 ");
+}
+
+static void expect_gone(struct held_server *h)
+{
+	while (http_server_active(h->server) > 0) {
+		sched_yield();
+	}
+}
+
+static void test_drain_before_the_head(void **state)
+{
+	static const struct {
+		void (*end)(struct exchange *x);
+		const char *text;
+	} cases[] = {
+		{held_answer, "head1 data1=half of end1 goaway1=0 over"},
+		{start_write_cut, "head1 data1=half of reset1=2 goaway1=0 over"},
+		{exchange_cut, "reset1=2 goaway1=0 over"},
+	};
+	struct held_server h;
+	struct peer p;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		held_open(&h, NULL, 10000);
+		dial(&p, &h);
+		SAY(&p, PREFACE SETTINGS GET("\1"));
+		settle(&p);
+		drain(&h, &p);
+		held_do(&h, cases[i].end);
+		expect(&p, cases[i].text);
+		hang_up(&p);
+		expect_gone(&h);
+		held_close(&h);
+	}
+}
+
+/* ---- the end of the server in each state ---- */
+
+static const struct state {
+	void (*on_begin)(struct exchange *x);
+	void (*then)(struct exchange *x);
+	const char *text;
+	const char *rest; /* when the window opens */
+	unsigned aborted, released;
+} states[] = {
+	{NULL, NULL, "", "", 1, 0},
+	{held_start_write, NULL, "head1 data1=half ", "data1= of ", 1, 0},
+	{held_start_write, exchange_finish, "head1 data1=half ", "data1= of end1 ", 0, 0},
+	{held_start_write, exchange_cut, "head1 data1=half ", "data1= of reset1=2 ", 0, 0},
+	{reply_mem, NULL, "head1 data1=half ", "data1= of end1 ", 0, 1},
+};
+
+static void enter(struct held_server *h, struct peer *p, const struct state *s)
+{
+	held_open(h, NULL, 10000);
+	dial(p, h);
+	h->on_begin = s->on_begin;
+	SAY(p, PREFACE WINDOW("\4") GET("\1"));
+	expect(p, s->text);
+	settle(p);
+	if (s->then) {
+		held_do(h, s->then);
+	}
+}
+
+static void test_stop(void **state)
+{
+	struct held_server h;
+	struct peer p;
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_LEN(states); i++) {
+		const struct state *s = &states[i / 2];
+
+		enter(&h, &p, s);
+		if (i % 2) {
+			drain(&h, &p);
+		}
+		http_server_free(&h.server);
+		expect(&p, "over");
+		assert_int_equal(h.aborted, s->aborted);
+		assert_int_equal(h.released, s->released);
+		hang_up(&p);
+		held_close(&h);
+	}
+}
+
+static void test_drain(void **state)
+{
+	struct held_server h;
+	struct peer p;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+		enter(&h, &p, &states[i]);
+		drain(&h, &p);
+		SAY(&p, MORE("\1", "\x70"));
+		expect(&p, states[i].rest);
+		if (states[i].aborted) { /* the exchange goes on */
+			settle(&p);
+			SAY(&p, RESET("\1", "\x8"));
+		}
+		expect(&p, "goaway1=0 over");
+		assert_int_equal(h.aborted, states[i].aborted);
+		assert_int_equal(h.released, states[i].released);
+		hang_up(&p);
+		expect_gone(&h);
+		held_close(&h);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -294,6 +516,12 @@ int main(void)
 		cmocka_unit_test(test_cut_with_the_window_used_up),
 		cmocka_unit_test(test_window_that_does_not_open),
 		cmocka_unit_test(test_end_behind_the_window),
+		cmocka_unit_test(test_reset_while_the_body_waits),
+		cmocka_unit_test(test_reset_before_the_head),
+		cmocka_unit_test(test_goaway_from_the_client_before_the_head),
+		cmocka_unit_test(test_drain_before_the_head),
+		cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_drain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
