@@ -113,9 +113,3 @@ static void held_start_write(struct exchange *x)
 	held_start(x);
 	held_write(x);
 }
-
-static void held_answer(struct exchange *x)
-{
-	held_start_write(x);
-	exchange_finish(x);
-}
