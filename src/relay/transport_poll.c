@@ -196,6 +196,7 @@ static void on_reserved(struct errand *e)
 	struct hub_conn *c = transport_reserved(e);
 	struct poll *p = MEM_NEW(struct poll);
 
+	ASSERT(c); /* polls do not move between loops, so nothing came in between */
 	p->rl = e->rl;
 	p->conn = c;
 	memcpy(p->token, c->token, sizeof(p->token));
