@@ -54,6 +54,7 @@ enum err gateway_settings_read(struct arena *a, const struct gateway_config *con
 {
 	const struct conf_node *list = config->admin;
 	struct gateway_role_urls urls;
+	struct tls_client *role_tls;
 
 	*out = (struct gateway_settings){0};
 	if (config->declarative.n > 0 && config->declarative_text.n > 0) {
@@ -63,6 +64,8 @@ enum err gateway_settings_read(struct arena *a, const struct gateway_config *con
 	}
 	TRY(gateway_role_urls_read(a, config, &urls, f)); /* for `config check` */
 	TRY(check_role_names(config->role_urls, f));
+	TRY(gateway_role_tls_new(config, &role_tls, f));
+	tls_client_unref(&role_tls);
 	if (!list) {
 		return read_admin(a, NULL, out, f);
 	}

@@ -59,6 +59,7 @@ struct gateway {
 	struct dns_options dns;
 	enum err dns_result;
 	struct gateway_role_urls role_urls;
+	struct tls_client *role_tls; /* of https ones; NULL = as any client */
 };
 
 enum call_state {
@@ -80,6 +81,7 @@ struct gw_peer {
 	const struct addr *addr;    /* NULL = to be looked up */
 	struct http_server *server; /* instead: of this process */
 	struct str authority;	    /* of the balancer's target; empty = the service's */
+	struct tls_client *tls;	    /* NULL = plain, or as any client */
 	struct str sni;
 };
 

@@ -1,6 +1,8 @@
 #include "gateway/config.h"
 
 #include "net/dns_cache.h"
+#include "tls/cert.h"
+#include "tls/context.h"
 
 #define OFF(member) offsetof(struct gateway_config, member)
 
@@ -47,6 +49,9 @@ static const struct conf_key keys[] = {
 	{"role_urls", CONF_NODE, OFF(role_urls), NULL, 0, 0, NULL, 0,
 	 "Where role:// services find roles that do not run here: {management: "
 	 "\"http://10.0.0.2:5004\"}."},
+	{"role_ca", CONF_NODE, OFF(role_ca), NULL, 0, 0, NULL, 0,
+	 "PEM, or a file of it, of the CAs that may have signed certificates of https:// URLs in "
+	 "role_urls, instead of the system's."},
 	{"db_update_frequency", CONF_DURATION, OFF(db_update_ms), "1s", 100, 0, NULL, 0,
 	 "How often the database is asked for changes that other processes made. PostgreSQL tells "
 	 "them at once; a SQLite file is only asked when it was written."},
@@ -192,6 +197,28 @@ enum err gateway_role_urls_read(struct arena *a, const struct gateway_config *c,
 	}
 	*out = urls;
 	return ERR_OK;
+}
+
+enum err gateway_role_tls_new(const struct gateway_config *c, struct tls_client **out,
+			      struct fault *f)
+{
+	const struct conf_node *at = conf_is_null(c->role_ca) ? NULL : c->role_ca;
+	struct tls_client_options o = {.alpn = TLS_ALPN_HTTP1};
+	struct fault why = {0};
+	struct arena a;
+	enum err e;
+
+	*out = NULL;
+	if (!at) {
+		return ERR_OK;
+	}
+	arena_init(&a, 0);
+	e = tls_pem_load(&a, conf_dir(at), conf_text(at), &o.ca, &why);
+	if (e == ERR_OK) {
+		e = tls_client_new(&o, out, &why);
+	}
+	arena_fini(&a);
+	return e == ERR_OK ? ERR_OK : conf_fault(f, at, "gateway.role_ca: %s", why.text);
 }
 
 const struct conf_section gateway_conf = {

@@ -25,6 +25,7 @@ struct gateway_config {
 	int64_t body_replay_max;
 	struct str relay_url;		   /* see gateway_role_urls_read */
 	const struct conf_node *role_urls; /* the same */
+	const struct conf_node *role_ca;   /* see gateway_role_tls_new */
 	int64_t db_update_ms;
 	/* names; see gateway_dns_options */
 	struct conf_strs dns_resolver, dns_order;
@@ -62,6 +63,12 @@ struct gateway_role_urls {
 /* What role_urls and relay_url say, in `a`; ERR_INVALID names the key. */
 enum err gateway_role_urls_read(struct arena *a, const struct gateway_config *c,
 				struct gateway_role_urls *out, struct fault *f) MUST_USE;
+
+struct tls_client;
+/* For https URLs of roles, by role_ca; NULL = the system's CAs. The caller owns it. ERR_INVALID
+ * names the key. */
+enum err gateway_role_tls_new(const struct gateway_config *c, struct tls_client **out,
+			      struct fault *f) MUST_USE;
 
 struct dns_options;
 /* What the keys dns_* say; `a` keeps the texts. ERR_INVALID names the key. */

@@ -9,6 +9,7 @@ static const struct conf_alias aliases[] = {
 	{"headers_upstream", NULL},  /* a list of headers */
 	{"real_ip_recursive", NULL}, /* "on" or "off" */
 	{"role_urls", NULL},
+	{"role_ca", NULL}, /* may be the text itself */
 	{"declarative", "declarative_config"},
 	{"declarative_text", "declarative_config_string"},
 };

@@ -67,6 +67,7 @@ static enum err parse_config(struct gateway *g, struct fault *f)
 	TRY(gateway_dns_options(&g->texts, g->config, &g->dns, f));
 	TRY(parse_trusted(g, f));
 	TRY(parse_tell(g, f));
+	TRY(gateway_role_tls_new(g->config, &g->role_tls, f));
 	return gateway_role_urls_read(&g->texts, g->config, &g->role_urls, f);
 }
 
@@ -274,6 +275,7 @@ void gateway_free(struct gateway **gp)
 	builder_free(&g->builder);
 	mem_free(g->per_loop);
 	mem_free(g->trusted);
+	tls_client_unref(&g->role_tls);
 	arena_fini(&g->texts);
 	mem_free(g);
 }

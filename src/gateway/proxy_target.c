@@ -13,6 +13,7 @@ static void set_peer(struct gw_call *c, struct str host, uint16_t port)
 		.tls = c->entry->service->tls,
 		.path = STR("/"),
 	};
+	c->peer.tls = c->entry->tls;
 }
 
 /* What a balancer hashes. Lists of one name are joined by it; `nth` goes through them. */
@@ -175,6 +176,7 @@ static enum err pick_role(struct gw_call *c, struct str role)
 	c->peer.uri = url->uri;
 	c->peer.addr = NULL;
 	c->peer.authority = url->authority;
+	c->peer.tls = g->role_tls;
 	return ERR_OK;
 }
 

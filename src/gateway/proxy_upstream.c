@@ -302,7 +302,7 @@ static void try_service(struct gw_call *c)
 		.answer_timeout_ms = s->read_ms,
 		.idle_timeout_ms = s->read_ms,
 		.upgrade = c->upgrade,
-		.tls = c->entry->tls,
+		.tls = c->peer.tls,
 		.sni = c->peer.sni,
 		.version = s->http2 ? HTTP_CALL_H2 : HTTP_CALL_AUTO,
 		.peer = c->peer.addr,

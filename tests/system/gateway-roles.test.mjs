@@ -1,6 +1,7 @@
 /* role:// and relay:// of an installation in two processes: the gateway finds the other's roles at `role_urls`. */
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
+import { selfSigned, selfSignedFiles } from './lib/certificate.mjs';
 import { check } from './lib/check.mjs';
 import { Connector } from './lib/connector.mjs';
 import { Gateway } from './lib/gateway.mjs';
@@ -66,4 +67,25 @@ check('a role that went away, and came back', async () => {
 	assert.equal((await gw.get(path)).status, 502);
 	await server.restart();
 	assert.equal((await gw.get(path)).status, 401);
+});
+
+check('a role at https: its certificate must be of role_ca', async () => {
+	const pair = await selfSignedFiles(server.dir, 'roles.test', { alt: 'IP:127.0.0.1' });
+	const secure = await Server.start({ management: { listen: [{ address: '127.0.0.1:0', tls: pair }] } });
+	const other = await selfSigned(server.dir, 'other.test');
+	const status = async (role_ca) => {
+		const from = await Gateway.start({ gateway: { role_urls: { management: secure.management }, ...(role_ca && { role_ca }) } });
+		await from.route({ url: 'role://management' }, { paths: ['/management'], strip_path: false });
+		const reply = await from.get('/management/tenants/T1');
+		await from.close();
+		return reply.status;
+	};
+	try {
+		assert.match(secure.management, /^https:/);
+		assert.equal(await status(pair.cert), 401, 'the role wants its key');
+		assert.equal(await status(other.cert), 502);
+		assert.equal(await status(), 502, 'the system knows no such CA');
+	} finally {
+		await secure.close();
+	}
 });

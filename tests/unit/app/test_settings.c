@@ -122,6 +122,9 @@ static void urls_of_roles_are_checked(void **state)
 		":1: gateway.role_urls.management: URL does not start with http:// or https://");
 	assert_fault("gateway: {relay_url: \"http://u@x\"}\n",
 		     "gateway.relay_url: has more than scheme, host and port");
+	assert_fault("gateway: {role_ca: }\n", "");
+	assert_fault("gateway:\n  role_ca: /no/ca.pem\n",
+		     ":2: gateway.role_ca: cannot read /no/ca.pem: No such file or directory");
 }
 
 static void entities_come_from_one_place(void **state)
