@@ -210,7 +210,7 @@ bool call_is_trusted(const struct gw_call *c);
 struct str call_forwarded(const struct gw_call *c, struct str name);
 void call_find_client(struct gw_call *c);
 /* role://gateway has brought it back here too often. */
-bool call_is_loop(const struct gw_call *c);
+bool call_is_loop(struct gw_call *c);
 /* Headers of an answer that came from the service; `r` is borrowed for the call. */
 void call_take_answer_head(struct gw_call *c, const struct http_response *r);
 /* What every answer carries: Via or Server, latencies, request id, what plugins added. */

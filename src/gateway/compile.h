@@ -21,6 +21,7 @@ enum gw_protocol {
 	GW_GRPC = 4,
 	GW_GRPCS = 8,
 	GW_STREAM = 16, /* tcp, tls, udp, tls_passthrough: not proxied */
+	GW_ALL_HTTP = GW_HTTP | GW_HTTPS | GW_GRPC | GW_GRPCS,
 };
 
 enum service_kind {

@@ -142,9 +142,13 @@ static void complete_facts(struct gw_call *c)
 		added_bytes(c);
 }
 
-static bool runs(const struct gw_call *c, const struct plugin_instance *p)
+/*
+ * As in the original: protocols tell HTTP from streams, and no request from another. Which of
+ * HTTP's it is depends on what the client says of its body.
+ */
+static bool runs(const struct plugin_instance *p)
 {
-	return p && !p->broken && p->protocols & c->protocol;
+	return p && !p->broken && p->protocols & GW_ALL_HTTP;
 }
 
 void call_log(struct gw_call *c)
@@ -158,7 +162,7 @@ void call_log(struct gw_call *c)
 	for (size_t i = 0; i < c->n_plugins; i++) {
 		const struct plugin_instance *p = c->plugins[i];
 
-		if (runs(c, p) && p->plugin->log) {
+		if (runs(p) && p->plugin->log) {
 			if (is_first) {
 				is_first = false;
 				complete_facts(c);
@@ -187,7 +191,7 @@ static bool rewrite(struct gw_call *c)
 	for (size_t i = 0; i < c->n_plugins; i++) {
 		const struct plugin_instance *p = c->plugins[i];
 
-		if (runs(c, p) && p->global && p->plugin->rewrite &&
+		if (runs(p) && p->global && p->plugin->rewrite &&
 		    p->plugin->rewrite(c, p) == PLUGIN_ANSWERED) {
 			return false;
 		}
@@ -201,11 +205,11 @@ static bool run_access(struct gw_call *c)
 	for (size_t i = 0; i < c->n_plugins; i++) {
 		const struct plugin_instance *p = c->plugins[i];
 
-		if (p && p->broken && p->protocols & c->protocol) {
+		if (p && p->broken && p->protocols & GW_ALL_HTTP) {
 			call_error(c, 500, STR("An unexpected error occurred"));
 			return false;
 		}
-		if (runs(c, p) && p->plugin->access && p->plugin->access(c, p) == PLUGIN_ANSWERED) {
+		if (runs(p) && p->plugin->access && p->plugin->access(c, p) == PLUGIN_ANSWERED) {
 			return false;
 		}
 	}
@@ -225,7 +229,7 @@ void call_run_response_head(struct gw_call *c)
 	for (size_t i = 0; i < c->n_plugins; i++) {
 		const struct plugin_instance *p = c->plugins[i];
 
-		if (runs(c, p) && p->plugin->response_head) {
+		if (runs(p) && p->plugin->response_head) {
 			p->plugin->response_head(c, p);
 		}
 	}
@@ -236,7 +240,7 @@ bool call_is_edited(const struct gw_call *c, enum plugin_side to, struct str nam
 	for (size_t i = 0; i < c->n_plugins; i++) {
 		const struct plugin_instance *p = c->plugins[i];
 
-		if (runs(c, p) && p->plugin->edits && p->plugin->edits(p, to, name)) {
+		if (runs(p) && p->plugin->edits && p->plugin->edits(p, to, name)) {
 			return true;
 		}
 	}
@@ -248,7 +252,7 @@ void call_run_response_body(struct gw_call *c)
 	for (size_t i = 0; i < c->n_plugins; i++) {
 		const struct plugin_instance *p = c->plugins[i];
 
-		if (runs(c, p) && p->plugin->response_body) {
+		if (runs(p) && p->plugin->response_body) {
 			p->plugin->response_body(c, p);
 		}
 	}
@@ -359,12 +363,6 @@ static const struct exchange_handler collecting_late = {
 	.on_abort = on_abort,
 };
 
-static bool has_body(const struct http_request *r)
-{
-	return r->framing == HTTP_BODY_CHUNKED ||
-	       (r->framing == HTTP_BODY_LENGTH && r->content_length > 0);
-}
-
 /* After access: the body is in memory, or small enough to be, or it is streamed. */
 static void send_on(struct gw_call *c)
 {
@@ -372,7 +370,7 @@ static void send_on(struct gw_call *c)
 
 	if (c->has_body) {
 		call_go_upstream(c);
-	} else if (!has_body(r)) {
+	} else if (!http_request_has_body(r)) {
 		exchange_stream(c->x, 0, &streaming);
 		call_go_upstream(c);
 	} else if (c->entry->traits.request_buffering && r->framing == HTTP_BODY_LENGTH &&
@@ -503,7 +501,7 @@ static void start_route(struct gw_call *c)
 	c->upstream_path = path_escape(c->arena, path_upstream(c->arena, s ? s->path : STR("/"),
 							       c->path, c->match.matched, strips));
 	c->upstream_query = r->query;
-	if (c->needs & PLUGIN_NEEDS_BODY && has_body(r)) {
+	if (c->needs & PLUGIN_NEEDS_BODY && http_request_has_body(r)) {
 		call_enter(c, CALL_BODY);
 		exchange_collect(c->x, (size_t)c->gl->gateway->config->body_memory_max,
 				 &collecting);

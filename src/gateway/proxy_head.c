@@ -26,10 +26,46 @@ static bool trusts_forwarded(const struct gw_call *c)
 	return exchange_is_in_process(c->x) || call_is_trusted(c);
 }
 
+/* Of several lines the last one: the peer wrote it, or let it pass. */
 struct str call_forwarded(const struct gw_call *c, struct str name)
 {
-	return trusts_forwarded(c) ? http_header_get(&exchange_request(c->x)->headers, name)
-				   : STR_NULL;
+	const struct http_headers *h = &exchange_request(c->x)->headers;
+
+	for (size_t i = trusts_forwarded(c) ? h->n : 0; i-- > 0;) {
+		if (str_eq_nocase(h->v[i].name, name)) {
+			return h->v[i].value.p ? h->v[i].value : STR("");
+		}
+	}
+	return STR_NULL;
+}
+
+static struct str joined(struct gw_call *c, struct str a, struct str b)
+{
+	char *at;
+
+	if (a.n == 0) {
+		return b;
+	}
+	at = arena_alloc(c->arena, a.n + 2 + b.n);
+	memcpy(at, a.p, a.n);
+	at[a.n] = ',';
+	at[a.n + 1] = ' ';
+	memcpy(at + a.n + 2, b.p, b.n);
+	return str_of(at, a.n + 2 + b.n);
+}
+
+/* Lines of one name are one list (RFC 9110 5.3), as the client sent them. */
+static struct str request_list(struct gw_call *c, struct str name)
+{
+	const struct http_headers *h = &exchange_request(c->x)->headers;
+	struct str list = STR_NULL;
+
+	for (size_t i = 0; i < h->n; i++) {
+		if (str_eq_nocase(h->v[i].name, name) && h->v[i].value.n > 0) {
+			list = joined(c, list, h->v[i].value);
+		}
+	}
+	return list;
 }
 
 static const struct addr *told_client(struct gw_call *c, struct str list)
@@ -49,8 +85,7 @@ void call_find_client(struct gw_call *c)
 
 	c->client = exchange_peer(c->x);
 	if (call_is_trusted(c)) {
-		struct str told = http_header_get(&exchange_request(c->x)->headers,
-						  g->config->real_ip_header);
+		struct str told = request_list(c, g->config->real_ip_header);
 		const struct addr *a = told.n > 0 ? told_client(c, told) : NULL;
 
 		c->client = a ? a : c->client;
@@ -59,7 +94,7 @@ void call_find_client(struct gw_call *c)
 }
 
 /* Each pass through this gateway leaves a name in Via (RFC 9110 7.6.3). */
-bool call_is_loop(const struct gw_call *c)
+bool call_is_loop(struct gw_call *c)
 {
 	unsigned passes = 0;
 	struct str via, hop;
@@ -67,7 +102,7 @@ bool call_is_loop(const struct gw_call *c)
 	if (!exchange_is_in_process(c->x)) {
 		return false;
 	}
-	via = http_header_get(&exchange_request(c->x)->headers, STR("via"));
+	via = request_list(c, STR("via"));
 	while (str_split(&via, ',', &hop)) {
 		passes += str_ends(hop, STR(VIA_NAME));
 	}
@@ -122,21 +157,25 @@ static bool forwarded_name(struct str name, enum told *out)
 	return false;
 }
 
-/* Headers that the gateway writes itself, or that are about this connection only. */
-static bool is_ours(struct str name, struct str value, struct str told[TOLDS])
+/*
+ * Headers that the gateway writes itself, or that are about this connection only. Those of the
+ * client's connection are gone already: what a plugin says of framing is not for the service.
+ * `*out_told` is only set where the value counts.
+ */
+static bool is_ours(struct str name, enum told *out_told)
 {
-	enum told which;
-
 	switch (name.n) {
+	case 2:
+		return is_alias(name, "te");
 	case 3:
 		if (is_alias(name, "via")) {
-			told[TOLD_VIA] = value;
+			*out_told = TOLD_VIA;
 			return true;
 		}
 		return false;
 	case 4:
 		if (is_alias(name, "host")) {
-			told[TOLD_HOSTNAME] = value;
+			*out_told = TOLD_HOSTNAME;
 			return true;
 		}
 		return false;
@@ -144,22 +183,27 @@ static bool is_ours(struct str name, struct str value, struct str told[TOLDS])
 		return is_alias(name, "proxy");
 	case 6:
 		return is_alias(name, "expect");
+	case 7:
+		return is_alias(name, "upgrade") || is_alias(name, "trailer");
 	case 9:
 		return is_alias(name, "x-real-ip");
+	case 10:
+		return is_alias(name, "connection") || is_alias(name, "keep-alive");
 	case 14:
 		return is_alias(name, "content-length");
 	case 15:
 	case 16:
 	case 18:
 	case 17:
-		if (forwarded_name(name, &which)) {
+		if (forwarded_name(name, out_told)) {
 			/* Exactly spelt, the value counts. */
-			if (str_index(name, '_') < 0) {
-				told[which] = value;
-			}
+			*out_told = str_index(name, '_') < 0 ? *out_told : TOLDS;
 			return true;
 		}
-		return name.n == 17 && is_alias(name, "x-kong-request-id");
+		return name.n == 16   ? is_alias(name, "proxy-connection")
+		       : name.n == 17 ? is_alias(name, "x-kong-request-id") ||
+						is_alias(name, "transfer-encoding")
+				      : false;
 	default:
 		return false;
 	}
@@ -183,7 +227,7 @@ static bool is_for_head(struct str name)
 		STR_INIT("x-credential-"), STR_INIT("x-anonymous-"), STR_INIT("x-authenticated-"),
 		STR_INIT("x-kong-"),
 	};
-	struct str told[TOLDS];
+	enum told told;
 
 	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
 		if (starts_as(name, prefixes[i])) {
@@ -195,7 +239,7 @@ static bool is_for_head(struct str name)
 			return true;
 		}
 	}
-	return http_is_no_trailer(name) || is_ours(name, STR_NULL, told);
+	return http_is_no_trailer(name) || is_ours(name, &told);
 }
 
 const struct http_headers *call_own_trailers(struct gw_call *c)
@@ -219,21 +263,6 @@ const struct http_headers *call_own_trailers(struct gw_call *c)
 static void add(struct gw_call *c, struct str name, struct str value)
 {
 	http_header_add(c->arena, &c->headers, name, value);
-}
-
-static struct str joined(struct gw_call *c, struct str a, struct str b)
-{
-	char *at;
-
-	if (a.n == 0) {
-		return b;
-	}
-	at = arena_alloc(c->arena, a.n + 2 + b.n);
-	memcpy(at, a.p, a.n);
-	at[a.n] = ',';
-	at[a.n + 1] = ' ';
-	memcpy(at + a.n + 2, b.p, b.n);
-	return str_of(at, a.n + 2 + b.n);
 }
 
 static struct str without_port(struct str authority)
@@ -303,6 +332,16 @@ static void add_forwarded(struct gw_call *c, const struct str told[TOLDS])
 	}
 }
 
+/* Lines of a list are one list (RFC 9110 5.3); of others the last counts. */
+static void note_told(struct gw_call *c, struct str told[TOLDS], enum told which, struct str value)
+{
+	if (which == TOLD_FOR || which == TOLD_VIA) {
+		told[which] = joined(c, told[which], value);
+	} else if (which < TOLDS) {
+		told[which] = value;
+	}
+}
+
 /* Plugins may have set any of these: theirs win, but for those that are ours to say. */
 void call_prepare_headers(struct gw_call *c)
 {
@@ -312,7 +351,10 @@ void call_prepare_headers(struct gw_call *c)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < h->n; i++) {
-		if (is_ours(h->v[i].name, h->v[i].value, told)) {
+		enum told which = TOLDS;
+
+		if (is_ours(h->v[i].name, &which)) {
+			note_told(c, told, which, h->v[i].value);
 			continue;
 		}
 		if (kept != i) {
@@ -321,9 +363,13 @@ void call_prepare_headers(struct gw_call *c)
 		kept++;
 	}
 	h->n = kept;
-	/* One that is not the client's was put there by a plugin. */
-	if (told[TOLD_HOSTNAME].p != r->authority.p) {
+	/* A line that is not the client's was put there by a plugin. */
+	if (told[TOLD_HOSTNAME].p != http_header_get(&r->headers, STR("host")).p) {
 		c->host_set = told[TOLD_HOSTNAME];
+	}
+	/* Whoever runs in circles here must not lose count. */
+	if (exchange_is_in_process(c->x)) {
+		told[TOLD_VIA] = request_list(c, STR("via"));
 	}
 	c->host_at = h->n;
 	add(c, STR("Host"), STR_NULL);

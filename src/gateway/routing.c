@@ -185,7 +185,7 @@ static void add_route(struct draft *d, struct entity_item *item)
 	struct entity_item *si = NULL;
 	struct routing *r = d->r;
 
-	if (!route || !(route->traits.protocols & (GW_HTTP | GW_HTTPS | GW_GRPC | GW_GRPCS))) {
+	if (!route || !(route->traits.protocols & GW_ALL_HTTP)) {
 		return;
 	}
 	if (!is_zero(&route->service)) {

@@ -186,7 +186,10 @@ static enum err parse_head(struct str head, struct http_request *r, int *out_sta
 	r->keep_alive = !f.close && (r->minor == 1 || f.keep_alive);
 	r->te_trailers = f.te_trailers && r->minor == 1;
 	r->expect_continue = f.expect_continue && r->minor == 1;
-	r->upgrade_websocket = f.upgrade && f.websocket && r->minor == 1;
+	/* RFC 6455 4.1: a GET. What has a body stays HTTP (RFC 9110 7.8: it would have to be read
+	 * first). */
+	r->upgrade_websocket = f.upgrade && f.websocket && r->minor == 1 && r->method == HTTP_GET &&
+			       !http_request_has_body(r);
 	return ERR_OK;
 }
 

@@ -54,11 +54,18 @@ struct http_request {
 	bool keep_alive;
 	bool expect_continue;
 	bool te_trailers;	/* TE: trailers: the client takes trailers */
-	bool upgrade_websocket; /* Connection: upgrade and Upgrade: websocket */
+	bool upgrade_websocket; /* Connection: upgrade and Upgrade: websocket, of a GET without a
+				   body */
 	enum http_framing framing;
 	uint64_t content_length; /* HTTP_BODY_LENGTH */
 	struct http_headers headers;
 };
+
+static inline bool http_request_has_body(const struct http_request *r)
+{
+	return r->framing == HTTP_BODY_CHUNKED ||
+	       (r->framing == HTTP_BODY_LENGTH && r->content_length > 0);
+}
 
 struct http_response {
 	int status;

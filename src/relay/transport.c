@@ -146,6 +146,10 @@ static void endpoint_get(struct relay_loop *rl, struct exchange *x)
 				    STR("Server-Sent Events need HTTP/1.1"));
 		return;
 	}
+	if (http_request_has_body(q)) {
+		exchange_reply_text(x, 400, STR("text/plain"), STR("A body is not expected"));
+		return;
+	}
 	e = connector_errand(rl, x, !q->upgrade_websocket, &home);
 	if (!e) {
 		return;

@@ -33,10 +33,8 @@ static bool is_key(struct str key)
 static int judge_request(const struct http_request *r)
 {
 	const struct http_headers *h = &r->headers;
-	bool has_body = r->framing == HTTP_BODY_CHUNKED ||
-			(r->framing == HTTP_BODY_LENGTH && r->content_length > 0);
 
-	if (r->method != HTTP_GET || r->minor != 1 || has_body) {
+	if (r->method != HTTP_GET || r->minor != 1 || http_request_has_body(r)) {
 		return 400;
 	}
 	if (!r->upgrade_websocket ||

@@ -405,6 +405,21 @@ check('a connector that asks without reading is dropped before it takes much mem
 	await server.connections(0);
 });
 
+check('a connector that sends a body where none belongs is refused, and nobody else notices', async () => {
+	const { server, token } = await start();
+	for (const framing of ['Transfer-Encoding: chunked', 'Content-Length: 100']) {
+		for (const accept of ['text/event-stream', '*/*']) {
+			const { connectionToken } = await (await negotiate(server, { token })).json();
+			const raw = await RawConnection.open(server.relay);
+			raw.send(`GET /connector?id=${connectionToken} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n`);
+			raw.send(`${framing}\r\nAccept: ${accept}\r\n\r\n`);
+			assert.equal((await raw.response()).status, 400, `${framing}, ${accept}`);
+			raw.close();
+		}
+	}
+	assert.equal((await negotiate(server, { token })).status, 200);
+});
+
 check('a long poll whose client vanished takes no requests, and ends', async () => {
 	const { server: own, token } = await start();
 	const { connectionToken } = await (await negotiate(own, { token })).json();

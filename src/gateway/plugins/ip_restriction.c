@@ -21,7 +21,7 @@ static const struct schema_field fields[] = {
 	{.name = "status",
 	 FIELD(NUMBER, OPT_NUM, status),
 	 .has_range = true,
-	 .min = 100,
+	 .min = 200,
 	 .max = 599,
 	 .doc = "Status of a refusal; 403 without it."},
 	{.name = "message",

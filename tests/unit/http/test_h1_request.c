@@ -444,6 +444,32 @@ static void connection_header_decides(void **state)
 	assert_true(ws);
 }
 
+static void only_a_get_without_a_body_is_upgraded(void **state)
+{
+#define UPGRADE "Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+	static const struct {
+		struct str in;
+		bool is;
+	} cases[] = {
+		{STR_INIT("GET / HTTP/1.1\r\n" UPGRADE "\r\n"), true},
+		{STR_INIT("GET / HTTP/1.1\r\n" UPGRADE "Content-Length: 0\r\n\r\n"), true},
+		{STR_INIT("GET / HTTP/1.1\r\n" UPGRADE "Content-Length: 1\r\n\r\n"), false},
+		{STR_INIT("GET / HTTP/1.1\r\n" UPGRADE "Transfer-Encoding: chunked\r\n\r\n"),
+		 false},
+		{STR_INIT("POST / HTTP/1.1\r\n" UPGRADE "\r\n"), false},
+		{STR_INIT("HEAD / HTTP/1.1\r\n" UPGRADE "\r\n"), false},
+		{STR_INIT("GET / HTTP/1.0\r\n" UPGRADE "\r\n"), false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		bool ws;
+
+		(void)keeps_alive(cases[i].in, &ws);
+		assert_int_equal(ws, cases[i].is);
+	}
+}
+
 static int status_with(struct str in, const struct h1_limits *limits, size_t cut)
 {
 	struct http_request r;
@@ -517,6 +543,7 @@ int main(void)
 		cmocka_unit_test(fields_are_as_received),
 		cmocka_unit_test(target_forms_give_path_and_authority),
 		cmocka_unit_test(connection_header_decides),
+		cmocka_unit_test(only_a_get_without_a_body_is_upgraded),
 		cmocka_unit_test(limits_hold_to_the_byte),
 		cmocka_unit_test(long_names_do_not_wrap),
 	};

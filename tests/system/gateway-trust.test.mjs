@@ -1,0 +1,147 @@
+/*
+ * What a client says must not decide what only the configuration may: the name that a service is known by, the
+ * plugins that run, the address that rules are about, or the end of the process.
+ */
+import assert from 'node:assert/strict';
+import https from 'node:https';
+import http2 from 'node:http2';
+import { once } from 'node:events';
+import { after, before } from 'node:test';
+import { selfSigned } from './lib/certificate.mjs';
+import { check } from './lib/check.mjs';
+import { Echo, Gateway } from './lib/gateway.mjs';
+import { RawConnection } from './lib/raw.mjs';
+import { values } from './lib/target.mjs';
+
+let gw;
+let echo;
+
+before(async () => {
+	echo = await Echo.start();
+	gw = await Gateway.start({ gateway: {
+		listen: [{ address: '127.0.0.1:0', http2: true }], trusted_ips: '127.0.0.1', real_ip_header: 'X-Forwarded-For',
+	} });
+	await gw.route({ name: 'echo', url: echo.url }, { name: 'all', paths: ['/r'] });
+});
+
+after(async () => {
+	await gw?.close();
+	await echo?.close();
+});
+
+/* The answer to a request head, line by line; `proxy` is another listener. */
+async function say(...lines) {
+	const raw = await RawConnection.open(gw.proxy);
+	try {
+		raw.send([...lines, '', ''].join('\r\n'));
+		return await raw.response();
+	} finally {
+		raw.close();
+	}
+}
+
+const UPGRADE = ['Host: a', 'Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version: 13'];
+
+check('an upgrade with a body, or of another method than GET, is no upgrade', async (t) => {
+	const sent = {
+		chunked: ['GET /r HTTP/1.1', ...UPGRADE, 'Transfer-Encoding: chunked', '', '5', 'Hello', '0'],
+		'a long body': ['GET /r HTTP/1.1', ...UPGRADE, 'Content-Length: 100000', '', 'x'.repeat(99996)],
+		POST: ['POST /r HTTP/1.1', ...UPGRADE, 'Content-Length: 0'],
+	};
+	for (const [what, lines] of Object.entries(sent)) {
+		await t.test(what, async () => {
+			const reply = await say(...lines);
+			assert.equal(reply.status, 200);
+			const { raw } = JSON.parse(reply.body);
+			assert.deepEqual(values(raw, 'upgrade'), []);
+		});
+	}
+});
+
+check('the service is told its own name, however the client writes the one it asked for', async (t) => {
+	const name = new URL(echo.url).host;
+	await t.test('absolute form', async () => {
+		const reply = await say('GET http://evil.test/r HTTP/1.1', 'Host: evil.test', 'Connection: close');
+		assert.deepEqual(values(JSON.parse(reply.body).raw, 'host'), [name]);
+	});
+	await t.test('both :authority and host', async () => {
+		const session = http2.connect(gw.proxy);
+		const stream = session.request({ ':path': '/r', ':authority': 'evil.test', host: 'evil.test' });
+		let text = '';
+		stream.setEncoding('utf8').on('data', (data) => {
+			text += data;
+		});
+		await once(stream, 'end');
+		session.close();
+		assert.deepEqual(values(JSON.parse(text).raw, 'host'), [name]);
+	});
+	await t.test('and its certificate must have it', async () => {
+		const pair = await selfSigned(gw.dir, 'evil.test');
+		const names = [];
+		const secure = https.createServer({ ...pair, SNICallback: (sni, done) => {
+			names.push(sni);
+			done(null);
+		} }, (req, res) => res.end('secret')).listen(0, '127.0.0.1');
+		await once(secure, 'listening');
+		const ca = await gw.make('/ca_certificates', { cert: pair.cert });
+		await gw.route({ name: 'tls', url: `https://localhost:${secure.address().port}`, tls_verify: true, ca_certificates: [ca.id] }, { paths: ['/tls'] });
+		for (const target of ['/tls', 'http://evil.test/tls']) {
+			assert.equal((await say(`GET ${target} HTTP/1.1`, 'Host: evil.test', 'Connection: close')).status, 502, target);
+		}
+		assert.ok(names.every((sni) => sni === 'localhost'), names.join());
+		secure.closeAllConnections();
+		secure.close();
+	});
+});
+
+check('no content type gets around a plugin', async () => {
+	await gw.make('/services/echo/routes', { name: 'guarded', paths: ['/guarded'] });
+	await gw.make('/routes/guarded/plugins', { name: 'key-auth', protocols: ['http', 'https'] });
+	for (const type of ['application/json', 'application/grpc', 'application/grpc+proto', 'APPLICATION/GRPC; a=b']) {
+		const reply = await gw.send('POST', '/guarded', { headers: { 'Content-Type': type }, body: 'x' });
+		assert.ok(reply.status === 401 || reply.headers['grpc-status'] === '16', `${type}: ${reply.status} ${reply.text}`);
+		assert.doesNotMatch(reply.text ?? '', /"url"/);
+	}
+});
+
+check('several lines of X-Forwarded-For are one list', async () => {
+	await gw.make('/services/echo/routes', { name: 'allowed', paths: ['/allowed'] });
+	await gw.make('/routes/allowed/plugins', { name: 'ip-restriction', config: { allow: ['10.0.0.1'] } });
+	const ask = (path, ...lines) => say(`GET ${path} HTTP/1.1`, 'Host: a', ...lines.map((line) => `X-Forwarded-For: ${line}`));
+	assert.equal((await ask('/allowed', '10.0.0.1')).status, 200);
+	assert.equal((await ask('/allowed', '10.0.0.1', '6.6.6.6')).status, 403);
+	assert.equal((await ask('/allowed', '6.6.6.6', '10.0.0.1')).status, 200, 'the last is whom the trusted peer saw');
+	const { raw } = JSON.parse((await ask('/r', '10.0.0.1, 10.0.0.2', '6.6.6.6')).body);
+	assert.deepEqual(values(raw, 'x-forwarded-for'), ['10.0.0.1, 10.0.0.2, 6.6.6.6, 127.0.0.1']);
+	assert.deepEqual(values(raw, 'x-real-ip'), ['6.6.6.6']);
+});
+
+check('a plugin cannot frame a request anew', async () => {
+	await gw.make('/services/echo/routes', { name: 'framed', paths: ['/framed'] });
+	await gw.make('/routes/framed/plugins', { name: 'request-transformer', config: {
+		add: { headers: ['Transfer-Encoding:chunked', 'Keep-Alive:1', 'Content-Length:1'] }, rename: { headers: ['X-Te:Transfer-Encoding'] },
+	} });
+	const reply = await gw.send('POST', '/framed', { headers: { 'X-Te': 'chunked' }, body: 'Hello' });
+	assert.equal(reply.json.body, 'Hello');
+	assert.deepEqual(values(reply.json.raw, 'transfer-encoding'), []);
+	assert.deepEqual(values(reply.json.raw, 'content-length'), ['5']);
+});
+
+check('a loop through the gateway ends, whatever plugins take away', async () => {
+	await gw.route({ name: 'loop', url: 'role://gateway/loop' }, { name: 'loop', paths: ['/loop'] });
+	await gw.make('/routes/loop/plugins', { name: 'request-transformer', config: { remove: { headers: ['Via'] } } });
+	assert.equal((await gw.get('/loop')).status, 508);
+});
+
+check('a status that is no answer is refused where it is configured', async () => {
+	const refused = {
+		'rate-limiting': { minute: 1, error_code: 1 },
+		'request-termination': { status_code: 103 },
+		redirect: { status_code: 101, location: 'http://a/' },
+		'ip-restriction': { deny: ['10.0.0.1'], status: 100 },
+	};
+	for (const [name, config] of Object.entries(refused)) {
+		const { json } = await gw.want(400, 'POST', '/plugins', { name, config });
+		assert.match(json.message, /value should be between 200 and 599/, name);
+	}
+});
