@@ -111,6 +111,11 @@ static bool has_escape(struct str s)
 	return false;
 }
 
+static bool starts_with_slash(struct str s)
+{
+	return s.n > 0 && s.p[0] == '/';
+}
+
 /* Whether nothing in the path (which begins with '/') can need a change or a refusal. */
 static bool is_plain(struct str s)
 {
@@ -326,6 +331,21 @@ bool path_normalize(struct arena *a, struct str raw, struct str *out)
 	return true;
 }
 
+bool path_is_straight(struct arena *a, struct str path)
+{
+	char *p;
+	size_t n;
+
+	if (!starts_with_slash(path)) {
+		return false;
+	}
+	if (is_plain(path)) {
+		return true;
+	}
+	p = arena_alloc(a, path.n);
+	return decode(path, p, &n) && !hides_dots(a, str_of(p, n));
+}
+
 struct str path_escape(struct arena *a, struct str path)
 {
 	size_t n = 0;
@@ -408,11 +428,6 @@ bool path_may_strip(struct arena *a, struct str path, size_t matched)
 static bool ends_in_slash(struct str s)
 {
 	return s.n > 0 && s.p[s.n - 1] == '/';
-}
-
-static bool starts_with_slash(struct str s)
-{
-	return s.n > 0 && s.p[0] == '/';
 }
 
 static struct str base_and_whole(struct arena *a, struct str base, struct str path)

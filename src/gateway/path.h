@@ -26,6 +26,11 @@
  */
 bool path_normalize(struct arena *a, struct str raw, struct str *out) MUST_USE;
 /*
+ * Whether a path that is sent as it stands leads nowhere else than it seems to: path_normalize
+ * takes it and has no dot segments to resolve in it.
+ */
+bool path_is_straight(struct arena *a, struct str path) MUST_USE;
+/*
  * A path in which blanks, quotes, bytes outside ASCII and whatever else RFC 3986 has no
  * place for are escapes; `path` itself when there are none. '%' is left alone: in a
  * canonical path it always begins an escape.

@@ -90,6 +90,46 @@ check('check 36: request-transformer: bodies of JSON and forms, and those it can
 	assert.deepEqual(JSON.parse(seen.body), { new: 'no', more: 'added', list: ['b'] });
 });
 
+check('check 36: request-transformer: a Host out of a template is one', async () => {
+	const host = async (path, headers) => (await passed(ask(path, headers))).headers.host;
+	const own = new URL(plugged.echo.url).host;
+
+	await serve('host', { 'request-transformer': { replace: { headers: ['Host:$(headers.x_host)'] } } });
+	await serve('host-renamed', { 'request-transformer': { rename: { headers: ['X-Host:Host'] } } });
+	await serve('host-query', { 'request-transformer': { append: { headers: ['host:$(query_params.h)'] } } });
+	for (const path of ['/host', '/host-renamed']) {
+		for (const evil of ['evil:99/x y', 'evil:99x', 'a b', 'a/b', 'user@evil', 'a,b', 'a:99999', '[::1']) {
+			await plugged.refused(ask(path, { 'X-Host': evil }), 400, 'Bad request');
+		}
+		assert.equal(await host(path, { 'X-Host': 'good.test:99' }), 'good.test:99');
+		assert.equal(await host(path, { 'X-Host': '[::1]:99' }), '[::1]:99');
+		assert.equal(await host(path, {}), own);
+	}
+	for (const evil of ['a%0d%0aX-Evil:1', 'a%2Fb', 'a%20b']) {
+		await plugged.refused(ask(`/host-query?h=${evil}`), 400, 'Bad request');
+	}
+	assert.equal(await host('/host-query?h=good.test'), 'good.test');
+	assert.equal(await host('/host-query'), own);
+});
+
+check('check 36: request-transformer: a path out of a template does not climb', async () => {
+	await serve('climb', { 'request-transformer': { replace: { uri: '/files/$(query_params.f)' } } });
+	await serve('climb-joined', { 'request-transformer': { replace: { uri: '/files/$(query_params.f)$(headers.x_f)/x' } } });
+	for (const evil of ['../../secret', '..', '.', 'a/../b', 'a/./b', '%2e%2e/secret', '%252e%252e/secret', '.%252e/secret', '..%2Fsecret',
+		'..%252Fsecret', '..%5Csecret', '..%255Csecret', '..;/secret', '..%253b/secret', '%25252e%25252e/secret', '..%20/secret', '%c0%ae%c0%ae/x',
+		'a%00', 'a%0d%0ab']) {
+		await plugged.refused(ask(`/climb?f=${evil}`), 400, 'Bad request');
+	}
+	await plugged.refused(ask('/climb-joined?f=.', { 'X-F': '.' }), 400, 'Bad request');
+	for (const [f, url] of [['a/b', '/files/a/b'], ['..a/b..', '/files/..a/b..'], ['.well-known', '/files/.well-known'], ['', '/files/'],
+		['a%3Fb%23c%20d', '/files/a%3Fb%23c%20d'], ['%c3%a4', '/files/%C3%A4'], ['a%2525b', '/files/a%25b'], ['50%25', '/files/50%25']]) {
+		assert.equal((await passed(ask(`/climb?f=${f}`))).url.split('?')[0], url);
+	}
+	/* What the operator writes is what is sent. */
+	await serve('climb-constant', { 'request-transformer': { replace: { uri: '/files/../%2e%2e/x' } } });
+	assert.equal((await passed(ask('/climb-constant'))).url, '/files/../%2e%2e/x');
+});
+
 check('check 36: request-transformer: templates, the path and the method', async () => {
 	await serve('tpl', { 'request-transformer': {
 		http_method: 'PUT',

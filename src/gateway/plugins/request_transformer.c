@@ -4,12 +4,16 @@
  * In the order remove, rename, replace, add, append, for each of headers, query and body.
  * Names are split and values compiled when the instance is; a body is read and parsed only
  * when something in it is to be edited.
+ *
+ * A template may not write what a client could not have sent itself.
  */
 #include "gateway/plugins/edits.h"
 #include "gateway/plugins/media.h"
 
 #include "base/enc.h"
+#include "gateway/path.h"
 #include "http/chars.h"
+#include "http/uri.h"
 
 enum verb { REMOVE, RENAME, REPLACE, ADD, APPEND, VERBS };
 enum part { BODY, HEADERS, QUERY, PARTS };
@@ -143,55 +147,84 @@ static enum err compile(struct plugin_host *h, struct plugin_instance *p, struct
 
 /* ---- headers ---- */
 
-static void rename_header(struct http_headers *h, struct str name, struct str new_name)
+/* What a client says in place of Host must be one. Without a value it is ours that is sent. */
+static bool fits_host(struct str name, struct str value)
+{
+	return !str_eq_nocase(name, STR("host")) || value.n == 0 || uri_is_authority(value);
+}
+
+/* False: a client's value must not stand under the new name. */
+static bool rename_header(struct http_headers *h, struct str name, struct str new_name)
 {
 	if (!http_header_get(h, name).p || str_eq_nocase(name, new_name)) {
-		return;
+		return true;
 	}
 	http_header_remove(h, new_name);
 	for (size_t i = 0; i < h->n; i++) {
 		if (str_eq_nocase(h->v[i].name, name)) {
 			h->v[i].name = new_name;
+			if (!fits_host(new_name, h->v[i].value)) {
+				return false;
+			}
 		}
 	}
+	return true;
 }
 
-/* What a client put into a template must not end the line. */
-static void set_header(struct gw_call *c, const struct edit *e, enum verb verb)
+/* What a client put into a template must not end the line. False: it fits nowhere. */
+static bool set_header(struct gw_call *c, const struct edit *e, enum verb verb)
 {
 	struct http_headers *h = call_headers(c);
 	bool is_there = http_header_get(h, e->name).p != NULL;
 	struct str value;
 
 	if ((verb == REPLACE && !is_there) || (verb == ADD && is_there)) {
-		return;
+		return true;
 	}
 	value = str_trim(template_render(e->value, c));
+	if (!template_is_constant(e->value) && !fits_host(e->name, value)) {
+		return false;
+	}
 	if (!http_is_field_value(value)) {
-		return;
+		return true;
 	}
 	if (verb == APPEND) {
 		http_header_add(call_arena(c), h, e->name, value);
 	} else {
 		http_header_set(call_arena(c), h, e->name, value);
 	}
+	return true;
 }
 
-static void edit_headers(struct gw_call *c, const struct config *k)
+static bool edit_header(struct gw_call *c, const struct edit *e, enum verb verb)
+{
+	switch (verb) {
+	case REMOVE:
+		http_header_remove(call_headers(c), e->name);
+		return true;
+	case RENAME:
+		return rename_header(call_headers(c), e->name, e->text);
+	case REPLACE:
+	case ADD:
+	case APPEND:
+	case VERBS:
+		break;
+	}
+	return set_header(c, e, verb);
+}
+
+static bool edit_headers(struct gw_call *c, const struct config *k)
 {
 	for (enum verb v = REMOVE; v < VERBS; v++) {
 		const struct edits *list = &k->edits[v][HEADERS];
 
 		for (size_t i = 0; i < list->n; i++) {
-			if (v == REMOVE) {
-				http_header_remove(call_headers(c), list->v[i].name);
-			} else if (v == RENAME) {
-				rename_header(call_headers(c), list->v[i].name, list->v[i].text);
-			} else {
-				set_header(c, &list->v[i], v);
+			if (!edit_header(c, &list->v[i], v)) {
+				return false;
 			}
 		}
 	}
+	return true;
 }
 
 static bool edits(const struct plugin_instance *p, enum plugin_side to, struct str name)
@@ -327,15 +360,30 @@ static struct str path_of(struct arena *a, struct str s)
 	return out;
 }
 
+/* False: what a client put into the template would lead out of it. */
+static bool set_path(struct gw_call *c, const struct template *uri)
+{
+	struct str path = path_of(call_arena(c), template_render(uri, c));
+
+	if (!template_is_constant(uri) && !path_is_straight(call_arena(c), path)) {
+		return false;
+	}
+	call_set_upstream_path(c, path);
+	return true;
+}
+
+static enum plugin_verdict refuse(struct gw_call *c, struct str message)
+{
+	call_error(c, 400, message);
+	return PLUGIN_ANSWERED;
+}
+
 static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_instance *p)
 {
 	const struct config *k = p->config;
 
-	if (k->uri) {
-		call_set_upstream_path(c, path_of(call_arena(c), template_render(k->uri, c)));
-	}
-	if (k->has[HEADERS]) {
-		edit_headers(c, k);
+	if ((k->uri && !set_path(c, k->uri)) || (k->has[HEADERS] && !edit_headers(c, k))) {
+		return refuse(c, STR("Bad request"));
 	}
 	if (k->has[QUERY]) {
 		edit_query(c, k);
@@ -365,7 +413,13 @@ static const char example[] =
 	"`$(uri_captures[1])`, several with `or`, and a text in quotes; what is not set is empty.\n"
 	"Other Lua is refused. Bodies of JSON, forms and multipart forms are edited; any other "
 	"goes\n"
-	"on as it is.\n";
+	"on as it is.\n"
+	"\n"
+	"What a client puts into a template is answered 400 `Bad request` where it would be a "
+	"`Host`\n"
+	"that is none, or give `uri` a segment `.` or `..` in any spelling. Constants are sent as "
+	"they\n"
+	"are written.\n";
 
 const struct plugin plugin_request_transformer = {
 	.name = "request-transformer",

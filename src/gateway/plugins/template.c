@@ -201,6 +201,18 @@ enum err template_compile(struct arena *a, struct str text, const struct templat
 	return ERR_OK;
 }
 
+bool template_is_constant(const struct template *t)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		for (size_t k = 0; k < t->parts[i].n; k++) {
+			if (t->parts[i].terms[k].source != CONSTANT) {
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
 /* ---- rendering ---- */
 
 /* "x_forwarded_for" is how Lua names X-Forwarded-For. */

@@ -17,5 +17,7 @@ struct template;
 /* ERR_INVALID: the fault says what is not understood. */
 enum err template_compile(struct arena *a, struct str text, const struct template **out,
 			  struct fault *f) MUST_USE;
+/* Nothing in it is the client's. */
+bool template_is_constant(const struct template *t);
 /* The text itself when there is nothing to fill in. */
 struct str template_render(const struct template *t, struct gw_call *c);

@@ -316,6 +316,45 @@ static void cutting_a_prefix_off_uncovers_no_dots(void **state)
 	arena_fini(&a);
 }
 
+static void straight_paths(void **state)
+{
+	static const struct {
+		const char *path;
+		bool is_straight;
+	} cases[] = {
+		{"/", true},
+		{"/a/b", true},
+		{"/a//b", true},
+		{"/..a/b../.c/...", true},
+		{"/a%20b%3Fc%25/%C3%A4", true},
+		{"", false},
+		{"a", false},
+		{"/..", false},
+		{"/.", false},
+		{"/a/../b", false},
+		{"/a/./b", false},
+		{"/a/%2e%2E/b", false},
+		{"/a/.%2e", false},
+		{"/a/%252e%252e/b", false},
+		{"/a/..%2Fb", false},
+		{"/a/..%5cb", false},
+		{"/a/..;x/b", false},
+		{"/a/%c0%ae%c0%ae/b", false},
+		{"/a%", false},
+		{"/a%00", false},
+		{"/a?b", false},
+		{"/a b", false},
+	};
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_int_equal(path_is_straight(&a, str_c(cases[i].path)), cases[i].is_straight);
+	}
+	arena_fini(&a);
+}
+
 static void the_whole_way(void **state)
 {
 	struct arena a;
@@ -344,6 +383,7 @@ int main(void)
 		cmocka_unit_test(no_escape_is_forgotten),
 		cmocka_unit_test(upstream_paths),
 		cmocka_unit_test(cutting_a_prefix_off_uncovers_no_dots),
+		cmocka_unit_test(straight_paths),
 		cmocka_unit_test(the_whole_way),
 	};
 
