@@ -79,8 +79,7 @@ check('check 36: request-transformer: bodies of JSON and forms, and those it can
 	const multipart = await post('multipart/form-data; boundary=B',
 		`${part('gone', '1')}${part('old', '2')}${part('list', 'a')}--B--\r\n`);
 	assert.equal(multipart, `${part('new', 'replaced')}${part('list', 'a')}${part('more', 'added')}${part('list', 'b')}--B--\r\n`);
-	for (const [type, body] of [['text/plain', 'gone=1'], ['application/json', '{"gone":1'],
-		['application/json', '[1]']]) {
+	for (const [type, body] of [['text/plain', 'gone=1'], ['application/json', '[1]'], ['application/json', '[{"gone":1}]']]) {
 		assert.equal(await post(type, body), body);
 	}
 	/* Chunked: the length is known afterwards. */
@@ -88,6 +87,60 @@ check('check 36: request-transformer: bodies of JSON and forms, and those it can
 		{ method: 'POST', body: '{"gone":1}' }));
 	assert.equal(seen.headers['transfer-encoding'], undefined);
 	assert.deepEqual(JSON.parse(seen.body), { new: 'no', more: 'added', list: ['b'] });
+});
+
+/* What lenient parsers take for an object with that member. */
+const BROKEN_JSON = (name) => [
+	`{"${name}":1,"${name}":2}`,
+	`{"a":1,"a":2,"${name}":1}`,
+	`{"${name}":"\xff"}`,
+	`\xef\xbb\xbf{"${name}":1}`,
+	`{"${name}":01}`,
+	`{"${name}":NaN}`,
+	`{"${name}":1,}`,
+	`{"${name}":${'['.repeat(70)}${']'.repeat(70)}}`,
+	`{"${name}":1`,
+	`[{"${name}":1}`,
+];
+
+check('check 36: request-transformer: what it cannot read does not reach the service when something is to go', async () => {
+	const disposition = 'Content-Disposition: form-data; name="admin"';
+	const form = 'multipart/form-data; boundary=B';
+	const bodies = [
+		...BROKEN_JSON('admin').map((body) => ['application/json', body]),
+		[form, `--B\n${disposition}\n\n1\n--B--\n`],
+		[form, `--B\r\n${disposition}\r\n\r\n1\r\n`],
+		[form, `--B\r\nContent-Disposition: form-data; name="x"\r\n\r\n1\n--B\n${disposition}\n\n1\r\n--B--\r\n`],
+		['application/json', '{"admin":1}', { 'Content-Encoding': 'gzip' }],
+		['application/x-www-form-urlencoded', 'admin=1', { 'Content-Encoding': 'deflate' }],
+		[['text/plain', 'application/json'], '{"admin":1}'],
+	];
+	const post = (path, [type, body, headers]) => ask(path, { 'Content-Type': type, ...headers },
+		{ method: 'POST', body: Buffer.from(body, 'latin1') });
+
+	await serve('body-takes', { 'request-transformer': { remove: { body: ['admin'] } } });
+	await serve('body-renames', { 'request-transformer': { rename: { body: ['admin:nobody'] } } });
+	await serve('body-overwrites', { 'request-transformer': { replace: { body: ['admin:0'] } } });
+	await serve('body-adds', { 'request-transformer': { add: { body: ['a:1'] }, append: { body: ['b:1'] } } });
+	for (const given of bodies) {
+		for (const path of ['/body-takes', '/body-renames', '/body-overwrites']) {
+			await plugged.refused(post(path, given), 400, 'Cannot parse the request body');
+		}
+		assert.equal((await passed(post('/body-adds', given))).body, given[1]);
+	}
+	/* Nor does a value that would make parts of its own. */
+	await serve('body-parts', { 'request-transformer': { remove: { body: ['admin'] }, append: { body: ['a:$(query_params.a)'] } } });
+	const parts = [form, `--B\r\n${disposition}\r\n\r\n1\r\n--B--\r\n`];
+	for (const eol of ['\r\n', '\n']) {
+		const evil = encodeURIComponent(`1${eol}--B${eol}${disposition}${eol}${eol}1`);
+		await plugged.refused(post(`/body-parts?a=${evil}`, parts), 400, 'Cannot parse the request body');
+	}
+	assert.doesNotMatch((await passed(post('/body-parts?a=1', parts))).body, /admin/);
+	/* Nothing to look into. */
+	for (const given of [['text/plain', '{"admin":1'], ['multipart/form-data; boundary=B', ''], ['application/json', '["admin"]']]) {
+		assert.equal((await passed(post('/body-takes', given))).body, given[1]);
+	}
+	assert.equal((await passed(post('/body-takes', ['application/json', '{"admin":1,"a":1}', { 'Content-Encoding': 'identity' }]))).body, '{"a":1}');
 });
 
 check('check 36: request-transformer: a Host out of a template is one', async () => {

@@ -22,6 +22,13 @@ enum media_kind media_kind_of(struct str content_type)
 	return str_eq_nocase(type, STR("multipart/form-data")) ? MEDIA_MULTIPART : MEDIA_OTHER;
 }
 
+bool media_is_coded(const struct http_headers *h)
+{
+	struct str coding = http_header_get(h, STR("content-encoding"));
+
+	return coding.n > 0 && !str_eq_nocase(coding, STR("identity"));
+}
+
 /* Up to `sep` outside of quotes; `*rest` is what follows it. */
 static struct str take_until(struct str *rest, char sep)
 {
@@ -42,24 +49,56 @@ static struct str take_until(struct str *rest, char sep)
 	return all;
 }
 
-struct str media_param(struct str content_type, struct str name)
+/* Quoted or bare, and the same to readers with and without escapes. */
+static bool read_value(struct str s, struct str *out)
 {
-	struct str rest = content_type;
+	bool is_quoted = s.n >= 2 && s.p[0] == '"' && s.p[s.n - 1] == '"';
 
-	(void)take_until(&rest, ';');
-	while (rest.n > 0) {
-		struct str value = take_until(&rest, ';');
-		struct str key = str_trim(take_until(&value, '='));
+	if (is_quoted) {
+		s = str_slice(s, 1, s.n - 2);
+	}
+	for (size_t i = 0; i < s.n; i++) {
+		bool is_blank = s.p[i] == ' ' || s.p[i] == '\t';
 
-		if (str_eq_nocase(key, name)) {
-			value = str_trim(value);
-			if (value.n >= 2 && value.p[0] == '"' && value.p[value.n - 1] == '"') {
-				value = str_slice(value, 1, value.n - 2);
-			}
-			return value.p ? value : STR("");
+		if (s.p[i] == '"' || s.p[i] == '\\' || (is_blank && !is_quoted)) {
+			return false;
 		}
 	}
-	return STR_NULL;
+	*out = s.p ? s : STR("");
+	return true;
+}
+
+static bool has_doubtful_quotes(struct str s)
+{
+	size_t quotes = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		quotes += s.p[i] == '"';
+	}
+	return quotes % 2 != 0 || str_find(s, STR("\\\"")) >= 0;
+}
+
+bool media_param(struct str field, struct str name, struct str *out)
+{
+	struct str rest = field, value = STR_NULL;
+
+	if (has_doubtful_quotes(field)) {
+		return false;
+	}
+	(void)take_until(&rest, ';');
+	while (rest.n > 0) {
+		struct str text = take_until(&rest, ';');
+		struct str key = str_trim(take_until(&text, '='));
+
+		if (str_starts_nocase(key, name) && key.n > name.n && key.p[name.n] == '*') {
+			return false;
+		}
+		if (str_eq_nocase(key, name) && (value.p || !read_value(str_trim(text), &value))) {
+			return false;
+		}
+	}
+	*out = value;
+	return true;
 }
 
 /* ---- multipart ---- */
@@ -79,19 +118,39 @@ static void push_part(struct arena *a, struct media_parts *p, struct media_part 
 	p->v[p->n++] = part;
 }
 
-static struct str name_of(struct str head)
+static bool is_field_line(struct str line)
 {
+	ptrdiff_t colon = str_index(line, ':');
+
+	return colon > 0 && http_is_token(str_slice(line, 0, (size_t)colon)) &&
+	       http_is_field_value(str_skip(line, (size_t)colon + 1));
+}
+
+/* A head with two readings might have another name for whoever reads it behind us. */
+static enum err read_head(struct str head, struct str *out_name)
+{
+	struct str name = STR_NULL;
+	bool has_disposition = false;
+
 	while (head.n > 0) {
 		ptrdiff_t end = str_find(head, STR("\r\n"));
 		struct str line = end < 0 ? head : str_slice(head, 0, (size_t)end);
 		struct str value = line;
 
 		head = end < 0 ? STR_NULL : str_skip(head, (size_t)end + 2);
-		if (str_eq_nocase(str_trim(take_until(&value, ':')), STR("content-disposition"))) {
-			return media_param(value, STR("name"));
+		if (!is_field_line(line)) {
+			return ERR_INVALID;
 		}
+		if (!str_eq_nocase(take_until(&value, ':'), STR("content-disposition"))) {
+			continue;
+		}
+		if (has_disposition || !media_param(value, STR("name"), &name)) {
+			return ERR_INVALID;
+		}
+		has_disposition = true;
 	}
-	return STR_NULL;
+	*out_name = name;
+	return ERR_OK;
 }
 
 /* What stands between two delimiters, behind the line feed of the first. */
@@ -109,8 +168,7 @@ static enum err read_part(struct str text, struct media_part *out)
 	}
 	out->head = str_slice(text, 0, (size_t)end + 2);
 	out->content = str_skip(text, (size_t)end + 4);
-	out->name = name_of(out->head);
-	return ERR_OK;
+	return read_head(out->head, &out->name);
 }
 
 /*
@@ -131,12 +189,13 @@ static enum err next_part(struct str *rest, struct str delimiter, bool *out_is_l
 		return ERR_INVALID;
 	}
 	*rest = str_skip(*rest, (size_t)line + 2);
-	end = str_find(*rest, delimiter);
-	if (end < 0) {
+	/* Without its CR: readers that need none would find more parts than we do. */
+	end = str_find(*rest, str_skip(delimiter, 1));
+	if (end < 1 || rest->p[end - 1] != '\r') {
 		return ERR_INVALID;
 	}
-	TRY(read_part(str_slice(*rest, 0, (size_t)end), out));
-	*rest = str_skip(*rest, (size_t)end + delimiter.n);
+	TRY(read_part(str_slice(*rest, 0, (size_t)end - 1), out));
+	*rest = str_skip(*rest, (size_t)end - 1 + delimiter.n);
 	return ERR_OK;
 }
 
@@ -395,7 +454,7 @@ enum err media_parse(struct arena *a, struct str content_type, struct str body, 
 
 	switch (m.kind) {
 	case MEDIA_OTHER:
-		return ERR_INVALID;
+		return ERR_NOT_FOUND;
 	case MEDIA_JSON:
 		if (str_trim(body).n == 0) {
 			m.json = ARENA_NEW(a, struct json);
@@ -404,14 +463,16 @@ enum err media_parse(struct arena *a, struct str content_type, struct str body, 
 		}
 		TRY(json_parse(a, body, &m.json, NULL));
 		if (m.json->type != JSON_OBJECT) {
-			return ERR_INVALID;
+			return ERR_NOT_FOUND;
 		}
 		break;
 	case MEDIA_FORM:
 		params_parse(a, body, &m.form);
 		break;
 	case MEDIA_MULTIPART:
-		m.boundary = media_param(content_type, STR("boundary"));
+		if (!media_param(content_type, STR("boundary"), &m.boundary)) {
+			return ERR_INVALID;
+		}
 		TRY(media_parts_parse(a, m.boundary, body, &m.parts));
 		break;
 	}

@@ -2,19 +2,27 @@
  * media - bodies of requests that plugins look into or edit: JSON, forms, multipart forms
  *
  * A body is parsed into a list of named texts (JSON: the members of the outermost object),
- * edited there, and written again. What cannot be parsed is left alone.
+ * edited there, and written again. What another reader might take apart differently counts as
+ * broken: it could find a name there that we did not.
  *
  * Threads  pure functions; results in the arena.
  */
 #pragma once
 #include "base/json.h"
 #include "gateway/plugins/params.h"
+#include "http/message.h"
 
 enum media_kind { MEDIA_OTHER, MEDIA_JSON, MEDIA_FORM, MEDIA_MULTIPART };
 
 enum media_kind media_kind_of(struct str content_type);
-/* Value of a parameter of Content-Type, without quotes; STR_NULL when absent. */
-struct str media_param(struct str content_type, struct str name);
+/* Whether there is a Content-Encoding: we have none but "identity". */
+bool media_is_coded(const struct http_headers *h);
+/*
+ * Value of a parameter of Content-Type and the like, without quotes; STR_NULL when absent. False
+ * when another reader might find another one: it is there twice, or also in the spelling of
+ * RFC 8187 ("name*"), or the quotes are not clear.
+ */
+bool media_param(struct str field, struct str name, struct str *out) MUST_USE;
 
 struct media_part {
 	struct str head; /* header lines of the part, with their CRLF; without the empty line */
@@ -43,7 +51,7 @@ struct media {
 	struct str boundary;
 };
 
-/* ERR_INVALID: not of a kind that can be edited, or broken. */
+/* ERR_NOT_FOUND: of another kind, or JSON without names (no object). ERR_INVALID: broken. */
 enum err media_parse(struct arena *a, struct str content_type, struct str body,
 		     struct media *out) MUST_USE;
 struct str media_write(struct arena *a, const struct media *m);

@@ -5,7 +5,8 @@
  * Names are split and values compiled when the instance is; a body is read and parsed only
  * when something in it is to be edited.
  *
- * A template may not write what a client could not have sent itself.
+ * What is taken out may be all that guards the service, so nothing passes because we could not
+ * read it; nor may a template write what a client could not have sent itself.
  */
 #include "gateway/plugins/edits.h"
 #include "gateway/plugins/media.h"
@@ -29,6 +30,7 @@ struct config {
 	/* compiled */
 	struct edits edits[VERBS][PARTS];
 	bool has[PARTS];
+	bool takes_body; /* something out of it, or puts something in its place */
 	const struct template *uri;
 };
 
@@ -139,6 +141,8 @@ static enum err compile(struct plugin_host *h, struct plugin_instance *p, struct
 	if (k->lists[REPLACE].uri.p) {
 		TRY(template_compile(p->arena, k->lists[REPLACE].uri, &k->uri, f));
 	}
+	k->takes_body = k->edits[REMOVE][BODY].n > 0 || k->edits[RENAME][BODY].n > 0 ||
+			k->edits[REPLACE][BODY].n > 0;
 	if (k->has[BODY]) {
 		p->needs |= PLUGIN_NEEDS_BODY;
 	}
@@ -315,14 +319,47 @@ static void edit_member(struct gw_call *c, struct media *m, const struct edit *e
 	}
 }
 
-/* A body that cannot be parsed goes on as it is. */
-static void edit_body(struct gw_call *c, const struct config *k)
+/* Of a type that we edit, and of another one as well or in a coding that we do not have. */
+static bool is_veiled(const struct http_headers *h)
 {
-	struct str type = http_header_get(call_headers(c), STR("content-type"));
-	struct media m;
+	size_t types = 0;
+	bool is_edited = false;
 
-	if (media_parse(call_arena(c), type, call_body(c), &m) != ERR_OK) {
-		return;
+	for (size_t i = 0; i < h->n; i++) {
+		if (str_eq_nocase(h->v[i].name, STR("content-type"))) {
+			types++;
+			is_edited |= media_kind_of(h->v[i].value) != MEDIA_OTHER;
+		}
+	}
+	return is_edited && (types > 1 || media_is_coded(h));
+}
+
+/* A value of the client's that holds the boundary would make parts of its own. */
+static bool has_parts_as_meant(struct gw_call *c, struct str type, const struct media *m,
+			       struct str text)
+{
+	struct media again;
+
+	return m->kind != MEDIA_MULTIPART ||
+	       (media_parse(call_arena(c), type, text, &again) == ERR_OK &&
+		again.parts.n == m->parts.n);
+}
+
+/*
+ * A body that cannot be parsed goes on as it is if we only had something to put in. Otherwise
+ * false: the service, less strict than we are, might find in it what was to be taken out.
+ */
+static bool edit_body(struct gw_call *c, const struct config *k)
+{
+	const struct http_headers *h = call_headers(c);
+	struct str type = http_header_get(h, STR("content-type"));
+	struct str text;
+	struct media m;
+	enum err e =
+		is_veiled(h) ? ERR_INVALID : media_parse(call_arena(c), type, call_body(c), &m);
+
+	if (e != ERR_OK) {
+		return e == ERR_NOT_FOUND || !k->takes_body || call_body(c).n == 0;
 	}
 	for (enum verb v = REMOVE; v < VERBS; v++) {
 		const struct edits *list = &k->edits[v][BODY];
@@ -331,7 +368,12 @@ static void edit_body(struct gw_call *c, const struct config *k)
 			edit_member(c, &m, &list->v[i], v);
 		}
 	}
-	call_set_body(c, media_write(call_arena(c), &m));
+	text = media_write(call_arena(c), &m);
+	if (!has_parts_as_meant(c, type, &m, text)) {
+		return false;
+	}
+	call_set_body(c, text);
+	return true;
 }
 
 /* ---- path ---- */
@@ -388,8 +430,8 @@ static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_inst
 	if (k->has[QUERY]) {
 		edit_query(c, k);
 	}
-	if (k->has[BODY]) {
-		edit_body(c, k);
+	if (k->has[BODY] && !edit_body(c, k)) {
+		return refuse(c, STR("Cannot parse the request body"));
 	}
 	if (k->http_method.p) {
 		call_set_method(c, k->http_method);
@@ -414,6 +456,14 @@ static const char example[] =
 	"Other Lua is refused. Bodies of JSON, forms and multipart forms are edited; any other "
 	"goes\n"
 	"on as it is.\n"
+	"\n"
+	"A body of these types that cannot be parsed, or that others might read differently (a "
+	"member\n"
+	"twice, bytes that are no UTF-8, lines that end without CR, `Content-Encoding`), is "
+	"answered 400\n"
+	"`Cannot parse the request body` if something is to be removed, renamed or replaced in "
+	"it, and\n"
+	"goes on as it is if not.\n"
 	"\n"
 	"What a client puts into a template is answered 400 `Bad request` where it would be a "
 	"`Host`\n"

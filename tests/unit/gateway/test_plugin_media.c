@@ -66,17 +66,46 @@ static void test_encoded_name_is_the_same_name(void **state)
 
 static void test_content_type(void **state)
 {
-	struct str type = STR("multipart/form-data; charset=\"a;b\"; Boundary=\"x y\" ;q");
+	struct str type = STR("multipart/form-data; charset=\"a;b\"; Boundary=\"x y\" ;q"), value;
 
 	(void)state;
 	assert_int_equal(media_kind_of(STR("Application/JSON; charset=utf-8")), MEDIA_JSON);
 	assert_int_equal(media_kind_of(STR("application/json+x")), MEDIA_OTHER);
 	assert_int_equal(media_kind_of(type), MEDIA_MULTIPART);
 	assert_int_equal(media_kind_of(STR_NULL), MEDIA_OTHER);
-	assert_str(media_param(type, STR("boundary")), STR("x y"));
-	assert_str(media_param(type, STR("charset")), STR("a;b"));
-	assert_null(media_param(type, STR("none")).p);
-	assert_null(media_param(STR("boundary=x"), STR("boundary")).p);
+	assert_true(media_param(type, STR("boundary"), &value));
+	assert_str(value, STR("x y"));
+	assert_true(media_param(type, STR("charset"), &value));
+	assert_str(value, STR("a;b"));
+	assert_true(media_param(type, STR("none"), &value));
+	assert_null(value.p);
+	assert_true(media_param(STR("boundary=x"), STR("boundary"), &value));
+	assert_null(value.p);
+	assert_true(media_param(STR("a; boundary=----=_1:2/3?"), STR("boundary"), &value));
+	assert_str(value, STR("----=_1:2/3?"));
+}
+
+static void test_parameter_with_two_readings_is_refused(void **state)
+{
+	static const struct str cases[] = {
+		STR_INIT("a; n=x; n=y"),
+		STR_INIT("a; n=x; N*=utf-8''y"),
+		STR_INIT("a; n*0=x"),
+		STR_INIT("a; n=\"x\\y\""),
+		STR_INIT("a; n=\"x"),
+		STR_INIT("a; n=\"x\" y"),
+		STR_INIT("a; n=x y"),
+		STR_INIT("a; f=\"y\\\"; n=x"),
+		STR_INIT("a; f=\"y\\\"; n=\"x\""),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct str value = STR("untouched");
+
+		assert_false(media_param(cases[i], STR("n"), &value));
+		assert_str(value, STR("untouched"));
+	}
 }
 
 static struct str edit(struct str type, struct str body)
@@ -165,13 +194,56 @@ static void test_what_cannot_be_edited(void **state)
 	struct str json = STR("application/json");
 
 	(void)state;
-	assert_err(media_parse(&arena, json, STR("[1]"), &m), ERR_INVALID);
+	assert_err(media_parse(&arena, json, STR("[1]"), &m), ERR_NOT_FOUND);
 	assert_err(media_parse(&arena, json, STR("{\"a\":1"), &m), ERR_INVALID);
-	assert_err(media_parse(&arena, STR("text/plain"), STR("a"), &m), ERR_INVALID);
+	assert_err(media_parse(&arena, STR("text/plain"), STR("a"), &m), ERR_NOT_FOUND);
 	assert_err(media_parse(&arena, STR("multipart/form-data"), STR("--X--"), &m), ERR_INVALID);
 	assert_ok(media_parse(&arena, json, STR(" "), &m));
 	media_add(&arena, &m, STR("a"), STR("1"));
 	assert_str(media_write(&arena, &m), STR("{\"a\":\"1\"}"));
+}
+
+/* Lenient readers would find the name "admin" in each of these. */
+static void test_what_has_two_readings_is_broken(void **state)
+{
+	static const struct str json[] = {
+		STR_INIT("{\"admin\":1,\"admin\":2}"),
+		STR_INIT("\xef\xbb\xbf{\"admin\":1}"),
+		STR_INIT("{\"admin\":1,\"a\":\"\xff\"}"),
+		STR_INIT("{\"admin\":01}"),
+		STR_INIT("{\"admin\":NaN}"),
+		STR_INIT("{\"admin\":1}x"),
+	};
+	static const struct str multipart[] = {
+		STR_INIT("--X\nContent-Disposition: form-data; name=\"admin\"\n\n1\n--X--\n"),
+		STR_INIT("--X\r\nContent-Disposition: form-data; name=\"admin\"\r\n\r\n1"),
+		STR_INIT(PART("a",
+			      "1\n--X\nContent-Disposition: form-data; name=admin\n\n1") "--X--"),
+		STR_INIT(PART("a", "1\n--X--") "--X--"),
+		STR_INIT("--X\r\nA: b\nContent-Disposition: form-data; "
+			 "name=admin\r\n\r\n1\r\n--X--"),
+		STR_INIT("--X\r\nContent-Disposition: form-data;\r\n "
+			 "name=admin\r\n\r\n1\r\n--X--"),
+		STR_INIT("--X\r\nContent-Disposition : form-data; name=admin\r\n\r\n1\r\n--X--"),
+		STR_INIT("--X\r\nContent-Disposition: form-data; name=a\r\n"
+			 "Content-Disposition: form-data; name=admin\r\n\r\n1\r\n--X--"),
+		STR_INIT("--X\r\nContent-Disposition: form-data; "
+			 "name=\"ad\\min\"\r\n\r\n1\r\n--X--"),
+	};
+	struct media m;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(json); i++) {
+		assert_err(media_parse(&arena, STR("application/json"), json[i], &m), ERR_INVALID);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(multipart); i++) {
+		assert_err(media_parse(&arena, STR("multipart/form-data; boundary=X"), multipart[i],
+				       &m),
+			   ERR_INVALID);
+	}
+	assert_err(media_parse(&arena, STR("multipart/form-data; boundary=X; boundary=Y"),
+			       STR(PART("a", "1") "--X--"), &m),
+		   ERR_INVALID);
 }
 
 static void test_json_values(void **state)
@@ -206,6 +278,8 @@ int main(void)
 		cmocka_unit_test(test_quote_in_name_ends_nothing),
 		cmocka_unit_test(test_multipart_cut_at_every_byte),
 		cmocka_unit_test(test_what_cannot_be_edited),
+		cmocka_unit_test(test_what_has_two_readings_is_broken),
+		cmocka_unit_test(test_parameter_with_two_readings_is_refused),
 		cmocka_unit_test(test_json_values),
 	};
 
