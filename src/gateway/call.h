@@ -132,6 +132,11 @@ struct http_headers *call_answer_headers(struct gw_call *c);
 /* In response_body, with PLUGIN_NEEDS_ANSWER_BODY: the whole body, may be replaced. */
 struct str call_answer_body(const struct gw_call *c);
 void call_set_answer_body(struct gw_call *c, struct str body);
+/*
+ * In response_body: the client gets a 502 in place of this answer, and nothing of it; the log
+ * gets `why`.
+ */
+void call_refuse_answer(struct gw_call *c, const char *why);
 /* Whether the service answered (true) or the gateway did. */
 bool call_is_from_service(const struct gw_call *c);
 

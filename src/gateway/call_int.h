@@ -33,6 +33,7 @@ struct gw_loop {
 	struct list calls; /* for gateway_stop */
 	struct list tunnels;
 	uint64_t warn_of_roles_at_ms;
+	uint64_t warn_of_answers_at_ms;
 	_Atomic uint32_t active;
 	bool is_flushed;
 };
@@ -149,6 +150,7 @@ struct gw_call {
 	const struct http_headers *answer_trailers; /* known just before the end */
 	struct buf answer_body;
 	bool answer_body_set;
+	bool answer_refused;   /* by a plugin */
 	int64_t answer_length; /* as announced; -1 = chunked */
 	/* for logs */
 	struct call_facts facts;
@@ -219,6 +221,8 @@ void call_finish_answer_head(struct gw_call *c);
 /* proxy_answer.c */
 /* Errors of the HTTP layer: by Accept, else request Content-Type, else the default type. */
 void call_fail(struct gw_call *c, int status, struct str message);
+/* Of an answer that cannot be passed on: 502. */
+void call_fail_bad_answer(struct gw_call *c);
 /* Whether a gRPC route fits the request; otherwise it was answered. */
 bool call_grpc_fits(struct gw_call *c);
 

@@ -1,9 +1,12 @@
 /* Answers of the gateway itself: errors in the form that the client can read, and plugins'. */
 #include "base/json.h"
+#include "base/log.h"
 #include "gateway/call_int.h"
 #include "gateway/markup.h"
 
 #define JSON_TYPE "application/json; charset=utf-8"
+
+enum { WARN_EVERY_MS = 10000 };
 
 /* ---- which form ---- */
 
@@ -227,20 +230,50 @@ void call_error(struct gw_call *c, int status, struct str message)
 	answer_error(c, status, message, type);
 }
 
+/* What a service sent of an answer that nobody gets, and what plugins made of it. */
+static void forget_answer(struct gw_call *c)
+{
+	c->answer.n = 0;
+	c->from_service = false;
+	if (c->added.n > 0) {
+		c->extra = c->added;
+		c->added = (struct http_headers){0};
+	}
+}
+
 void call_fail(struct gw_call *c, int status, struct str message)
 {
 	const struct http_headers *h = &exchange_request(c->x)->headers;
 	enum gateway_error_type type =
 		(enum gateway_error_type)c->gl->gateway->config->error_default_type;
 
+	forget_answer(c);
 	if (c->protocol & (GW_GRPC | GW_GRPCS)) {
 		answer_grpc(c, status, message);
 		return;
 	}
-	/* What a service sent of an answer that nobody gets. */
-	c->answer.n = 0;
 	if (!best_form(http_header_get(h, STR("accept")), &type)) {
 		(void)best_form(http_header_get(h, STR("content-type")), &type);
 	}
 	answer_error(c, status, message, type);
+}
+
+void call_fail_bad_answer(struct gw_call *c)
+{
+	call_fail(c, 502, STR("An invalid response was received from the upstream server"));
+}
+
+void call_refuse_answer(struct gw_call *c, const char *why)
+{
+	const struct gw_route *r = call_route(c);
+	struct gw_loop *gl = c->gl;
+	uint64_t now = loop_now_ms(gl->loop);
+
+	c->answer_refused = true;
+	if (now >= gl->warn_of_answers_at_ms) {
+		gl->warn_of_answers_at_ms = now + WARN_EVERY_MS;
+		log_warn("gateway", "an answer of a service is held back",
+			 LOG_STR("route", r ? str_of(r->id_text, GUID_D_LEN) : STR_NULL),
+			 LOG_STR("request", call_request_id(c)), LOG_STR("why", str_c(why)));
+	}
 }

@@ -50,8 +50,7 @@ static void collect(struct gw_call *c, struct str data)
 	}
 	http_call_cancel(c->call);
 	c->call = NULL;
-	c->from_service = false;
-	call_fail(c, 502, STR("An invalid response was received from the upstream server"));
+	call_fail_bad_answer(c);
 }
 
 static void on_data(struct http_call *hc, struct str data)
@@ -104,6 +103,10 @@ static void reply_whole(struct gw_call *c)
 
 	call_run_response_head(c);
 	call_run_response_body(c);
+	if (c->answer_refused) {
+		call_fail_bad_answer(c);
+		return;
+	}
 	call_finish_answer_head(c);
 	trailers = call_answer_trailers(c);
 	body = buf_str(&c->answer_body);
@@ -171,11 +174,10 @@ static void on_fail(struct http_call *hc, enum err why)
 		try_service(c);
 		return;
 	}
-	c->from_service = false;
 	if (why == ERR_TIMEOUT) {
 		call_fail(c, 504, STR("The upstream server is timing out"));
 	} else {
-		call_fail(c, 502, STR("An invalid response was received from the upstream server"));
+		call_fail_bad_answer(c);
 	}
 }
 

@@ -20,6 +20,7 @@ struct config {
 	struct edits json[VERBS], headers[VERBS];
 	const struct json **values[VERBS]; /* of `json`, typed; the verbs that have values */
 	bool has_json, has_headers;
+	bool takes_json; /* something out of it, or puts something in its place */
 };
 
 static const char *const verb_names[VERBS] = {"remove", "rename", "replace", "add", "append"};
@@ -174,6 +175,7 @@ static enum err compile(struct plugin_host *h, struct plugin_instance *p, struct
 		k->has_json |= k->json[v].n > 0;
 		k->has_headers |= k->headers[v].n > 0;
 	}
+	k->takes_json = k->json[REMOVE].n > 0 || k->json[RENAME].n > 0 || k->json[REPLACE].n > 0;
 	if (k->has_json) {
 		p->needs |= PLUGIN_NEEDS_ANSWER_BODY;
 	}
@@ -295,16 +297,38 @@ static void edit_member(struct arena *a, struct json *obj, const struct edit *e,
 	}
 }
 
+/* Said again: who parses the bodies of others keeps no texts. */
+static const char *why_not_parsed(struct gw_call *c)
+{
+	struct fault f = {0};
+	struct json *v;
+
+	if (json_parse(call_arena(c), call_answer_body(c), &v, &f) == ERR_OK) {
+		return "response-transformer cannot edit it";
+	}
+	return str_cstr(
+		call_arena(c),
+		str_fmt(call_arena(c), "response-transformer cannot parse its JSON: %s", f.text));
+}
+
 static void on_response_body(struct gw_call *c, const struct plugin_instance *p)
 {
 	const struct config *k = p->config;
 	struct arena *a = call_arena(c);
 	struct str type = http_header_get(call_answer_headers(c), STR("content-type"));
 	struct media m;
+	enum err e;
 
 	if (!k->has_json || media_kind_of(type) != MEDIA_JSON ||
-	    http_header_get(call_answer_headers(c), STR("content-encoding")).p ||
-	    media_parse(a, type, call_answer_body(c), &m) != ERR_OK) {
+	    media_is_coded(call_answer_headers(c))) {
+		return;
+	}
+	e = media_parse(a, type, call_answer_body(c), &m);
+	if (e != ERR_OK) {
+		/* A client, less strict than we are, might find in it what was to be taken out. */
+		if (e != ERR_NOT_FOUND && k->takes_json) {
+			call_refuse_answer(c, why_not_parsed(c));
+		}
 		return;
 	}
 	for (enum verb v = REMOVE; v < VERBS; v++) {
@@ -326,7 +350,13 @@ static const char example[] =
 	"        \"add\": {\"json\": [\"version:2\"], \"json_types\": [\"number\"]}}}'\n"
 	"\n"
 	"Only objects of `application/json` that are not compressed are edited; such answers are\n"
-	"collected in memory first. Headers are edited in every answer.\n";
+	"collected in memory first. Headers are edited in every answer.\n"
+	"\n"
+	"In place of JSON that cannot be parsed (a member twice, bytes that are no UTF-8, deeper "
+	"than\n"
+	"64) clients get 502 if something is to be removed, renamed or replaced in it, and the log "
+	"says\n"
+	"why; if not, it goes on as it is.\n";
 
 const struct plugin plugin_response_transformer = {
 	.name = "response-transformer",
