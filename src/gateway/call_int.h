@@ -147,6 +147,7 @@ struct gw_call {
 	struct http_headers answer;
 	struct http_headers extra; /* added by plugins before there was an answer */
 	struct http_headers added; /* the same, once they are in it */
+	struct str upgrade_to;	   /* of an answer that asks for another protocol */
 	const struct http_headers *answer_trailers; /* known just before the end */
 	struct buf answer_body;
 	bool answer_body_set;
@@ -221,6 +222,10 @@ void call_finish_answer_head(struct gw_call *c);
 /* proxy_answer.c */
 /* Errors of the HTTP layer: by Accept, else request Content-Type, else the default type. */
 void call_fail(struct gw_call *c, int status, struct str message);
+/* 426 with Upgrade. */
+void call_ask_upgrade(struct gw_call *c, struct str protocol, struct str message);
+/* What frames an answer, or is about one connection, is not for plugins to add: out with it. */
+void call_strip_framing(struct gw_call *c);
 /* Of an answer that cannot be passed on: 502. */
 void call_fail_bad_answer(struct gw_call *c);
 /* Whether a gRPC route fits the request; otherwise it was answered. */

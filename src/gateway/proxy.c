@@ -219,6 +219,8 @@ static bool run_access(struct gw_call *c)
 /* What plugins said earlier is part of the head that those of lower priority edit. */
 void call_run_response_head(struct gw_call *c)
 {
+	bool is_edited = c->extra.n > 0;
+
 	for (size_t i = 0; i < c->extra.n; i++) {
 		http_header_add(c->arena, &c->answer, c->extra.v[i].name, c->extra.v[i].value);
 	}
@@ -231,7 +233,11 @@ void call_run_response_head(struct gw_call *c)
 
 		if (runs(p) && p->plugin->response_head) {
 			p->plugin->response_head(c, p);
+			is_edited = true;
 		}
+	}
+	if (is_edited) {
+		call_strip_framing(c);
 	}
 }
 
@@ -447,9 +453,7 @@ static bool protocol_fits(struct gw_call *c)
 		redirect_to_https(c);
 		return false;
 	}
-	call_add_answer_header(c, STR("Connection"), STR("Upgrade"));
-	call_add_answer_header(c, STR("Upgrade"), STR("TLS/1.2, HTTP/1.1"));
-	call_error(c, 426, STR("Please use HTTPS protocol"));
+	call_ask_upgrade(c, STR("TLS/1.2, HTTP/1.1"), STR("Please use HTTPS protocol"));
 	return false;
 }
 

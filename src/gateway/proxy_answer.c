@@ -154,9 +154,7 @@ bool call_grpc_fits(struct gw_call *c)
 	unsigned allowed = c->entry->traits.protocols;
 
 	if (exchange_request(c->x)->major < 2) {
-		call_add_answer_header(c, STR("Connection"), STR("Upgrade"));
-		call_add_answer_header(c, STR("Upgrade"), STR("HTTP/2"));
-		call_error(c, 426, STR("Please use HTTP2 protocol"));
+		call_ask_upgrade(c, STR("HTTP/2"), STR("Please use HTTP2 protocol"));
 		return false;
 	}
 	if (!(c->protocol & (GW_GRPC | GW_GRPCS))) {
@@ -176,6 +174,28 @@ bool call_grpc_fits(struct gw_call *c)
 
 /* ---- answering ---- */
 
+/* Content-Length as well: that of the service was taken out when its head came. */
+void call_strip_framing(struct gw_call *c)
+{
+	struct http_headers *h = &c->answer;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < h->n; i++) {
+		struct str name = h->v[i].name;
+
+		if (!http_is_hop_by_hop(name) && !str_eq_nocase(name, STR("content-length"))) {
+			h->v[kept++] = h->v[i];
+		}
+	}
+	h->n = kept;
+}
+
+void call_ask_upgrade(struct gw_call *c, struct str protocol, struct str message)
+{
+	c->upgrade_to = protocol;
+	call_error(c, 426, message);
+}
+
 void call_answer(struct gw_call *c, const struct call_answer *a)
 {
 	struct exchange *x = c->x;
@@ -189,6 +209,10 @@ void call_answer(struct gw_call *c, const struct call_answer *a)
 		http_header_add(c->arena, &c->answer, STR("Content-Type"), a->content_type);
 	}
 	call_run_response_head(c);
+	if (c->upgrade_to.n > 0) {
+		http_header_add(c->arena, &c->answer, STR("Connection"), STR("Upgrade"));
+		http_header_add(c->arena, &c->answer, STR("Upgrade"), c->upgrade_to);
+	}
 	call_finish_answer_head(c);
 	c->facts.answer_bytes += a->body.n;
 	c->answer_length = (int64_t)a->body.n;

@@ -1,8 +1,13 @@
 /* request-transformer and response-transformer: what changes, in which order, and what clients cannot do with it. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http2 from 'node:http2';
 import { after, before } from 'node:test';
-import { check } from './lib/check.mjs';
+import { check, within } from './lib/check.mjs';
 import { Plugged } from './lib/plugged.mjs';
+import { RawConnection } from './lib/raw.mjs';
+
+const FRAMING = new Set(['content-length', 'transfer-encoding', 'connection', 'keep-alive', 'upgrade', 'te', 'trailer', 'proxy-connection']);
 
 let plugged;
 let answer; /* of the service: { status, headers, body } */
@@ -11,7 +16,7 @@ const ask = (...args) => plugged.ask(...args);
 const passed = (asking) => plugged.passed(asking);
 
 before(async () => {
-	plugged = await Plugged.start({ loops: 2 }, {
+	plugged = await Plugged.start({ loops: 2, gateway: { listen: [{ address: '127.0.0.1:0', http2: true }] } }, {
 		answer: (req, res, seen) => {
 			const { status, headers, body } = answer ?? {};
 			res.writeHead(status ?? 200, headers ?? { 'Content-Type': 'application/json' });
@@ -316,6 +321,57 @@ check('check 36: response-transformer: of JSON that it cannot read nothing gets 
 		assert.deepEqual(reply.body, body);
 	}
 	await plugged.gw.child.line(/"an answer of a service is held back".*"why":"response-transformer cannot parse its JSON: /);
+});
+
+check('check 36: what frames an answer is the gateway\'s, whatever plugins add', async () => {
+	const headers = ['Content-Length:3', 'Transfer-Encoding:chunked', 'Connection:close', 'Keep-Alive:timeout=1', 'Upgrade:h2c', 'TE:trailers',
+		'Trailer:X-A', 'Proxy-Connection:close', 'X-Good:1'];
+	const given = { headers: { 'Content-Type': 'text/plain', 'X-Old': '3', ETag: '"1"' }, body: 'Hello' };
+
+	await serve('framed-add', { 'response-transformer': { add: { headers } } });
+	await serve('framed-append', { 'response-transformer': { append: { headers } } });
+	await serve('framed-rename', { 'response-transformer': { rename: { headers: ['X-Old:Content-Length'] }, add: { headers: ['X-Good:1'] } } });
+	await serve('framed-id', { 'correlation-id': { header_name: 'Content-Length', echo_downstream: true },
+		'response-transformer': { add: { headers: ['X-Good:1'] } } });
+	await serve('framed-end', { 'request-termination': { status_code: 200, content_type: 'text/plain', body: 'Hello' },
+		'response-transformer': { add: { headers } } });
+	for (const name of ['framed-add', 'framed-append', 'framed-rename', 'framed-id', 'framed-end']) {
+		answer = given;
+		const raw = await RawConnection.open(plugged.gw.proxy);
+		raw.send(`GET /${name} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(2));
+		for (let i = 0; i < 2; i++) {
+			const reply = await raw.response();
+			const names = reply.headers.map(([k]) => k.toLowerCase()).filter((k) => FRAMING.has(k));
+
+			assert.equal(reply.body.toString(), 'Hello', name);
+			assert.ok(names.length === 1 && ['content-length', 'transfer-encoding'].includes(names[0]), `${name}: ${names}`);
+			assert.equal(reply.header('x-good'), '1');
+		}
+		raw.close();
+
+		const session = http2.connect(plugged.gw.proxy);
+		const stream = session.request({ ':path': `/${name}` }).setEncoding('latin1');
+		const [head] = await within(once(stream, 'response'), `${name} over HTTP/2 is answered`);
+		let text = '';
+		for await (const part of stream) {
+			text += part;
+		}
+		assert.deepEqual([head[':status'], text, head['x-good']], [200, 'Hello', '1']);
+		session.destroy();
+	}
+	/* The length that the service tells of a body which it does not send. */
+	await serve('framed-not');
+	const bodiless = async (name, method, status) => {
+		answer = { status, headers: { 'Content-Length': '7', ETag: '"1"' }, body: '' };
+		const raw = await RawConnection.open(plugged.gw.proxy);
+		raw.send(`${method} /${name} HTTP/1.1\r\nHost: x\r\n\r\n`);
+		const reply = await raw.response({ method });
+		assert.equal(reply.status, status);
+		return reply.headers.filter(([k]) => FRAMING.has(k.toLowerCase()));
+	};
+	assert.deepEqual(await bodiless('framed-add', 'HEAD', 200), [['Content-Length', '7']]);
+	assert.deepEqual(await bodiless('framed-add', 'GET', 304), await bodiless('framed-not', 'GET', 304));
+	answer = undefined;
 });
 
 check('check 36: response-transformer: a body too large to be edited is not passed on in part', async () => {

@@ -356,7 +356,11 @@ static const char example[] =
 	"than\n"
 	"64) clients get 502 if something is to be removed, renamed or replaced in it, and the log "
 	"says\n"
-	"why; if not, it goes on as it is.\n";
+	"why; if not, it goes on as it is.\n"
+	"\n"
+	"`Content-Length`, `Transfer-Encoding`, `Connection` and what else is about one connection "
+	"are\n"
+	"the gateway's: no plugin adds them.\n";
 
 const struct plugin plugin_response_transformer = {
 	.name = "response-transformer",
