@@ -22,6 +22,8 @@ struct tunnel {
 	struct gw_call *call;
 	struct gw_loop *gl;
 	struct tunnel_end client, service;
+	struct timer silence;
+	uint32_t silence_ms; /* the longest */
 	struct grave grave;
 };
 
@@ -35,6 +37,7 @@ static void finish(struct tunnel *t)
 	struct gw_call *c = t->call;
 	struct exchange *x = c->x;
 
+	timer_stop(t->gl->loop, &t->silence);
 	list_remove(&t->node);
 	call_enter(c, CALL_DONE);
 	call_log(c);
@@ -55,6 +58,33 @@ static void end_gone(struct tunnel_end *e)
 	finish(e->tunnel);
 }
 
+/* ---- silence ---- */
+
+static void on_silence(struct timer *timer);
+
+/* An armed timer is only told a later time: this may be done for each read. */
+static void watch(struct tunnel *t)
+{
+	timer_start(t->gl->loop, &t->silence, t->silence_ms, on_silence);
+}
+
+static void on_silence(struct timer *timer)
+{
+	struct tunnel *t = container_of(timer, struct tunnel, silence);
+	struct stream *client = t->client.stream, *service = t->service.stream;
+
+	/* An end may be silent because we do not read it: the write timeout of the other counts. */
+	if (stream_pending(client) > 0 || stream_pending(service) > 0) {
+		watch(t);
+		return;
+	}
+	stream_close(client);
+	stream_close(service);
+	finish(t);
+}
+
+/* ---- streams ---- */
+
 static size_t on_data(struct stream *s, char *p, size_t n)
 {
 	struct tunnel_end *e = s->user;
@@ -65,6 +95,7 @@ static size_t on_data(struct stream *s, char *p, size_t n)
 	} else {
 		e->tunnel->call->facts.answer_bytes += n;
 	}
+	watch(e->tunnel);
 	stream_write(to, str_of(p, n));
 	if (stream_pending(to) >= STREAM_HIGH_WATER) {
 		stream_pause_read(s);
@@ -76,6 +107,7 @@ static void on_drained(struct stream *s)
 {
 	struct tunnel_end *e = s->user;
 
+	watch(e->tunnel);
 	stream_resume_read(e->other->stream);
 }
 
@@ -132,9 +164,11 @@ void tunnel_start(struct gw_call *c, struct stream *service, struct str early)
 
 	t->call = c;
 	t->gl = c->gl;
+	t->silence_ms = c->entry->service->read_ms;
 	list_push(&c->gl->tunnels, &t->node);
 	join(&t->client, &t->service, t, client, exchange_is_in_process(c->x));
 	join(&t->service, &t->client, t, service, c->peer.server != NULL);
+	watch(t);
 	write_head(c, client);
 	stream_write(client, early);
 	stream_write(service, sent_already);

@@ -357,6 +357,23 @@ check('WebSockets, with large messages and slow readers', async () => {
 	}
 });
 
+check('a WebSocket through a role ends when nothing has passed for read_timeout', async () => {
+	const sockets = new WebSocket.Server({ port: 0, host: '127.0.0.1' });
+	await once(sockets, 'listening');
+	await publish(server, '/still-in', `http://127.0.0.1:${sockets.address().port}`);
+	await publish(server, '/still', { url: 'role://gateway/still-in', read_timeout: 1000 });
+	const accepted = once(sockets, 'connection');
+	const ws = new WebSocket(`${server.gateway.replace('http', 'ws')}/still`);
+	const closed = event(ws, 'close', 'the client is told');
+	try {
+		const [service] = await within(accepted, 'the WebSocket opens');
+		await Promise.all([closed, event(service, 'close', 'the service is told')]);
+	} finally {
+		ws.terminate();
+		sockets.close();
+	}
+});
+
 /* ---- the end of the process ---- */
 
 check('SIGTERM lets what is under way end, also where a connection is still to be made', async () => {

@@ -6,6 +6,7 @@ import net from 'node:net';
 import { after, before } from 'node:test';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
 import grpc from '@grpc/grpc-js';
 import WebSocket from 'ws';
 import { check, Mailbox, SANITIZED, deferred, event, until, within } from './lib/check.mjs';
@@ -328,6 +329,65 @@ check('check 28: a WebSocket passes both ways, with and without TLS', async (t) 
 			}
 		}
 	} finally {
+		server.close();
+	}
+});
+
+check('check 28: a WebSocket ends when neither side has sent anything for read_timeout', async (t) => {
+	const TIMES = 8;
+	const EVERY_MS = 250;
+	const SILENCE_MS = 1500;
+	const server = new WebSocket.Server({ port: 0, host: '127.0.0.1' });
+	await once(server, 'listening');
+	/* Says TIMES things, longer than the silence all in all, and when the last one was said. */
+	const talk = async (socket) => {
+		for (let i = 0; i < TIMES; i++) {
+			socket.send(`${i}`);
+			await pause(EVERY_MS);
+		}
+		return performance.now() - EVERY_MS;
+	};
+	try {
+		await gw.route({ name: 'quiet', url: `http://127.0.0.1:${server.address().port}`, read_timeout: SILENCE_MS }, { paths: ['/quiet'] });
+		for (const talks of ['the service', 'the client', 'nobody']) {
+			await t.test(`${talks} talks`, async () => {
+				const accepted = once(server, 'connection');
+				const client = new WebSocket(`${gw.proxies[0].replace('http', 'ws')}/quiet`);
+				const opened = event(client, 'open', 'the WebSocket opens');
+				const [service] = await within(accepted, 'the service sees it');
+				const ends = [client, service].map((side) => event(side, 'close', 'an end'));
+				await opened;
+				/* In order, not by a reset. */
+				ends.push(event(client._socket, 'end', 'the client is told'), event(service._socket, 'end', 'the service is told'));
+				const heard = [];
+				client.on('message', (data) => heard.push(data));
+				service.on('message', (data) => heard.push(data));
+				const speaker = { 'the service': service, 'the client': client }[talks];
+				const last = speaker ? await talk(speaker) : performance.now();
+				assert.equal(heard.length, speaker ? TIMES : 0, 'all of it has come');
+				await Promise.all(ends);
+				const silence = performance.now() - last;
+				assert.ok(silence > SILENCE_MS - 100, `open until ${silence} ms after the last word`);
+			});
+		}
+		await t.test('the client reads late', async () => {
+			const accepted = once(server, 'connection');
+			const client = new WebSocket(`${gw.proxies[0].replace('http', 'ws')}/quiet`, { perMessageDeflate: false });
+			const opened = event(client, 'open', 'the WebSocket opens');
+			const [service] = await within(accepted, 'the service sees it');
+			await opened;
+			const message = event(client, 'message', 'all of it comes');
+			client._socket.pause();
+			service.send(Buffer.alloc(32 * MIB, 'x')); /* more than buffers on the way take */
+			await pause(2 * SILENCE_MS);
+			client._socket.resume();
+			assert.equal((await message)[0].length, 32 * MIB);
+			client.close();
+		});
+	} finally {
+		for (const socket of server.clients) {
+			socket.terminate();
+		}
 		server.close();
 	}
 });
