@@ -201,11 +201,22 @@ static void on_writable(struct http_call *hc)
 	}
 }
 
+/* The client asked for nothing else, and is told nothing else. */
+static bool is_websocket(const struct http_response *r)
+{
+	return str_eq_nocase(http_header_get(&r->headers, STR("upgrade")), STR("websocket"));
+}
+
 static void on_upgrade(struct http_call *hc, const struct http_response *r, struct stream *s,
 		       struct str early)
 {
 	struct gw_call *c = http_call_user(hc);
 
+	if (!is_websocket(r)) {
+		stream_abort(s);
+		on_fail(hc, ERR_PROTO);
+		return;
+	}
 	c->call = NULL;
 	take_head(c, r);
 	call_run_response_head(c);

@@ -392,6 +392,36 @@ check('check 28: a WebSocket ends when neither side has sent anything for read_t
 	}
 });
 
+check('check 28: a 101 that is no WebSocket is 502', async () => {
+	const heads = ['', 'Upgrade: h2c\r\nConnection: Upgrade\r\n', 'Upgrade: h2c, websocket\r\nConnection: Upgrade\r\n'];
+	let head;
+	const ended = new Mailbox('the connection of the service ends');
+	const server = net.createServer((socket) => {
+		socket.on('error', () => {});
+		socket.on('close', () => ended.put(true));
+		socket.once('data', () => socket.write(`HTTP/1.1 101 Switching Protocols\r\n${head}\r\n`));
+	}).listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	try {
+		await gw.route({ name: 'no-ws', url: `http://127.0.0.1:${server.address().port}`, retries: 0 }, { paths: ['/no-ws'] });
+		for (head of heads) {
+			const raw = await RawConnection.open(gw.proxy);
+			raw.send('GET /no-ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
+				'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nAccept: application/json\r\n\r\n');
+			const reply = await raw.response();
+			assert.equal(reply.status, 502, head);
+			assert.equal(JSON.parse(reply.body).message, 'An invalid response was received from the upstream server');
+			await ended.take();
+			/* The client's connection goes on. */
+			raw.send('GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n');
+			assert.equal((await raw.response()).status, 404);
+			raw.close();
+		}
+	} finally {
+		server.close();
+	}
+});
+
 check('check 28: events are passed on as they come, over both versions', async () => {
 	let events;
 	const service = await Echo.start({
