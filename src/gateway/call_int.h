@@ -115,8 +115,11 @@ struct gw_call {
 	struct str body;		     /* collected, or set by a plugin */
 	uint64_t body_max;		     /* of call_limit_body */
 	const struct http_headers *trailers; /* of the body, as they came; NULL = none */
+	struct buf kept_body;		     /* streamed: all that has come, for another try */
 	bool has_body;			     /* `body` is what is sent */
 	bool streams_body;
+	bool keeps_body; /* it is small so far, and may be sent again */
+	bool body_over;	 /* the end of a streamed one has come */
 	bool answered;	 /* by us */
 	bool body_asked; /* exchange_stream was called */
 	bool sent;	 /* bytes of this try may have reached a service */
@@ -190,6 +193,9 @@ void call_tell_balancer(struct gw_call *c, enum balancer_outcome outcome, int st
 /* proxy_upstream.c */
 /* The request is complete, or its body is streamed: to the service. */
 void call_go_upstream(struct gw_call *c);
+/* The next piece of a streamed body, and its end. */
+void call_pass_body(struct gw_call *c, struct str data);
+void call_end_body(struct gw_call *c);
 /* As call_pick_peer announced. */
 void call_retry_target(struct gw_call *c);
 

@@ -11,7 +11,8 @@
  *
  * The call stands in the exchange's arena, so whatever ends the exchange ends it: the log phase
  * runs just before that. A body that is small is collected first, so that another try can send
- * it again; a larger one is streamed, and what was passed on cannot be tried again.
+ * it again; a larger one is streamed, and what was passed on cannot be tried again. One of unknown
+ * length is streamed, and kept while it is small.
  */
 #include "base/clock.h"
 #include "base/mem.h"
@@ -81,6 +82,7 @@ struct hold *call_leave(struct gw_call *c)
 		c->call = NULL;
 	}
 	buf_free(&c->answer_body);
+	buf_free(&c->kept_body);
 	list_remove(&c->node);
 	atomic_fetch_sub_explicit(&c->gl->active, 1, memory_order_relaxed);
 	return c->hold;
@@ -271,13 +273,7 @@ static void on_body_data(struct exchange *x, struct str data)
 	struct gw_call *c = exchange_user(x);
 
 	c->facts.request_bytes += data.n;
-	if (!c->call) {
-		return;
-	}
-	http_call_write(c->call, data);
-	if (http_call_pending(c->call) >= STREAM_HIGH_WATER) {
-		exchange_pause_body(x);
-	}
+	call_pass_body(c, data);
 }
 
 static void on_body_trailers(struct exchange *x, const struct http_headers *trailers)
@@ -291,10 +287,8 @@ static void on_body_end(struct exchange *x)
 {
 	struct gw_call *c = exchange_user(x);
 
-	if (c->call && c->streams_body) {
-		const struct http_headers *own = call_own_trailers(c);
-
-		http_call_finish_trailers(c->call, own ? own->v : NULL, own ? own->n : 0);
+	if (c->streams_body) {
+		call_end_body(c);
 	}
 }
 

@@ -7,6 +7,77 @@
 #include "base/clock.h"
 #include "gateway/call_int.h"
 
+/* ---- a streamed body ---- */
+
+/*
+ * Where its length is unknown it is not collected first: the client may wait for an answer to its
+ * beginning before it sends the rest. So it is passed on as it comes, and while it is small also
+ * kept, for another try.
+ */
+static bool is_worth_keeping(const struct gw_call *c)
+{
+	return c->streams_body && exchange_request(c->x)->framing == HTTP_BODY_CHUNKED &&
+	       c->entry->traits.request_buffering && c->tries_left > 0 &&
+	       http_method_is_idempotent(http_method_parse(c->method));
+}
+
+static void forget_body(struct gw_call *c)
+{
+	c->keeps_body = false;
+	buf_free(&c->kept_body);
+}
+
+static void keep_body(struct gw_call *c, struct str data)
+{
+	if (c->kept_body.n + data.n <= (size_t)c->gl->gateway->config->body_replay_max) {
+		buf_put(&c->kept_body, data);
+	} else {
+		forget_body(c);
+	}
+}
+
+void call_pass_body(struct gw_call *c, struct str data)
+{
+	if (c->keeps_body) {
+		keep_body(c, data);
+	}
+	if (!c->call) {
+		return;
+	}
+	http_call_write(c->call, data);
+	if (http_call_pending(c->call) >= STREAM_HIGH_WATER) {
+		exchange_pause_body(c->x);
+	}
+}
+
+void call_end_body(struct gw_call *c)
+{
+	const struct http_headers *own;
+
+	c->body_over = true;
+	if (c->call) {
+		own = call_own_trailers(c);
+		http_call_finish_trailers(c->call, own ? own->v : NULL, own ? own->n : 0);
+	}
+}
+
+/* No more of it until there is another try: whatever is passed on has somewhere to go. */
+static void hold_body(struct gw_call *c)
+{
+	if (c->streams_body && c->body_asked && !c->body_over) {
+		c->body_asked = false;
+		exchange_pause_body(c->x);
+	}
+}
+
+static void give_kept_body(struct gw_call *c)
+{
+	http_call_write(c->call, buf_str(&c->kept_body));
+	if (c->body_over) {
+		call_end_body(c);
+	}
+}
+
 /* ---- the service's answer ---- */
 
 static int64_t length_of(const struct http_response *r)
@@ -23,6 +94,7 @@ static void take_head(struct gw_call *c, const struct http_response *r)
 	c->facts.upstream_status = r->status;
 	c->status = r->status;
 	c->from_service = true;
+	forget_body(c);
 	call_take_answer_head(c, r);
 }
 
@@ -151,7 +223,7 @@ static void try_service(struct gw_call *c);
 /* What a service may have acted on is not sent twice (RFC 9110 9.2.2). */
 static bool may_try_again(const struct gw_call *c)
 {
-	return c->tries_left > 0 && (!c->streams_body || !c->body_asked) &&
+	return c->tries_left > 0 && (!c->streams_body || !c->body_asked || c->keeps_body) &&
 	       (!c->sent || http_method_is_idempotent(http_method_parse(c->method)));
 }
 
@@ -171,6 +243,7 @@ static void on_fail(struct http_call *hc, enum err why)
 	}
 	if (c->state == CALL_UPSTREAM && may_try_again(c)) {
 		c->tries_left--;
+		hold_body(c);
 		try_service(c);
 		return;
 	}
@@ -326,6 +399,7 @@ static void try_service(struct gw_call *c)
 	c->facts.upstream_uri = spec.path_query;
 	choose_body(c, &spec);
 	c->call = http_call_start(c->gl->client, &spec, &upstream_events, c);
+	give_kept_body(c);
 }
 
 void call_retry_target(struct gw_call *c)
@@ -338,5 +412,6 @@ void call_go_upstream(struct gw_call *c)
 	call_enter(c, CALL_UPSTREAM);
 	call_prepare_headers(c);
 	c->tries_left = c->entry->service->retries;
+	c->keeps_body = is_worth_keeping(c);
 	try_service(c);
 }

@@ -270,6 +270,117 @@ check('a service that closes is tried retries + 1 times, a POST once', async () 
 	}
 });
 
+/*
+ * Closes a connection once `tell(text)` of what came on it, as often as `cuts` says, with what each of them got
+ * in `seen`; behind these is an echo, which keeps no connection.
+ */
+async function cutting(tell, cuts) {
+	const service = { cuts, seen: new Mailbox('a connection is cut') };
+	const behind = await Echo.start({ answer: (_, res, seen) => {
+		res.setHeader('Connection', 'close');
+		res.end(JSON.stringify(seen));
+	} });
+	const server = net.createServer((socket) => {
+		let text = '';
+		socket.on('error', () => {});
+		if (service.cuts === 0) {
+			const to = net.connect(behind.port, '127.0.0.1').on('error', () => {});
+			socket.pipe(to).pipe(socket);
+			return;
+		}
+		service.cuts--;
+		socket.on('data', (data) => {
+			text += data.toString('latin1');
+			if (tell(text)) {
+				socket.destroy();
+				service.seen.put(text);
+				text = '';
+			}
+		});
+	}).listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	service.url = `http://127.0.0.1:${server.address().port}`;
+	service.close = async () => {
+		server.close();
+		await behind.close();
+	};
+	return service;
+}
+
+const hasHead = (text) => text.includes('\r\n\r\n');
+const hasAll = (text) => text.endsWith('0\r\n\r\n');
+const CHUNKED = { 'Transfer-Encoding': 'chunked', Connection: 'close' };
+
+check('a small body of unknown length is sent again with another try', async () => {
+	for (const tell of [hasHead, hasAll]) {
+		const service = await cutting(tell, 3);
+		const { service: { id }, route } = await gw.route({ url: service.url, retries: 3 }, { paths: ['/unknown'] });
+		const put = (body, method = 'PUT') => gw.send(method, '/unknown', { body, headers: CHUNKED });
+		try {
+			const { status, json } = await put('small');
+			assert.equal(status, 200);
+			assert.equal(json.body, 'small');
+			assert.equal(json.headers['transfer-encoding'], 'chunked', 'it was streamed');
+			assert.equal(service.cuts, 0);
+			service.cuts = 4;
+			assert.equal((await put('small')).status, 502, 'only retries + 1 times');
+			service.cuts = 1;
+			assert.equal((await put('small', 'POST')).status, 502, 'it may have been acted on');
+			if (tell === hasAll) {
+				service.cuts = 1;
+				assert.equal((await put('x'.repeat(65537))).status, 502, 'more than body_replay_max');
+				service.cuts = 1;
+				assert.equal((await put('x'.repeat(65536))).status, 200);
+				await gw.make(`/routes/${route.id}`, { request_buffering: false }, 'PATCH');
+				service.cuts = 1;
+				assert.equal((await put('small')).status, 502, 'nothing is kept');
+			}
+		} finally {
+			await service.close();
+			await gw.make(`/routes/${route.id}`, undefined, 'DELETE');
+			await gw.make(`/services/${id}`, undefined, 'DELETE');
+		}
+	}
+});
+
+check('a body that goes on while its service is tried again', async () => {
+	const service = await cutting((text) => text.includes('first'), 2);
+	const { route } = await gw.route({ name: 'goes-on', url: service.url }, { paths: ['/goes-on'] });
+	const session = http2.connect(gw.proxy);
+	try {
+		const raw = await RawConnection.open(gw.proxy);
+		raw.send('PUT /goes-on HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n');
+		for (let i = 0; i < 2; i++) {
+			assert.match(await service.seen.take(), /first/, 'it does not wait for the rest');
+		}
+		raw.send('6\r\nsecond\r\n0\r\n\r\n');
+		const reply = await raw.response();
+		assert.equal(reply.status, 200);
+		assert.equal(JSON.parse(reply.body).body, 'firstsecond');
+		raw.close();
+
+		service.cuts = 2;
+		const stream = session.request({ ':method': 'PUT', ':path': '/goes-on' }).setEncoding('utf8');
+		const answered = once(stream, 'response');
+		let text = '';
+		stream.on('data', (data) => {
+			text += data;
+		});
+		stream.write('first');
+		for (let i = 0; i < 2; i++) {
+			await service.seen.take();
+		}
+		stream.end('second');
+		await event(stream, 'end', 'the answer over HTTP/2');
+		assert.equal((await answered)[0][':status'], 200);
+		assert.equal(JSON.parse(text).body, 'firstsecond');
+	} finally {
+		session.destroy();
+		await service.close();
+		await gw.make(`/routes/${route.id}`, undefined, 'DELETE');
+	}
+});
+
 check('a slow service is 504, a name that does not resolve 503', async () => {
 	const slow = await Echo.start({ answer: () => {} });
 	try {
@@ -812,7 +923,7 @@ check('check 28: an answer over HTTP/2 that is read late comes whole, with its t
 		assert.equal((await tail)[0]['grpc-status'], '0');
 	} finally {
 		session.destroy();
-		service.close();
+		await service.close();
 		await gw.make(`/routes/${route.id}`, undefined, 'DELETE');
 	}
 });
