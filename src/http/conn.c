@@ -639,6 +639,14 @@ static void refuse_overloaded(struct stream *s, bool tls)
 	stream_close(s);
 }
 
+/* No part of http_server_active: how long a role keeps what it took is its own affair. */
+static bool is_full(const struct server_loop *sl)
+{
+	uint32_t n = atomic_load_explicit(&sl->connections, memory_order_relaxed) + sl->hijacked;
+
+	return n >= sl->server->limits.connections_max;
+}
+
 /* Counts it; NULL: one too many, it was refused. */
 static struct conn *conn_begin(struct server_loop *sl, struct stream *s, bool tls)
 {
@@ -646,7 +654,7 @@ static struct conn *conn_begin(struct server_loop *sl, struct stream *s, bool tl
 	struct conn *c;
 
 	atomic_fetch_add_explicit(&sl->connections_total, 1, memory_order_relaxed);
-	if (atomic_load_explicit(&sl->connections, memory_order_relaxed) >= lim->connections_max) {
+	if (is_full(sl)) {
 		refuse_overloaded(s, tls);
 		return NULL;
 	}

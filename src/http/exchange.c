@@ -269,6 +269,8 @@ struct stream *exchange_hijack(struct exchange *x, struct str *early)
 	ASSERT(c && !x->h2 && x->body_done && !x->answer_begun);
 	(void)exchange_peer(x); /* while the connection still knows */
 	(void)exchange_local(x);
+	x->hijacked_from = c->owner;
+	c->owner->hijacked++;
 	rest = c->in_on_data ? c->rest : buf_str(&c->stream->in);
 	*early = str_dup(&x->arena, rest);
 	if (!c->in_on_data) {
@@ -283,6 +285,7 @@ struct stream *exchange_hijack(struct exchange *x, struct str *early)
 
 void exchange_release(struct exchange *x)
 {
-	ASSERT(!x->conn);
+	ASSERT(!x->conn && x->hijacked_from);
+	x->hijacked_from->hijacked--;
 	exchange_free(x);
 }

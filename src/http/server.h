@@ -244,7 +244,7 @@ size_t exchange_pending(const struct exchange *x);
 /*
  * Takes the stream away from HTTP: `early` gets the bytes that came behind the
  * head (into the exchange's arena). The exchange ends when the role calls
- * exchange_release (which frees its arena). The role writes the response head itself.
+ * exchange_release (frees its arena, counts the connection out). The role writes the head itself.
  */
 struct stream *exchange_hijack(struct exchange *x, struct str *early);
 void exchange_release(struct exchange *x);

@@ -65,6 +65,7 @@ struct server_loop {
 	struct loop *loop;
 	struct http_server *server;
 	struct list conns;
+	uint32_t hijacked; /* connections whose exchange is not released yet */
 	/* read by any thread */
 	_Atomic uint64_t connections_total, requests_total, bad_requests_total, floods_total;
 	_Atomic uint32_t connections;
@@ -94,7 +95,8 @@ struct http_server {
 };
 
 struct exchange {
-	struct conn *conn;    /* NULL: the client has gone, or hijacked */
+	struct conn *conn; /* NULL: the client has gone, or hijacked */
+	struct server_loop *hijacked_from;
 	struct h2_stream *h2; /* NULL: HTTP/1, or the client has gone */
 	struct loop *loop;
 	struct exchange *next_free;

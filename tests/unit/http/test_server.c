@@ -85,6 +85,31 @@ static void hijack(struct exchange *x)
 	exchange_release(x);
 }
 
+static size_t tunnel_data(struct stream *s, char *p, size_t n)
+{
+	(void)s;
+	(void)p;
+	return n;
+}
+
+static void tunnel_close(struct stream *s, enum err why)
+{
+	(void)why;
+	exchange_release(s->user);
+}
+
+static const struct stream_handler tunnel = {.on_data = tunnel_data, .on_close = tunnel_close};
+
+static void open_tunnel(struct exchange *x)
+{
+	struct str early;
+	struct stream *s = exchange_hijack(x, &early);
+
+	stream_set_handler(s, &tunnel, x);
+	stream_write(s, STR("raw"));
+	stream_resume_read(s);
+}
+
 static void dispatch(struct exchange *x, void *role)
 {
 	struct str path = exchange_request(x)->path;
@@ -114,6 +139,8 @@ static void dispatch(struct exchange *x, void *role)
 		exchange_collect(x, 1000, &hang);
 	} else if (str_eq(path, STR("/hijack"))) {
 		hijack(x);
+	} else if (str_eq(path, STR("/tunnel"))) {
+		open_tunnel(x);
 	} else if (str_eq(path, STR("/head"))) {
 		exchange_reply(x, &(struct exchange_answer){
 					  .status = 200, .has_length = true, .length = 12345});
@@ -420,6 +447,41 @@ static void test_hijack(void **state)
 	assert_str(got, STR("raw:behind"));
 }
 
+/* What was taken over counts until it is released. */
+static void test_limit_counts_hijacked(void **state)
+{
+	struct http_limits lim = http_limits_default;
+	struct http_server *server;
+	struct fault f = {0};
+	struct loops one;
+	struct str got;
+	uint16_t port;
+	char raw[3];
+	int fd;
+
+	(void)state;
+	lim.connections_max = 1; /* of each loop */
+	assert_ok(loops_start(&one, 1, &f));
+	server = http_server_new(&lim, dispatch, &fx);
+	assert_ok(http_server_listen(server, &one, STR("127.0.0.1:0"), &f));
+	port = addr_port(http_server_addr(server, 0));
+	fd = talk_dial(port);
+	talk_say(fd, STR("GET /tunnel HTTP/1.1\r\nHost: a\r\n\r\n"));
+	assert_int_equal(recv(fd, raw, sizeof(raw), MSG_WAITALL), 3);
+	got = hear_all(talk_dial(port));
+	assert_has(got, "HTTP/1.1 503");
+	(void)close(fd);
+	do {
+		fd = talk_dial(port);
+		talk_say(fd, STR("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+		got = hear_all(fd);
+	} while (!str_starts(got, STR("HTTP/1.1 200")));
+	http_server_free(&server);
+	loop_call(one.v[0], fini_loop, NULL);
+	loops_join(&one);
+	loops_free(&one);
+}
+
 static void test_client_gone(void **state)
 {
 	int before = fx.aborts;
@@ -493,6 +555,7 @@ int main(void)
 		cmocka_unit_test(test_streamed),
 		cmocka_unit_test(test_announced_length_is_kept),
 		cmocka_unit_test(test_hijack),
+		cmocka_unit_test(test_limit_counts_hijacked),
 		cmocka_unit_test(test_client_gone),
 		cmocka_unit_test(test_drain), /* last: nothing is accepted after it */
 	};
