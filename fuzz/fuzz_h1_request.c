@@ -50,7 +50,7 @@ static void check_round_trip(struct arena *a, const struct http_request *r)
 	struct buf b = {0};
 	int status;
 
-	h1_write_request_line(&b, r->method_text, r->target);
+	ASSERT(h1_write_request_line(&b, r->method_text, r->target) == ERR_OK);
 	for (size_t i = 0; i < r->headers.n; i++) {
 		h1_write_header(&b, r->headers.v[i].name, r->headers.v[i].value);
 	}

@@ -25,7 +25,7 @@ static void check_request(const struct http_request *r, struct arena *a)
 	int status = 0;
 
 	ASSERT(r->major == 2 && r->headers.n > 0);
-	h1_write_request_line(&b, r->method_text, r->target);
+	ASSERT(h1_write_request_line(&b, r->method_text, r->target) == ERR_OK);
 	for (size_t i = 0; i < r->headers.n; i++) {
 		h1_write_header(&b, r->headers.v[i].name, r->headers.v[i].value);
 	}

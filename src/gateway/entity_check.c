@@ -2,6 +2,7 @@
  * The checks of single fields that several kinds share, with Kong's texts.
  */
 #include "gateway/entity_int.h"
+#include "http/message.h"
 #include "net/addr.h"
 
 static bool is_alnum(char c)
@@ -347,6 +348,16 @@ enum err entity_check_path(struct arena *a, const struct schema_field *field, co
 				 STR_ARG(s));
 	}
 	return check_escapes(s, f);
+}
+
+enum err entity_check_header_value(struct arena *a, const struct schema_field *field,
+				   const struct json *v, struct fault *f)
+{
+	(void)a;
+	(void)field;
+	return http_is_field_value(v->text)
+		       ? ERR_OK
+		       : fault_set(f, ERR_INVALID, "has characters that no header may have");
 }
 
 enum err entity_check_header(struct arena *a, const struct schema_field *field,

@@ -204,7 +204,8 @@ void call_answer(struct gw_call *c, const struct call_answer *a)
 
 	ASSERT(c->state != CALL_DONE);
 	c->answered = true;
-	c->status = a->status;
+	/* A stored entity may be older than what is now checked when one is made. */
+	c->status = a->status >= 200 && a->status <= 599 ? a->status : 500;
 	if (a->content_type.n > 0) {
 		http_header_add(c->arena, &c->answer, STR("Content-Type"), a->content_type);
 	}

@@ -1,10 +1,16 @@
 #include "gateway/schema_int.h"
 
+/* A number that is written otherwise (429.0, 4.29e2) is cut to a whole one. */
 static int64_t whole(const struct json *v)
 {
 	int64_t i = 0;
+	double d;
 
-	return json_int(v, &i) ? i : 0;
+	if (json_int(v, &i) || !v || v->type != JSON_NUMBER) {
+		return i;
+	}
+	d = schema_number(v);
+	return d > -0x1p62 && d < 0x1p62 ? (int64_t)d : 0;
 }
 
 static void decode_strs(struct arena *a, const struct json *v, struct schema_strs *out)

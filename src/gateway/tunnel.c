@@ -147,9 +147,7 @@ static void write_head(struct gw_call *c, struct stream *s)
 	struct buf *out = stream_out(s);
 
 	h1_write_status_line(out, c->status);
-	for (size_t i = 0; i < c->answer.n; i++) {
-		h1_write_header(out, c->answer.v[i].name, c->answer.v[i].value);
-	}
+	h1_write_headers(out, c->answer.v, c->answer.n);
 	h1_write_header(out, STR("Connection"), STR("Upgrade"));
 	h1_write_header(out, STR("Upgrade"), STR("websocket"));
 	h1_write_end(out);

@@ -162,12 +162,12 @@ static void put_framing(struct buf *b, const struct http_call_spec *s, enum http
 	}
 }
 
-static void write_head(struct http_call *c, const struct http_call_spec *s,
-		       const struct client_route *r)
+static enum err write_head(struct http_call *c, const struct http_call_spec *s,
+			   const struct client_route *r)
 {
 	struct buf *b = &c->head;
 
-	h1_write_request_line(b, s->method, request_target(c, s, r->kind));
+	TRY(h1_write_request_line(b, s->method, request_target(c, s, r->kind)));
 	put_headers(b, s);
 	put_framing(b, s, c->method);
 	if (r->kind == ROUTE_PROXY && r->proxy->authorization.n > 0) {
@@ -179,6 +179,7 @@ static void write_head(struct http_call *c, const struct http_call_spec *s,
 		h1_write_header(b, STR("Connection"), STR("close"));
 	}
 	h1_write_end(b);
+	return ERR_OK;
 }
 
 /* ---- start ---- */
@@ -243,9 +244,9 @@ static enum err prepare(struct http_call *c, const struct http_call_spec *s)
 		return ERR_INVALID;
 	}
 	if (route.h2) {
-		h2_call_prepare(c, s, request_target(c, s, ROUTE_DIRECT));
+		TRY(h2_call_prepare(c, s, request_target(c, s, ROUTE_DIRECT)));
 	} else {
-		write_head(c, s, &route);
+		TRY(write_head(c, s, &route));
 	}
 	c->origin = client_origin_get(c->client, &route);
 	return c->origin ? ERR_OK : ERR_UNAVAILABLE;

@@ -266,7 +266,7 @@ static void start_tunnel(struct client_conn *k)
 	struct buf *out = stream_out(k->stream);
 
 	client_conn_enter(k, CONN_TUNNELING);
-	h1_write_request_line(out, STR("CONNECT"), r->tunnel);
+	ASSERT(h1_write_request_line(out, STR("CONNECT"), r->tunnel) == ERR_OK);
 	h1_write_header(out, STR("Host"), r->tunnel);
 	if (r->proxy->authorization.n > 0) {
 		h1_write_header(out, STR("Proxy-Authorization"), r->proxy->authorization);

@@ -272,15 +272,23 @@ static size_t take_head(struct conn *c, struct str in)
 
 /* ---- the body ---- */
 
+/* The body is over, also if the role paused it with its last piece. */
+static void enter_answer(struct conn *c)
+{
+	if (c->state == CONN_HELD) {
+		conn_enter(c, CONN_BODY);
+	}
+	if (c->state != CONN_ANSWER) {
+		conn_enter(c, CONN_ANSWER);
+	}
+}
+
 static void body_complete(struct conn *c)
 {
 	struct exchange *x = c->x;
 
 	x->body_done = true;
-	if (c->state == CONN_HELD) {
-		conn_enter(c, CONN_BODY);
-	}
-	conn_enter(c, CONN_ANSWER);
+	enter_answer(c);
 	if (x->chunked.trailers.n > 0 && x->h->on_trailers) {
 		x->h->on_trailers(x, &x->chunked.trailers);
 	}
@@ -570,9 +578,7 @@ void conn_answered(struct conn *c)
 	} else {
 		c->x = NULL;
 		exchange_free(x);
-		if (c->state != CONN_ANSWER) {
-			conn_enter(c, CONN_ANSWER);
-		}
+		enter_answer(c);
 		conn_enter(c, CONN_IDLE);
 	}
 	if (!c->in_on_data) {

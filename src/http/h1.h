@@ -87,7 +87,8 @@ enum err h1_chunked_next(struct h1_chunked *d, struct str in, size_t *out_used,
  * Writers append to a buf. Names and values must have been checked
  * (http_is_token, http_is_field_value): they assert.
  */
-void h1_write_request_line(struct buf *out, struct str method, struct str target);
+/* ERR_INVALID, and nothing is written: not a token, or no target. */
+enum err h1_write_request_line(struct buf *out, struct str method, struct str target) MUST_USE;
 void h1_write_status_line(struct buf *out, int status);
 void h1_write_header(struct buf *out, struct str name, struct str value);
 /*

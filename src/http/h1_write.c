@@ -13,18 +13,20 @@ static char *put(char *at, struct str s)
 	return at + s.n;
 }
 
-void h1_write_request_line(struct buf *out, struct str method, struct str target)
+enum err h1_write_request_line(struct buf *out, struct str method, struct str target)
 {
 	size_t n = method.n + target.n + sizeof("  HTTP/1.1\r\n") - 1;
 	char *at;
 
-	ASSERT(http_is_token(method));
-	ASSERT(target.n > 0 && str_all_are(target, CHAR_TARGET));
+	if (!http_is_request_line(method, target)) {
+		return ERR_INVALID;
+	}
 	at = put(buf_reserve(out, n), method);
 	*at++ = ' ';
 	at = put(at, target);
 	(void)put(at, STR(" HTTP/1.1\r\n"));
 	buf_commit(out, n);
+	return ERR_OK;
 }
 
 void h1_write_status_line(struct buf *out, int status)

@@ -7,7 +7,8 @@
 #pragma once
 #include "http/client_int.h"
 
-void h2_call_prepare(struct http_call *c, const struct http_call_spec *s, struct str target);
+enum err h2_call_prepare(struct http_call *c, const struct http_call_spec *s,
+			 struct str target) MUST_USE;
 /* False when the connection takes no more. */
 bool h2_call_send(struct client_conn *k, struct http_call *c);
 void h2_call_write(struct http_call *c, struct str data);

@@ -50,13 +50,17 @@ static void add_length(struct h2_nvs *head, struct http_call *c, const struct ht
 	}
 }
 
-void h2_call_prepare(struct http_call *c, const struct http_call_spec *s, struct str target)
+enum err h2_call_prepare(struct http_call *c, const struct http_call_spec *s, struct str target)
 {
 	struct str host = host_of(c, s);
-	struct h2_nvs *head = h2_nvs_new(loop_blocks(c->client->loop), s->n_headers + 5,
-					 h2_text_bytes(s->headers, s->n_headers) + s->method.n +
-						 host.n + target.n + 128);
+	struct h2_nvs *head;
 
+	if (!http_is_request_line(s->method, target) || !http_is_field_value(host)) {
+		return ERR_INVALID;
+	}
+	head = h2_nvs_new(loop_blocks(c->client->loop), s->n_headers + 5,
+			  h2_text_bytes(s->headers, s->n_headers) + s->method.n + host.n +
+				  target.n + 128);
 	h2_nvs_add_pseudo(head, STR(":method"), s->method);
 	h2_nvs_add_pseudo(head, STR(":scheme"), s->uri.tls ? STR("https") : STR("http"));
 	h2_nvs_add_pseudo(head, STR(":authority"), host);
@@ -69,6 +73,7 @@ void h2_call_prepare(struct http_call *c, const struct http_call_spec *s, struct
 	add_length(head, c, s);
 	c->h2_head = head;
 	c->mem_trailers = s->trailers;
+	return ERR_OK;
 }
 
 static void give_body(struct http_call *c)

@@ -175,6 +175,11 @@ bool http_is_token(struct str s)
 	return s.n > 0 && str_all_are(s, CHAR_TOKEN);
 }
 
+bool http_is_request_line(struct str method, struct str target)
+{
+	return http_is_token(method) && target.n > 0 && str_all_are(target, CHAR_TARGET);
+}
+
 bool http_is_field_value(struct str s)
 {
 	size_t i = 0;

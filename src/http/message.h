@@ -104,6 +104,8 @@ void http_header_set(struct arena *a, struct http_headers *h, struct str name, s
 
 /* RFC 9110 5.6.2 token, not empty. */
 bool http_is_token(struct str s);
+/* Whether a request may begin with these. */
+bool http_is_request_line(struct str method, struct str target);
 /* No CR, LF, NUL or other control but HTAB (RFC 9110 5.5). */
 bool http_is_field_value(struct str s);
 /* Whether a comma-separated list has the token, ignoring case. */

@@ -223,11 +223,15 @@ static ptrdiff_t begin_next(struct stream *s, const struct proxy_header *h, size
 static ptrdiff_t proxy_recv(struct stream *s, void *p, size_t n)
 {
 	char head[PROXY_HEADER_MAX];
-	ssize_t got = recv(s->io.fd, head, sizeof(head), MSG_PEEK);
 	struct proxy_header h;
+	ssize_t got;
 	size_t used;
 	enum err e;
 
+	if (s->closing) { /* nobody is there to be told */
+		return stream_tcp_ops.recv(s, p, n);
+	}
+	got = recv(s->io.fd, head, sizeof(head), MSG_PEEK);
 	if (got <= 0) {
 		return got < 0 ? stream_tcp_ops.recv(s, p, 0) : 0;
 	}

@@ -388,6 +388,10 @@ static ptrdiff_t tls_recv(struct stream *s, void *p, size_t n)
 	got = read_plain(t, p, n, &end);
 	if (t->plain) {
 		ERR_clear_error();
+		if (s->closing) { /* nobody is there to be told */
+			enter(t, TLS_FAILED);
+			return discard(s, p, n);
+		}
 		return become_plain(s);
 	}
 	if (end == -2 && got == 0) {

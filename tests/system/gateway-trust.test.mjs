@@ -145,3 +145,21 @@ check('a status that is no answer is refused where it is configured', async () =
 		assert.match(json.message, /value should be between 200 and 599/, name);
 	}
 });
+
+check('a status that is written as a fraction is the one it means', async () => {
+	await gw.make('/services/echo/routes', { name: 'once', paths: ['/once'] });
+	for (const written of ['4.29e2', '429.0', '429.5']) {
+		const { json } = await gw.want(201, 'POST', '/routes/once/plugins', `{"name":"rate-limiting","config":{"hour":1,"error_code":${written}}}`,
+			{ type: 'application/json' });
+		await gw.get('/once');
+		assert.equal((await gw.get('/once')).status, 429, written);
+		await gw.want(204, 'DELETE', `/plugins/${json.id}`);
+	}
+});
+
+check('a probe says nothing that HTTP cannot say', async () => {
+	const probe = (Host) => ({ name: 'probed', healthchecks: { active: { type: 'grpc', headers: { Host: [Host] } } } });
+	const { json } = await gw.want(400, 'POST', '/upstreams', probe('a\u0001b'));
+	assert.match(json.message, /has characters that no header may have/);
+	await gw.want(201, 'POST', '/upstreams', probe('a.test'));
+});

@@ -422,3 +422,38 @@ check('a wrong certificate keeps the server from starting, with the reason', asy
 		Server.start({ relay: { listen: [{ address: '127.0.0.1:0', tls: { cert: file('main.pem'), key: file('rsa.key') } }] } }),
 		/certificate does not match key/);
 });
+
+check('a connection that begins to talk when it is over already disturbs nobody', async () => {
+	const pair = { cert: file('main.pem'), key: file('main.key') };
+	const port = { tls: await freePort(), proxy: await freePort(), both: await freePort() };
+	const own = await Server.start({ relay: { listen: [
+		'127.0.0.1:0',
+		{ address: `127.0.0.1:${port.tls}`, tls: pair },
+		{ address: `127.0.0.1:${port.proxy}`, proxy_protocol: true },
+		{ address: `127.0.0.1:${port.both}`, proxy_protocol: true, tls: pair },
+	] } });
+	const late = [];
+	for (const [name, p] of Object.entries(port)) {
+		for (const first of ['GET / HTTP/1.1\r\nHost: x\r\n\r\n', 'PROXY TCP4 192.0.2.1 192.0.2.2 1111 2222\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n']) {
+			const socket = net.connect({ host: '127.0.0.1', port: p, allowHalfOpen: true });
+			socket.on('error', () => {});
+			await once(socket, 'connect');
+			late.push({ name, first, socket });
+		}
+	}
+	/* Keeps the process there until its body is complete. */
+	const held = await RawConnection.open(own.identity);
+	held.send('POST /connect/token HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n');
+	await held.until(() => held.text.startsWith('HTTP/1.1 100 '), 'the request is there');
+	own.child.process.kill('SIGTERM');
+	await Promise.all(late.map(async ({ first, socket }) => {
+		await once(socket.resume(), 'end');
+		socket.write(first);
+	}));
+	held.send('a=b');
+	await held.until(() => /HTTP\/1\.1 400 /.test(held.text), 'the answer');
+	assert.equal((await own.child.exited).code, 0, own.child.story());
+	for (const { socket } of late) {
+		socket.destroy();
+	}
+});

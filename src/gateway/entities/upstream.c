@@ -39,7 +39,8 @@ static const struct schema_field status = {
 	.type = SCHEMA_INTEGER, .has_range = true, .min = 100, .max = 999};
 static const struct schema_field header_name = {.type = SCHEMA_STRING,
 						.check = entity_check_header};
-static const struct schema_field header_value = {.type = SCHEMA_STRING};
+static const struct schema_field header_value = {.type = SCHEMA_STRING,
+						 .check = entity_check_header_value};
 static const struct schema_field header_values = {.type = SCHEMA_ARRAY, .elements = &header_value};
 
 static const struct schema_field active_healthy_fields[] = {

@@ -8,7 +8,7 @@ static void a_request_is_written(void **state)
 	struct buf b = {0};
 
 	(void)state;
-	h1_write_request_line(&b, STR("GET"), STR("/a?b"));
+	assert_ok(h1_write_request_line(&b, STR("GET"), STR("/a?b")));
 	h1_write_header(&b, STR("Host"), STR("a"));
 	h1_write_header(&b, STR("Empty"), STR_NULL);
 	h1_write_end(&b);
@@ -64,19 +64,32 @@ static void write_bad_name(void)
 	h1_write_header(&b, STR("X: y\r\nZ"), STR("a"));
 }
 
-static void write_bad_target(void)
-{
-	struct buf b = {0};
-
-	h1_write_request_line(&b, STR("GET"), STR("/ HTTP/1.1\r\nX: y"));
-}
-
 static void splitting_is_a_bug(void **state)
 {
 	(void)state;
 	assert_dies(write_split_value());
 	assert_dies(write_bad_name());
-	assert_dies(write_bad_target());
+}
+
+static void what_is_no_request_line_is_not_written(void **state)
+{
+	static const struct {
+		struct str method, target;
+	} cases[] = {
+		{STR_INIT("GET"), STR_INIT("/ HTTP/1.1\r\nX: y")},
+		{STR_INIT("GET"), STR_INIT("/a b")},
+		{STR_INIT("GET"), STR_INIT("")},
+		{STR_INIT("P T"), STR_INIT("/")},
+		{STR_INIT(""), STR_INIT("/")},
+	};
+	struct buf b = {0};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_err(h1_write_request_line(&b, cases[i].method, cases[i].target),
+			   ERR_INVALID);
+	}
+	assert_int_equal(b.n, 0);
 }
 
 static void test_many(void **state)
@@ -114,6 +127,7 @@ int main(void)
 		cmocka_unit_test(a_response_is_written),
 		cmocka_unit_test(chunk_heads_read_back),
 		cmocka_unit_test(splitting_is_a_bug),
+		cmocka_unit_test(what_is_no_request_line_is_not_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
