@@ -52,9 +52,9 @@ schema_check_fn entity_check_wildcard;	/* host of a route: wildcard, port */
 schema_check_fn entity_check_sni;	/* a name, perhaps with a wildcard */
 schema_check_fn entity_check_header;	/* name of a header */
 schema_check_fn entity_check_header_value;
-schema_check_fn entity_check_ip;	/* address or network */
-schema_check_fn entity_check_pem_cert;	/* one certificate */
-schema_check_fn entity_check_pem_key;	/* a private key */
+schema_check_fn entity_check_ip;       /* address or network */
+schema_check_fn entity_check_pem_cert; /* one certificate */
+schema_check_fn entity_check_pem_key;  /* a private key */
 
 enum entity_host_kind { ENTITY_HOST_NAME, ENTITY_HOST_IPV4, ENTITY_HOST_IPV6 };
 
