@@ -297,12 +297,27 @@ static void edit_member(struct arena *a, struct json *obj, const struct edit *e,
 	}
 }
 
+/* We have no coding, and whether there is one must not be the client's choice. */
+static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_instance *p)
+{
+	const struct config *k = p->config;
+
+	if (k->has_json) {
+		http_header_set(call_arena(c), call_headers(c), STR("Accept-Encoding"),
+				STR("identity"));
+	}
+	return PLUGIN_NEXT;
+}
+
 /* Said again: who parses the bodies of others keeps no texts. */
 static const char *why_not_parsed(struct gw_call *c)
 {
 	struct fault f = {0};
 	struct json *v;
 
+	if (media_is_coded(call_answer_headers(c))) {
+		return "response-transformer has no such Content-Encoding";
+	}
 	if (json_parse(call_arena(c), call_answer_body(c), &v, &f) == ERR_OK) {
 		return "response-transformer cannot edit it";
 	}
@@ -319,11 +334,11 @@ static void on_response_body(struct gw_call *c, const struct plugin_instance *p)
 	struct media m;
 	enum err e;
 
-	if (!k->has_json || media_kind_of(type) != MEDIA_JSON ||
-	    media_is_coded(call_answer_headers(c))) {
+	if (!k->has_json || media_kind_of(type) != MEDIA_JSON) {
 		return;
 	}
-	e = media_parse(a, type, call_answer_body(c), &m);
+	e = media_is_coded(call_answer_headers(c)) ? ERR_INVALID
+						   : media_parse(a, type, call_answer_body(c), &m);
 	if (e != ERR_OK) {
 		/* A client, less strict than we are, might find in it what was to be taken out. */
 		if (e != ERR_NOT_FOUND && k->takes_json) {
@@ -349,12 +364,16 @@ static const char example[] =
 	"[\"internal\"]},\n"
 	"        \"add\": {\"json\": [\"version:2\"], \"json_types\": [\"number\"]}}}'\n"
 	"\n"
-	"Only objects of `application/json` that are not compressed are edited; such answers are\n"
-	"collected in memory first. Headers are edited in every answer.\n"
+	"Only objects of `application/json` are edited; such answers are collected in memory "
+	"first, and\n"
+	"services are asked not to compress them (`Accept-Encoding: identity`). Headers are edited "
+	"in every\n"
+	"answer.\n"
 	"\n"
-	"In place of JSON that cannot be parsed (a member twice, bytes that are no UTF-8, deeper "
-	"than\n"
-	"64) clients get 502 if something is to be removed, renamed or replaced in it, and the log "
+	"In place of JSON that cannot be parsed (compressed all the same, a member twice, bytes "
+	"that are\n"
+	"no UTF-8, deeper than 64) clients get 502 if something is to be removed, renamed or "
+	"replaced in it, and the log "
 	"says\n"
 	"why; if not, it goes on as it is.\n"
 	"\n"
@@ -371,6 +390,7 @@ const struct plugin plugin_response_transformer = {
 	.doc = "Edits headers and JSON of answers.",
 	.example = example,
 	.compile = compile,
+	.access = on_access,
 	.response_head = on_response_head,
 	.response_body = on_response_body,
 	.edits = edits,
