@@ -138,6 +138,8 @@ static bool find_protocol(struct str offered, struct str want, struct str *out)
 }
 
 /* Nothing in common: go on without, as most servers do; HTTP/1.1 is assumed then. */
+/* RFC 7301 3.2: a client that speaks only what we do not is told so, lest it takes us for another.
+ */
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
 		   const unsigned char *in, unsigned in_n, void *arg)
 {
@@ -147,7 +149,7 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
 	(void)ssl;
 	if (!((s->alpn & TLS_ALPN_H2 && find_protocol(offered, STR("h2"), &found)) ||
 	      (s->alpn & TLS_ALPN_HTTP1 && find_protocol(offered, STR("http/1.1"), &found)))) {
-		return SSL_TLSEXT_ERR_NOACK;
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	}
 	*out = (const unsigned char *)found.p;
 	*out_n = (unsigned char)found.n;
