@@ -32,8 +32,16 @@ struct trip *trip_get(struct connector *c)
 	return e;
 }
 
+/* Whoever calls a trip back later is one of these: of memory that is used again there is none. */
+static bool is_awaited(const struct trip *e)
+{
+	return e->fetch || e->call || e->reply.call || list_is_linked(&e->fetch_grant.node) ||
+	       list_is_linked(&e->reply.grant.node) || list_is_linked(&e->echo_work.node);
+}
+
 void trip_free(struct trip *e)
 {
+	ASSERT(!is_awaited(e));
 	target_set_unref(&e->targets);
 	buf_free(&e->body);
 	buf_free(&e->reply.data);
@@ -57,6 +65,7 @@ void trip_put_back(struct trip *e)
 		trip_free(e);
 		return;
 	}
+	ASSERT(!is_awaited(e));
 	trim(&e->body);
 	trim(&e->reply.data);
 	arena_rewind(&e->arena, KEEP_BYTES);
@@ -112,19 +121,7 @@ static void on_room(struct later *w)
 	trip_run_waiting(container_of(w, struct connector, work));
 }
 
-void trip_end(struct trip *e)
-{
-	struct connector *c = e->c;
-
-	ASSERT(e->state != TRIP_DONE);
-	leave_list(e);
-	e->state = TRIP_DONE;
-	if (c->n_waiting > 0) {
-		loop_later(c->loop, &c->work, on_room);
-	}
-	loop_bury(c->loop, &e->grave, on_buried);
-}
-
+/* Nothing calls it back afterwards. */
 static void give_up(struct trip *e)
 {
 	if (e->ops) {
@@ -132,6 +129,21 @@ static void give_up(struct trip *e)
 	}
 	trip_fetch_cancel(e);
 	trip_reply_cancel(e);
+}
+
+/* A target may have answered while its request was still coming. */
+void trip_end(struct trip *e)
+{
+	struct connector *c = e->c;
+
+	ASSERT(e->state != TRIP_DONE);
+	give_up(e);
+	leave_list(e);
+	e->state = TRIP_DONE;
+	if (c->n_waiting > 0) {
+		loop_later(c->loop, &c->work, on_room);
+	}
+	loop_bury(c->loop, &e->grave, on_buried);
 }
 
 void trip_fail(struct trip *e, int status)

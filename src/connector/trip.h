@@ -97,7 +97,7 @@ void trip_take(struct trip *e, struct link *from);
 void trip_run_waiting(struct connector *c);
 /* Gives up whatever it does; the response is `status`, made by us. */
 void trip_fail(struct trip *e, int status);
-/* Everything is done. */
+/* Everything is done; what still runs for it is given up. */
 void trip_end(struct trip *e);
 /* Without a response. */
 void trip_cancel(struct trip *e);

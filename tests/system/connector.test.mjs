@@ -211,6 +211,25 @@ check('a catch-all, and targets given as in the original', async () => {
 	assert.match(wrong.stderr, /The following targets have no "Type" provided: "a"/);
 });
 
+/* Such a trip is used again at once, for whoever comes next. */
+check('who is answered before his body came leaves none of it to others', async () => {
+	const early = [['GET', '$ping', 200], ['POST', '$ping', 404], ['GET', '$echo', 204], ['POST', '$echo/2000000000', 400],
+		['POST', 'web/status/201', 201], ['POST', 'nowhere', 404]];
+	const alien = Buffer.alloc(5 << 20, 'A');
+	await connected({}, async (connector) => {
+		for (let round = 0; round < 5 && connector.child.isRunning; round++) {
+			const answers = early.map(([method, path]) => relay(path, {
+				method, body: alien, headers: { 'Content-Length': String(alien.length) },
+			}));
+			const sizes = [20_000, 1_000_000, 2_000_000];
+			const others = await Promise.all(sizes.map((n) => relay('web/sink', { method: 'POST', body: pattern(n) })));
+			assert.deepEqual(others.map((r) => r.status), sizes.map(() => 200));
+			assert.deepEqual(others.map((r) => r.json.sha256), sizes.map((n) => sha256(pattern(n))));
+			assert.deepEqual((await Promise.all(answers)).map((r) => r.status), early.map(([, , status]) => status));
+		}
+	});
+});
+
 check('redirects are passed on, or followed where the target says so', async () => {
 	const other = await Target.start();
 	const hops = http.createServer((req, res) => {
