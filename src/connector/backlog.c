@@ -70,6 +70,22 @@ void backlog_confirm(struct backlog *b, uint64_t seq)
 	}
 }
 
+void backlog_expire(struct backlog *b, struct str record)
+{
+	char *at = buf_head(&b->bytes);
+	struct head h;
+
+	for (size_t i = 0; i < b->n; i++) {
+		memcpy(&h, at, sizeof(h));
+		if (str_starts(record, str_of(at + sizeof(h), h.len))) {
+			h.expires_ms = 0;
+			memcpy(at, &h, sizeof(h));
+			return;
+		}
+		at += sizeof(h) + h.len;
+	}
+}
+
 void backlog_move(struct backlog *from, struct backlog *to)
 {
 	struct backlog_entry e;

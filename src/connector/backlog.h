@@ -31,5 +31,7 @@ bool backlog_first(const struct backlog *b, struct backlog_entry *out);
 void backlog_drop_first(struct backlog *b);
 /* Drops all up to that number; numbers grow from entry to entry. */
 void backlog_confirm(struct backlog *b, uint64_t seq);
+/* The entry that this record was made of counts as expired. */
+void backlog_expire(struct backlog *b, struct str record);
 /* Moves everything to the end of `to`. */
 void backlog_move(struct backlog *from, struct backlog *to);

@@ -330,7 +330,7 @@ void link_lost(struct link *l, enum err why, int status)
 		fail(l, &f);
 		break;
 	case LINK_OPEN:
-		end_open(l, LINK_END_LOST, err_name(why));
+		end_open(l, LINK_END_LOST, f.text);
 		break;
 	case LINK_IDLE:
 	case LINK_GRANT:
@@ -524,6 +524,15 @@ bool link_can_send(const struct link *l)
 void link_drained(struct link *l)
 {
 	connector_flush(l->c);
+}
+
+void link_refused(struct link *l, struct str record)
+{
+	log_error("connector", "the server refuses a message as too large: it is given up",
+		  LOG_INT("bytes", record.n), LOG_INT("link", l->index));
+	backlog_expire(&l->sent, record);
+	/* It may have been the one that was to be confirmed. */
+	l->awaited = 0;
 }
 
 struct buf *link_invoke_begin(struct link *l)

@@ -56,6 +56,7 @@ struct link_post {
 	struct grant_wait grant;
 	struct buf next;    /* being gathered */
 	struct buf sending; /* borrowed by the call */
+	size_t max; /* what the server takes at once, as far as we know; 0 = nothing known */
 	struct later work;
 	void (*when_sent)(struct link *l); /* once all is sent; NULL = nothing */
 };
@@ -114,6 +115,8 @@ void link_opened(struct link *l);
 void link_feed(struct link *l, struct str data);
 void link_heard(struct link *l);
 void link_drained(struct link *l);
+/* The server does not take this record, whoever sends it. */
+void link_refused(struct link *l, struct str record);
 /* It is gone, or could not be opened. `status`: of the answer, 0 = none. */
 void link_lost(struct link *l, enum err why, int status);
 

@@ -1,10 +1,60 @@
 /*
  * What server-sent events and long polling share: the client-to-server half, one POST
- * at a time with all records that came up since the one before, and the end of the GET.
+ * at a time with the records that came up since the one before, and the end of the GET.
+ *
+ * What the server takes in one POST is not known, and what stands before it may take
+ * less. So there is a limit of our own, and whoever finds a POST too large gets less;
+ * a record that is too large alone would be in the way for ever: it is dropped.
  */
 #include "connector/connector_int.h"
 
+#define POST_BYTES_MAX ((size_t)512 << 10)
+
 static void flush(struct link *l);
+
+/* All that fits, from `next`. */
+static void fill(struct link_post *p)
+{
+	size_t n = records_fit(buf_str(&p->next), p->max ? p->max : POST_BYTES_MAX);
+	struct buf swap = p->sending;
+
+	if (n < p->next.n) {
+		buf_put(&p->sending, str_slice(buf_str(&p->next), 0, n));
+		buf_consume(&p->next, n);
+	} else {
+		p->sending = p->next;
+		p->next = swap;
+	}
+}
+
+static void empty(struct link_post *p)
+{
+	if (p->sending.cap > STREAM_HIGH_WATER) {
+		buf_free(&p->sending);
+	}
+	buf_clear(&p->sending);
+}
+
+/* Nothing of it was taken: again in smaller pieces. */
+static void on_too_large(struct link *l)
+{
+	struct link_post *p = &l->post;
+	struct buf swap = p->sending;
+
+	if (records_fit(buf_str(&swap), 1) == swap.n) {
+		link_refused(l, buf_str(&swap));
+		return;
+	}
+	p->max = swap.n / 2;
+	buf_put(&swap, buf_str(&p->next));
+	p->sending = p->next;
+	p->next = swap;
+}
+
+static bool is_taken(const struct http_fetch_result *r)
+{
+	return r->err == ERR_OK && r->status >= 200 && r->status <= 299;
+}
 
 static void on_posted(void *arg, const struct http_fetch_result *r)
 {
@@ -12,11 +62,9 @@ static void on_posted(void *arg, const struct http_fetch_result *r)
 	struct link_post *p = &l->post;
 
 	p->fetch = NULL;
-	if (p->sending.cap > STREAM_HIGH_WATER) {
-		buf_free(&p->sending);
-	}
-	buf_clear(&p->sending);
-	if (r->err != ERR_OK || r->status < 200 || r->status > 299) {
+	if (r->status == 413 && l->state == LINK_OPEN) {
+		on_too_large(l);
+	} else if (!is_taken(r)) {
 		if (p->when_sent) {
 			link_poll_ops.abort(l);
 		} else {
@@ -24,6 +72,7 @@ static void on_posted(void *arg, const struct http_fetch_result *r)
 		}
 		return;
 	}
+	empty(p);
 	if (p->next.n == 0 && l->state == LINK_OPEN) {
 		link_drained(l);
 	}
@@ -37,10 +86,8 @@ static void post(struct link *l, struct str authorization)
 	struct link_post *p = &l->post;
 	struct http_header headers[LINK_HEADERS];
 	struct arena a;
-	struct buf swap = p->sending;
 
-	p->sending = p->next;
-	p->next = swap;
+	fill(p);
 	arena_init(&a, 0);
 	struct http_call_spec spec = link_call(
 		l, &a, STR("POST"), authorization,
@@ -113,6 +160,7 @@ void link_post_abort(struct link *l)
 		p->fetch = NULL;
 	}
 	p->when_sent = NULL;
+	p->max = 0;
 	buf_free(&p->next);
 	buf_free(&p->sending);
 	if (l->get) {

@@ -60,3 +60,17 @@ enum err records_next(struct records *r, struct str *out)
 	*out = record;
 	return ERR_OK;
 }
+
+size_t records_fit(struct str s, size_t max)
+{
+	ptrdiff_t end;
+
+	if (s.n <= max) {
+		return s.n;
+	}
+	end = str_rindex(str_slice(s, 0, max), RECORDS_END);
+	if (end < 0) {
+		end = str_index(s, RECORDS_END);
+	}
+	return end < 0 ? s.n : (size_t)end + 1;
+}

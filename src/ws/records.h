@@ -29,3 +29,8 @@ void records_fini(struct records *r);
 void records_feed(struct records *r, struct str data);
 /* A record without its end byte, valid until the next call; ERR_AGAIN when input is used up. */
 enum err records_next(struct records *r, struct str *out) MUST_USE;
+/*
+ * How much of `s`, which is whole records, to send at once: those that fit into `max` bytes
+ * together, the first in any case.
+ */
+size_t records_fit(struct str s, size_t max);

@@ -92,10 +92,18 @@ check('without negotiation a WebSocket is opened at once', async () => {
 	await recorder.close();
 });
 
-/* Passes everything but upgrades: what some proxies do. */
-async function upgradeless(upstream) {
+/* Passes everything but upgrades: what some proxies do. Bodies beyond `max` are refused, as many do. */
+async function upgradeless(upstream, max = Infinity) {
 	const { hostname, port } = new URL(upstream);
 	const proxy = http.createServer((req, res) => {
+		const size = Number(req.headers['content-length'] ?? 0);
+		proxy.largest = Math.max(proxy.largest, size);
+		const status = size > max ? 413 : proxy.status;
+		if (status) {
+			res.writeHead(status, { 'Content-Length': 0 }).end();
+			req.resume();
+			return;
+		}
 		const up = http.request({ hostname, port, path: req.url, method: req.method, headers: req.headers }, (r) => {
 			res.writeHead(r.statusCode, r.headers);
 			r.pipe(res);
@@ -104,20 +112,104 @@ async function upgradeless(upstream) {
 		res.on('close', () => up.destroy());
 		req.pipe(up);
 	});
+	proxy.largest = 0;
 	proxy.on('upgrade', (req, socket) => socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n'));
 	proxy.listen(0, '127.0.0.1');
 	await once(proxy, 'listening');
+	proxy.url = `http://127.0.0.1:${proxy.address().port}`;
+	proxy.end = () => {
+		proxy.closeAllConnections();
+		return new Promise((done) => proxy.close(done));
+	};
 	return proxy;
 }
 
 check('where WebSockets do not pass, it falls back to server-sent events', async () => {
 	const proxy = await upgradeless(server.relay);
-	await connected({ url: `http://127.0.0.1:${proxy.address().port}` }, async (connector) => {
+	await connected({ url: proxy.url }, async (connector) => {
 		assert.match(await connector.connected(), /transport=ServerSentEvents/);
 		await carriesAll();
 	});
-	proxy.closeAllConnections();
-	await new Promise((done) => proxy.close(done));
+	await proxy.end();
+});
+
+/* A target that holds `n` requests, then answers all in one moment. */
+async function burst(n, size) {
+	const held = [];
+	const service = http.createServer((req, res) => {
+		held.push(res);
+		if (held.length === n) {
+			held.splice(0).forEach((r) => r.end(pattern(size)));
+		}
+	});
+	service.listen(0, '127.0.0.1');
+	await once(service, 'listening');
+	service.url = `http://127.0.0.1:${service.address().port}/`;
+	service.end = () => {
+		service.closeAllConnections();
+		return new Promise((done) => service.close(done));
+	};
+	return service;
+}
+
+const readies = (connector) => connector.child.lines.filter((l) => /^ready /.test(l)).length;
+
+for (const transport of ['server_sent_events', 'long_polling']) {
+	check(`over ${transport}: a burst of answers goes in pieces that the server takes`, async () => {
+		const [n, size] = [300, 16_000];
+		const service = await burst(n, size);
+		const proxy = await upgradeless(server.relay);
+		await connected({ url: proxy.url, targets: { web: service.url }, settings: { transports: [transport] } }, async (connector) => {
+			const replies = await Promise.all(Array.from({ length: n }, (_, i) => relay(`web/${i}`)));
+			assert.ok(replies.every((r) => r.status === 200 && r.body.equals(pattern(size))));
+			assert.ok(proxy.largest > size && proxy.largest <= 512 << 10, `${proxy.largest} bytes at once`);
+			assert.equal(readies(connector), 1);
+		});
+		await proxy.end();
+		await service.end();
+	});
+
+	check(`over ${transport}: where less passes it is sent in less, and what is too large alone is given up`, async () => {
+		const impatient = await Server.start({ relay: { request_expiration: '3s' } });
+		const [n, size] = [30, 8000];
+		const service = await burst(n, size);
+		const proxy = await upgradeless(impatient.relay, 20_000);
+		const connector = await Connector.start(impatient, {
+			tenant: 'T1', secret: await impatient.addTenant('T1'), url: proxy.url,
+			targets: { burst: service.url, web: target.url }, settings: { transports: [transport] },
+		});
+		const ask = (path) => request(impatient.relay, `/relay/T1/${path}`);
+		try {
+			const replies = await Promise.all(Array.from({ length: n }, (_, i) => ask(`burst/${i}`)));
+			assert.deepEqual(replies.map((r) => r.status), Array(n).fill(200));
+			for (let i = 0; i < 3; i++) {
+				const [large, small] = await Promise.all([ask('web/bytes/16000'), ask('web/bytes/8000')]);
+				assert.deepEqual([large.status, small.status], [408, 200]);
+			}
+			const given = connector.child.lines.filter((l) => /refuses a message as too large/.test(l));
+			assert.equal(given.length, 3, 'each one once');
+			assert.equal(readies(connector), 1);
+		} finally {
+			await connector.close();
+			await proxy.end();
+			await service.end();
+			await impatient.close();
+		}
+	});
+}
+
+check('a connection that is lost by an answer names its status', async () => {
+	const proxy = await upgradeless(server.relay);
+	await connected({ url: proxy.url, settings: { transports: ['server_sent_events'] } }, async (connector) => {
+		assert.equal((await relay('web/x')).status, 200);
+		const from = connector.seenLines;
+		proxy.status = 503;
+		const answered = relay('web/x');
+		await connector.child.line(/connection lost.*ServerSentEvents: the server answered 503/, { from });
+		proxy.status = undefined;
+		assert.equal((await answered).status, 200);
+	});
+	await proxy.end();
 });
 
 check('several connections share the work, over several threads', async () => {

@@ -102,6 +102,29 @@ static void moving_keeps_order(void **state)
 	backlog_fini(&b);
 }
 
+static void what_a_record_was_made_of_expires(void **state)
+{
+	(void)state;
+	struct backlog b;
+	struct backlog_entry e;
+
+	backlog_init(&b, 10, 1000);
+	backlog_expire(&b, STR("one}"));
+	put(&b, 1, "one");
+	put(&b, 2, "two");
+	put(&b, 3, "three");
+	backlog_expire(&b, STR("two}"));
+	backlog_expire(&b, STR("four}"));
+	assert_first(&b, 1, "one");
+	backlog_drop_first(&b);
+	assert_true(backlog_first(&b, &e));
+	assert_int_equal(e.expires_ms, 0);
+	assert_str(e.text, STR("two"));
+	backlog_drop_first(&b);
+	assert_first(&b, 3, "three");
+	backlog_fini(&b);
+}
+
 /* What a busy connection does all day: memory must not grow. */
 static void a_long_life_needs_little_memory(void **state)
 {
@@ -127,6 +150,7 @@ int main(void)
 		cmocka_unit_test(confirmation_covers_what_came_before),
 		cmocka_unit_test(the_oldest_goes_when_it_is_full),
 		cmocka_unit_test(moving_keeps_order),
+		cmocka_unit_test(what_a_record_was_made_of_expires),
 		cmocka_unit_test(a_long_life_needs_little_memory),
 	};
 

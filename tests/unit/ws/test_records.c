@@ -76,12 +76,31 @@ static void long_records_are_refused_however_they_come(void **state)
 	records_fini(&r);
 }
 
+static void as_many_fit_as_are_whole(void **state)
+{
+	(void)state;
+	struct str s = STR("xy\x1exyz\x1ex\x1e");
+
+	assert_int_equal(records_fit(STR_NULL, 5), 0);
+	assert_int_equal(records_fit(s, 100), 9);
+	assert_int_equal(records_fit(s, 9), 9);
+	assert_int_equal(records_fit(s, 8), 7);
+	assert_int_equal(records_fit(s, 7), 7);
+	assert_int_equal(records_fit(s, 6), 3);
+	assert_int_equal(records_fit(s, 3), 3);
+	/* The first one goes whatever its length. */
+	assert_int_equal(records_fit(s, 2), 3);
+	assert_int_equal(records_fit(s, 0), 3);
+	assert_int_equal(records_fit(STR("123\x1e"), 1), 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_split_gives_the_same),
 		cmocka_unit_test(byte_by_byte),
 		cmocka_unit_test(long_records_are_refused_however_they_come),
+		cmocka_unit_test(as_many_fit_as_are_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
