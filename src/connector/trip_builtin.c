@@ -123,6 +123,12 @@ static void echo_on_body(struct trip *e, struct str data)
 	if (data.n > 0) {
 		trip_reply_data(e, data);
 	}
+	if (e->state == TRIP_RUNNING && e->echo_left == 0 &&
+	    e->fetched < (uint64_t)e->q.body_size) {
+		/* Nobody wants the rest. */
+		trip_fetch_cancel(e);
+		trip_reply_end(e);
+	}
 }
 
 static void echo_on_body_end(struct trip *e)

@@ -164,12 +164,18 @@ static void on_data(struct http_call *call, struct str data)
 	(void)data;
 }
 
+/* Where the length is known, the server has it all before the target says that it ended. */
+static bool is_complete(const struct trip_reply *r)
+{
+	return r->ended || (r->length >= 0 && r->n == (uint64_t)r->length);
+}
+
 static void on_end(struct http_call *call)
 {
 	struct trip *e = http_call_user(call);
 
 	e->reply.call = NULL;
-	if (e->reply.is_taken && e->reply.ended) {
+	if (e->reply.is_taken && is_complete(&e->reply)) {
 		deliver_reply(e);
 	} else {
 		trip_fail(e, 502);

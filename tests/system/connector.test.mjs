@@ -322,6 +322,18 @@ check('who is answered before his body came leaves none of it to others', async 
 	});
 });
 
+check('$echo/N: as many bytes as were asked for, whatever the length of the body', async () => {
+	await connected({}, async () => {
+		for (const size of [10, 20_000, 40_000, 5 << 20]) {
+			for (const n of [0, 10, 16_384, 16_385, 20_000, 100_000, 1 << 20]) {
+				const reply = await relay(`$echo/${n}`, { method: 'POST', body: Buffer.alloc(size, 'x') });
+				assert.equal(reply.status, 200, `${n} of ${size}`);
+				assert.ok(reply.body.equals(Buffer.alloc(n, 'x')), `${n} of ${size}`);
+			}
+		}
+	});
+});
+
 check('redirects are passed on, or followed where the target says so', async () => {
 	const other = await Target.start();
 	const hops = http.createServer((req, res) => {
