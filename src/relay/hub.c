@@ -299,6 +299,11 @@ void hub_drained(struct hub_conn *c)
 	}
 }
 
+bool hub_is_working(const struct hub_conn *c)
+{
+	return c->state == HUB_OPEN && (c->n_in_flight > 0 || c->tenant->n_loose > 0);
+}
+
 bool hub_can_take(const struct hub_conn *c)
 {
 	return c->state == HUB_OPEN && (c->limit == 0 || c->counted < c->limit) &&

@@ -118,6 +118,8 @@ void hub_close(struct hub_conn *c, enum hub_goodbye how);
 /* Sends the record begun. The connection is dropped when its peer leaves too much unread. */
 void hub_say(struct hub_conn *c);
 
+/* It owes answers, or could be given a request, or bring an answer, that no connection holds. */
+bool hub_is_working(const struct hub_conn *c);
 bool hub_can_take(const struct hub_conn *c);
 /* Sends the request. ERR_UNAVAILABLE: try another connection. */
 enum err hub_send_request(struct hub_conn *c, struct relay_request *r) MUST_USE;

@@ -279,23 +279,15 @@ void relay_tenant_changed(struct relay *r, struct str normalized)
 /* -- the end ------------------------------------------------------------------------------------
  */
 
-/* Connectors without work leave; the others when their last answer is out. */
+/* Connectors without work leave; the others when they have none left: tenant_release. */
 static void close_idle_conns(struct relay_loop *rl)
 {
 	LIST_EACH (&rl->all_conns, n) {
 		struct hub_conn *c = container_of(n, struct hub_conn, all);
 
-		if (c->state == HUB_OPEN && rl->requests.n > 0) {
-			continue;
+		if (!hub_is_working(c)) {
+			hub_close(c, HUB_COME_BACK);
 		}
-		hub_close(c, HUB_COME_BACK);
-	}
-}
-
-void relay_drained(struct relay_loop *rl)
-{
-	if (rl->draining && rl->requests.n == 0) {
-		close_idle_conns(rl);
 	}
 }
 
@@ -324,7 +316,7 @@ static void on_drain(struct loop *l, void *arg)
 
 	rl->draining = true;
 	drop_waiting(rl);
-	relay_drained(rl);
+	close_idle_conns(rl);
 }
 
 void relay_drain(struct relay *r)

@@ -112,9 +112,6 @@ static inline struct relay_loop *relay_home(struct relay *r, struct str normaliz
 	return &r->loops[map_hash(normalized) % r->n_loops];
 }
 
-/* A request ended: when it was the last of a draining loop, its connectors leave. */
-void relay_drained(struct relay_loop *rl);
-
 /* Runs the message now if we are on that loop, else sends it. */
 void relay_hop(struct relay_loop *to, struct msg *m);
 

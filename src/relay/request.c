@@ -195,6 +195,23 @@ static void uncount(struct relay_request *r)
 	}
 }
 
+static void join_conn(struct relay_request *r, struct hub_conn *c)
+{
+	r->conn = c;
+	list_push(&c->in_flight, &r->node);
+	c->n_in_flight++;
+	r->tenant->n_loose--;
+}
+
+static void part_from_conn(struct relay_request *r)
+{
+	uncount(r);
+	list_remove(&r->node);
+	r->conn->n_in_flight--;
+	r->conn = NULL;
+	r->tenant->n_loose++;
+}
+
 /* Takes it off its connection, which may take another one then. */
 static void leave_conn(struct relay_request *r)
 {
@@ -203,10 +220,7 @@ static void leave_conn(struct relay_request *r)
 	if (!c) {
 		return;
 	}
-	uncount(r);
-	list_remove(&r->node);
-	c->n_in_flight--;
-	r->conn = NULL;
+	part_from_conn(r);
 	if (c->state == HUB_OPEN) {
 		tenant_settle_conn(c->tenant, c);
 	}
@@ -223,9 +237,7 @@ void request_sent(struct relay_request *r, struct hub_conn *c)
 			       &(struct answer){.status = 202});
 		return;
 	}
-	r->conn = c;
-	list_push(&c->in_flight, &r->node);
-	c->n_in_flight++;
+	join_conn(r, c);
 	if (r->ack != ACK_DISABLED && c->limit > 0) {
 		r->is_counted = true;
 		c->counted++;
@@ -236,10 +248,7 @@ void request_conn_lost(struct relay_request *r)
 {
 	bool was_seen = r->conn_seq <= r->conn->n_delivered;
 
-	uncount(r);
-	list_remove(&r->node);
-	r->conn->n_in_flight--;
-	r->conn = NULL;
+	part_from_conn(r);
 	if (r->state == REQUEST_SENT && (r->ack != ACK_DISABLED || !was_seen)) {
 		request_enter(r, REQUEST_QUEUED);
 		tenant_requeue(r->tenant, r);
@@ -333,10 +342,11 @@ static void unregister(struct relay_request *r)
 	relay_count(r->rl, COUNT_IN_FLIGHT, -1);
 	if (r->tenant) {
 		list_remove(&r->waiter.node);
+		r->tenant->n_loose--;
+		tenant_release(r->tenant);
 		tenant_unuse(r->tenant);
 		r->tenant = NULL;
 	}
-	relay_drained(r->rl);
 }
 
 void request_finish(struct relay_request *r, enum request_state as, enum relay_outcome outcome,

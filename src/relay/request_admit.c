@@ -218,6 +218,7 @@ void request_arrive(struct relay_request *r)
 	request_arm(r);
 	r->tenant = tenant_get(rl, r->tenant_key);
 	tenant_use(r->tenant);
+	r->tenant->n_loose++;
 	r->waiter.fn = on_facts;
 	tenant_wait(r->tenant, &r->waiter);
 }

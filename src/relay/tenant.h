@@ -51,6 +51,7 @@ struct tenant {
 	size_t n_queued;
 	uint64_t bytes_queued; /* of their bodies, stored or not */
 	size_t n_conns;
+	size_t n_loose; /* requests that no connection holds: they wait, or theirs was lost */
 	struct list_node idle;
 };
 
@@ -78,6 +79,8 @@ static inline bool tenant_exists(const struct tenant *t)
 
 void tenant_add_conn(struct tenant *t, struct hub_conn *c);
 void tenant_remove_conn(struct tenant *t, struct hub_conn *c);
+/* A request has ended: while the loop drains, connections that this left without work leave. */
+void tenant_release(struct tenant *t);
 /* The connection can take more, or no more, than before. */
 void tenant_settle_conn(struct tenant *t, struct hub_conn *c);
 

@@ -19,6 +19,23 @@ void tenant_remove_conn(struct tenant *t, struct hub_conn *c)
 	relay_count(t->rl, COUNT_CONNECTIONS, -1);
 }
 
+void tenant_release(struct tenant *t)
+{
+	if (!t->rl->draining) {
+		return;
+	}
+	for (int i = 0; i < 2; i++) {
+		/* One that leaves had nothing to hand over, so the others stay where they are. */
+		LIST_EACH (i == 0 ? &t->ready : &t->busy, n) {
+			struct hub_conn *c = container_of(n, struct hub_conn, node);
+
+			if (!hub_is_working(c)) {
+				hub_close(c, HUB_COME_BACK);
+			}
+		}
+	}
+}
+
 static void place(struct tenant *t, struct hub_conn *c, bool ready)
 {
 	list_remove(&c->node);

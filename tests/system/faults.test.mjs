@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { afterEach } from 'node:test';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { check, SANITIZED, until } from './lib/check.mjs';
-import { request, timed } from './lib/client.mjs';
+import { check, SANITIZED, until, within } from './lib/check.mjs';
+import { abortable, request, timed } from './lib/client.mjs';
 import { Connector } from './lib/connector.mjs';
 import { Hub, negotiate } from './lib/hub.mjs';
 import { Idp, now } from './lib/idp.mjs';
@@ -240,6 +240,22 @@ check('SIGTERM drains: a request in flight is answered, new connections are refu
 	target.open();
 	assert.equal((await pending).text, 'through the gate');
 	await ended;
+});
+
+check('SIGUSR2: a connector without work goes to the heir, whatever others wait for', async () => {
+	const { server } = await chain({ relay: { request_expiration: '60s' } });
+	await server.addTenant('T2');
+	const waiting = abortable(server.relay, '/relay/T2/web/a', { ms: 60_000 });
+	await until(async () => await server.metric('posthouse_relay_requests_queued') === 1, 'it waits');
+	const former = server.child;
+	await server.takeOver();
+	const { value, ms } = await timed(request(server.relay, '/relay/T1/$ping'));
+	assert.equal(value.status, 200);
+	assert.ok(ms < 10_000, `${ms} ms`);
+	assert.ok(former.isRunning, 'where the other request still waits');
+	waiting.abort();
+	assert.ok((await waiting.done).error);
+	assert.equal((await within(former.exited, 'the former process ends')).code, 0);
 });
 
 check('SIGHUP reloads the configuration without dropping a connection', async () => {

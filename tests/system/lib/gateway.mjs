@@ -17,7 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Mailbox, within } from './check.mjs';
 import { request } from './client.mjs';
-import { Child, Heir } from './process.mjs';
+import { Child, takeOver } from './process.mjs';
 import { newDatabase } from './server.mjs';
 
 const DEFAULTS = { listen: ['127.0.0.1:0'], admin: [{ listen: '127.0.0.1:0' }] };
@@ -152,11 +152,7 @@ export class Gateway {
 	 */
 	async takeOver() {
 		const former = this.child;
-		const from = former.lines.length;
-		former.signal_('SIGUSR2');
-		const pid = Number(/pid"?[=:]"?(\d+)/.exec(await former.line(/is to take over/, { from }))[1]);
-		await former.line(/(^|\s)ready /, { from });
-		this.child = new Heir(former, pid);
+		this.child = await takeOver(former);
 		return await within(former.exited, 'the former process ends');
 	}
 

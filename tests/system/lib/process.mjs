@@ -144,6 +144,15 @@ export class Heir extends Child {
 	}
 }
 
+/* SIGUSR2: resolves with the heir when it is ready. Needs fixed ports. */
+export async function takeOver(former) {
+	const from = former.lines.length;
+	former.signal_('SIGUSR2');
+	const pid = Number(/pid"?[=:]"?(\d+)/.exec(await former.line(/is to take over/, { from }))[1]);
+	await former.line(/(^|\s)ready /, { from });
+	return new Heir(former, pid);
+}
+
 /* Whether there is such a process, and no zombie. */
 async function isAlive(pid) {
 	const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');

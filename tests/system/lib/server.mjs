@@ -15,7 +15,7 @@ import { mkdtemp, readdir, rm, writeFile, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
-import { Child, execute, run } from './process.mjs';
+import { Child, execute, run, takeOver } from './process.mjs';
 import { until } from './check.mjs';
 
 const PG = process.env.POSTHOUSE_TEST_PG;
@@ -105,6 +105,12 @@ export class Server {
 		}
 		await this.configure(changes);
 		await this.launch();
+	}
+
+	/* SIGUSR2: resolves when the heir is ready, which `this` goes on as. */
+	async takeOver() {
+		await this.configure({}); /* the ports it has */
+		this.child = await takeOver(this.child);
 	}
 
 	async close() {

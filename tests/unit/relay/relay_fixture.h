@@ -220,6 +220,15 @@ static inline struct fake_link *connect_to(struct relay_fixture *x, const char *
 	return l;
 }
 
+/* relay_drain waits for the loop, which stands at the gate. */
+static inline void drain(struct relay_fixture *x)
+{
+	gate_open(&x->gate, NULL, NULL);
+	relay_drain(x->relay);
+	loop_post(x->loop, &x->gate.msg);
+	gate_wait(&x->gate);
+}
+
 static inline struct str said(const struct fake_link *l)
 {
 	return buf_str(&l->said);

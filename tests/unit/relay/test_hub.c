@@ -264,8 +264,7 @@ static void test_drain_says_come_back(void **state)
 	struct fake_link *l = connect_to(x, "T1");
 
 	unsay(l);
-	x->rl->draining = true;
-	relay_drained(x->rl);
+	drain(x);
 	assert_true(l->closed);
 	assert_str(said(l), STR("{\"type\":7,\"allowReconnect\":true}\n"));
 }

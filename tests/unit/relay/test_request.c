@@ -62,15 +62,6 @@ static void acknowledge(struct relay_fixture *x, struct fake_link *l, const stru
 	call(x, l, "Acknowledge", id, ",\"removeRequestBodyContent\":true");
 }
 
-/* relay_drain waits for the loop, which stands at the gate. */
-static void drain(struct relay_fixture *x)
-{
-	gate_open(&x->gate, NULL, NULL);
-	relay_drain(x->relay);
-	loop_post(x->loop, &x->gate.msg);
-	gate_wait(&x->gate);
-}
-
 static size_t requests_said(const struct fake_link *l)
 {
 	struct str rest = said(l);
@@ -336,6 +327,61 @@ static void test_drain_drops_waiting(void **state)
 	assert_int_equal(relay_active(x->relay), 1);
 }
 
+/* What others wait for is none of its business. */
+static void test_drain_lets_idle_connections_leave(void **state)
+{
+	struct relay_fixture *x = *state;
+	struct fake_link *idle = connect_to(x, "T1"), *busy = connect_to(x, "T1");
+
+	(void)relay_one(x, "LIMITED", "1");
+	struct guid first = relay_one(x, "T1", "1");
+	struct guid second = relay_one(x, "T1", "2");
+
+	deliver(x, idle, &first);
+	drain(x);
+	assert_true(idle->closed);
+	assert_false(busy->closed);
+	deliver(x, busy, &second);
+	assert_true(busy->closed);
+	assert_int_equal(count(x, RELAY_SUCCEEDED), 2);
+}
+
+/* A connection stays for the requests that wait for it, acknowledged ones for their answer. */
+static void test_drain_hands_over_what_waits(void **state)
+{
+	struct relay_fixture *x = *state;
+	struct fake_link *l = connect_to(x, "LIMITED");
+	struct guid first = relay_one(x, "LIMITED", "1");
+	struct guid second = relay_one(x, "LIMITED", "2");
+
+	drain(x);
+	deliver(x, l, &first);
+	assert_false(l->closed);
+	assert_int_equal(requests_said(l), 2);
+	acknowledge(x, l, &second);
+	assert_false(l->closed);
+	deliver(x, l, &second);
+	assert_true(l->closed);
+	assert_int_equal(count(x, RELAY_SUCCEEDED), 2);
+}
+
+/* It may be the connector that was sent the request, come back with the answer. */
+static void test_drain_waits_for_the_answer_of_a_lost_connection(void **state)
+{
+	struct relay_fixture *x = *state;
+	struct fake_link *a = connect_to(x, "T1");
+	struct guid id = relay_one(x, "T1", "1");
+
+	hub_lost(a->conn);
+	struct fake_link *b = connect_to(x, "T1");
+
+	drain(x);
+	assert_false(b->closed);
+	deliver(x, b, &id);
+	assert_true(b->closed);
+	assert_int_equal(count(x, RELAY_SUCCEEDED), 1);
+}
+
 /* Bytes count, not only requests; what ends is taken off. */
 static void test_bytes_are_bounded(void **state)
 {
@@ -437,6 +483,9 @@ int main(void)
 		RELAY_TEST(test_undelivered),
 		RELAY_TEST(test_malformed_response),
 		RELAY_TEST(test_drain_drops_waiting),
+		RELAY_TEST(test_drain_lets_idle_connections_leave),
+		RELAY_TEST(test_drain_hands_over_what_waits),
+		RELAY_TEST(test_drain_waits_for_the_answer_of_a_lost_connection),
 		RELAY_TEST(test_expiry),
 		RELAY_TEST(test_abort),
 		RELAY_TEST(test_deleted_tenant_loses_its_connections),
