@@ -2,7 +2,8 @@
 /*
  * attempts - see attempts.h
  *
- * A record stands in the map by its key and in the list by its last failure.
+ * A record stands in the map by its key and, by its last failure, in the list of those that
+ * failed about as often: n times in by_failures[bits of n].
  */
 #include "identity/attempts.h"
 
@@ -10,7 +11,10 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+#include <limits.h>
 #include <pthread.h>
+
+#define COUNT_BITS (sizeof(unsigned) * CHAR_BIT)
 
 struct record {
 	struct list_node node;
@@ -27,7 +31,7 @@ struct attempts {
 	pthread_mutex_t mutex;
 	/* guarded by mutex */
 	struct map records;
-	struct list by_failure;
+	struct list by_failures[COUNT_BITS + 1];
 };
 
 struct attempts *attempts_new(unsigned failures_max, int64_t window_ms, size_t keys_max)
@@ -38,7 +42,9 @@ struct attempts *attempts_new(unsigned failures_max, int64_t window_ms, size_t k
 	a->failures_max = failures_max;
 	a->window_ms = window_ms;
 	a->keys_max = keys_max;
-	list_init(&a->by_failure);
+	for (size_t i = 0; i <= COUNT_BITS; i++) {
+		list_init(&a->by_failures[i]);
+	}
 	(void)pthread_mutex_init(&a->mutex, NULL);
 	return a;
 }
@@ -50,11 +56,26 @@ static void forget(struct attempts *a, struct record *r)
 	mem_free(r);
 }
 
-static struct record *longest_ago(const struct attempts *a)
+static bool is_over(const struct attempts *a, const struct record *r, int64_t now_ms)
 {
-	struct list_node *n = list_first(&a->by_failure);
+	return now_ms >= r->window_start_ms + a->window_ms;
+}
 
-	return n ? container_of(n, struct record, node) : NULL;
+/* One whose window is over, else of those with the fewest failures the longest ago. */
+static struct record *least_missed(const struct attempts *a, int64_t now_ms)
+{
+	struct record *least = NULL;
+
+	for (size_t i = 0; i <= COUNT_BITS; i++) {
+		struct list_node *n = list_first(&a->by_failures[i]);
+		struct record *r = n ? container_of(n, struct record, node) : NULL;
+
+		if (r && is_over(a, r, now_ms)) {
+			return r;
+		}
+		least = least ? least : r;
+	}
+	return least;
 }
 
 void attempts_free(struct attempts **a)
@@ -66,7 +87,7 @@ void attempts_free(struct attempts **a)
 		return;
 	}
 	*a = NULL;
-	while ((r = longest_ago(gone))) {
+	while ((r = least_missed(gone, 0))) {
 		forget(gone, r);
 	}
 	map_free(&gone->records);
@@ -80,18 +101,13 @@ static struct record *record_new(struct attempts *a, struct str key, int64_t now
 	char *text = (char *)(r + 1);
 
 	if (a->records.n >= a->keys_max) {
-		forget(a, longest_ago(a));
+		forget(a, least_missed(a, now_ms));
 	}
 	memcpy(text, key.p, key.n);
 	r->key = str_of(text, key.n);
 	r->window_start_ms = now_ms;
 	(void)map_set(&a->records, r->key, r);
 	return r;
-}
-
-static bool is_over(const struct attempts *a, const struct record *r, int64_t now_ms)
-{
-	return now_ms >= r->window_start_ms + a->window_ms;
 }
 
 int64_t attempts_wait_ms(struct attempts *a, struct str key, int64_t now_ms)
@@ -123,7 +139,7 @@ void attempts_failed(struct attempts *a, struct str key, int64_t now_ms)
 	}
 	r->failures++;
 	list_remove(&r->node);
-	list_push(&a->by_failure, &r->node);
+	list_push(&a->by_failures[COUNT_BITS - (size_t)__builtin_clz(r->failures)], &r->node);
 	(void)pthread_mutex_unlock(&a->mutex);
 }
 

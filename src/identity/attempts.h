@@ -2,7 +2,8 @@
  * attempts - how often somebody failed lately, so that guessing ends in a 429
  *
  * Failures are counted per key (client and address) in windows of fixed length. The
- * table is bounded: when full, the key whose last failure is longest ago goes.
+ * table is bounded: when full, a key with few failures goes, of these the one whose last is
+ * longest ago. So nobody can make it forget what was tried often by trying many others once.
  *
  * Threads  any; a mutex guards it. Between the question and the failure others may
  *          slip through, at most as many as there are workers.

@@ -60,17 +60,34 @@ static void test_success_forgets(void **state)
 	attempts_succeeded(attempts, KEY);
 }
 
-/* The table holds two keys; the one whose last failure is longest ago goes. */
-static void test_bounded(void **state)
+static void test_no_longer_failing_goes_first(void **state)
 {
 	(void)state;
 	fail_times(STR("a"), 3, 0);
-	fail_times(STR("b"), 3, 1);
-	fail_times(STR("a"), 1, 2);
+	fail_times(STR("b"), 1, WINDOW);
+	fail_times(STR("c"), 3, WINDOW + 1);
+	fail_times(STR("b"), 2, WINDOW + 2);
+	assert_true(attempts_wait_ms(attempts, STR("b"), WINDOW + 2) > 0);
+	assert_true(attempts_wait_ms(attempts, STR("c"), WINDOW + 2) > 0);
+}
+
+/* The table holds two keys: one with many failures stays, however many others come. */
+static void test_bounded(void **state)
+{
+	char name[] = "0";
+
+	(void)state;
+	fail_times(STR("a"), 3, 0);
+	for (name[0] = '0'; name[0] <= '9'; name[0]++) {
+		fail_times(str_c(name), 1, 1);
+	}
+	assert_true(attempts_wait_ms(attempts, STR("a"), 2) > 0);
+	fail_times(STR("9"), 2, 2);
+	assert_true(attempts_wait_ms(attempts, STR("9"), 3) > 0);
+	/* As many failures: the one whose last is longest ago. */
 	fail_times(STR("c"), 3, 3);
-	assert_true(attempts_wait_ms(attempts, STR("a"), 3) > 0);
-	assert_int_equal(attempts_wait_ms(attempts, STR("b"), 3), 0);
-	assert_true(attempts_wait_ms(attempts, STR("c"), 3) > 0);
+	assert_int_equal(attempts_wait_ms(attempts, STR("a"), 3), 0);
+	assert_true(attempts_wait_ms(attempts, STR("9"), 3) > 0);
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -78,9 +95,8 @@ static void test_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_limit),
-		TEST(test_new_window),
-		TEST(test_success_forgets),
+		TEST(test_limit),	    TEST(test_new_window),
+		TEST(test_success_forgets), TEST(test_no_longer_failing_goes_first),
 		TEST(test_bounded),
 	};
 
