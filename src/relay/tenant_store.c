@@ -99,6 +99,9 @@ static const struct db_shape tenant_shape = {"tenant", tenant_cols, ARRAY_LEN(te
 
 /* ---- names ---- */
 
+/* Stands for what was no character; no tenant has it in its name. */
+#define NO_CHARACTER STR("\xef\xbf\xbd")
+
 bool tenant_name_fits(struct str name)
 {
 	size_t chars = 0, step;
@@ -115,7 +118,7 @@ enum err tenant_name_check(struct str name, struct fault *f)
 	if (str_trim(name).n == 0) {
 		return fault_set(f, ERR_INVALID, "tenant.name: is required");
 	}
-	if (!utf8_is_valid(name) || str_find(name, STR("\xef\xbf\xbd")) >= 0) {
+	if (!utf8_is_valid(name) || str_find(name, NO_CHARACTER) >= 0) {
 		return fault_set(f, ERR_INVALID, "tenant.name: is not valid UTF-8");
 	}
 	if (!tenant_name_fits(name)) {
@@ -139,7 +142,9 @@ enum err tenant_name_check(struct str name, struct fault *f)
 
 struct str tenant_name_normalize(struct arena *a, struct str name)
 {
-	return str_upper(a, name);
+	bool is_text = utf8_is_valid(name) && str_index(name, '\0') < 0;
+
+	return is_text ? str_upper(a, name) : NO_CHARACTER;
 }
 
 /* ---- for management ---- */

@@ -42,6 +42,7 @@ struct tenant_row {
 enum err tenant_name_check(struct str name, struct fault *f) MUST_USE;
 /* Whether it is 1 to 100 characters of UTF-8; others need not be looked for. */
 bool tenant_name_fits(struct str name);
+/* What a database does not take as text becomes a name that no tenant has. */
 struct str tenant_name_normalize(struct arena *a, struct str name);
 
 enum err tenant_store_get(struct db *db, struct str normalized, struct tenant_row *out) MUST_USE;

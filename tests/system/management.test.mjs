@@ -79,6 +79,12 @@ check('check 35: what is wrong is told, not taken', async () => {
 	});
 	assert.equal((await post('application/json', '{"name":')).status, 400);
 	assert.equal((await post('text/plain', '{"name":"z"}')).status, 415);
+	for (const bytes of ['%ff', '%00', 'a%00', '%ed%a0%80']) {
+		const path = await manage('GET', `${TENANTS}/${bytes}`);
+		assert.equal(path.status, 404);
+		assert.equal(await path.text(), await (await manage('GET', `${TENANTS}/nobody`)).text());
+		assert.deepEqual((await server.stats(`/statistics/requests?tenant=${bytes}`)).results, []);
+	}
 	assert.equal((await post('application/json; charset=utf-8', '{"NAME":"z","credentials":[]}')).status, 202);
 });
 
