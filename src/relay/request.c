@@ -200,16 +200,18 @@ static void join_conn(struct relay_request *r, struct hub_conn *c)
 	r->conn = c;
 	list_push(&c->in_flight, &r->node);
 	c->n_in_flight++;
-	r->tenant->n_loose--;
+	c->tenant->n_loose--;
 }
 
 static void part_from_conn(struct relay_request *r)
 {
+	struct hub_conn *c = r->conn;
+
 	uncount(r);
 	list_remove(&r->node);
-	r->conn->n_in_flight--;
+	c->n_in_flight--;
+	c->tenant->n_loose++;
 	r->conn = NULL;
-	r->tenant->n_loose++;
 }
 
 /* Takes it off its connection, which may take another one then. */
