@@ -249,8 +249,8 @@ check('SIGUSR2: a connector without work goes to the heir, whatever others wait 
 	await until(async () => await server.metric('posthouse_relay_requests_queued') === 1, 'it waits');
 	const former = server.child;
 	await server.takeOver();
-	const { value, ms } = await timed(request(server.relay, '/relay/T1/$ping'));
-	assert.equal(value.status, 200);
+	/* The former process may accept one more, and answers it with 503. */
+	const { ms } = await timed(until(async () => (await request(server.relay, '/relay/T1/$ping')).status === 200, 'the heir answers'));
 	assert.ok(ms < 10_000, `${ms} ms`);
 	assert.ok(former.isRunning, 'where the other request still waits');
 	waiting.abort();
