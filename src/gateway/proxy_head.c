@@ -193,17 +193,18 @@ static bool is_ours(struct str name, enum told *out_told)
 		return is_alias(name, "content-length");
 	case 15:
 	case 16:
-	case 18:
 	case 17:
+	case 18:
 		if (forwarded_name(name, out_told)) {
 			/* Exactly spelt, the value counts. */
 			*out_told = str_index(name, '_') < 0 ? *out_told : TOLDS;
 			return true;
 		}
-		return name.n == 16   ? is_alias(name, "proxy-connection")
-		       : name.n == 17 ? is_alias(name, "x-kong-request-id") ||
-						is_alias(name, "transfer-encoding")
-				      : false;
+		if (name.n == 16) {
+			return is_alias(name, "proxy-connection");
+		}
+		return name.n == 17 &&
+		       (is_alias(name, "x-kong-request-id") || is_alias(name, "transfer-encoding"));
 	default:
 		return false;
 	}

@@ -399,7 +399,9 @@ static void try_service(struct gw_call *c)
 	c->facts.upstream_uri = spec.path_query;
 	choose_body(c, &spec);
 	c->call = http_call_start(c->gl->client, &spec, &upstream_events, c);
-	give_kept_body(c);
+	if (c->keeps_body) {
+		give_kept_body(c);
+	}
 }
 
 void call_retry_target(struct gw_call *c)
