@@ -137,7 +137,6 @@ static bool find_protocol(struct str offered, struct str want, struct str *out)
 	return false;
 }
 
-/* Nothing in common: go on without, as most servers do; HTTP/1.1 is assumed then. */
 /* RFC 7301 3.2: a client that speaks only what we do not is told so, lest it takes us for another.
  */
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
