@@ -2,8 +2,9 @@
  * Streams of a HTTP/2 session and their bodies.
  *
  * In:   what comes while the owner does not want it is held, and its window is not
- *       given back, so a peer is at most H2_STREAM_WINDOW ahead on a stream and
- *       H2_CONN_WINDOW on the connection.
+ *       given back, so a peer is at most H2_STREAM_WINDOW ahead on a stream and a client
+ *       H2_CONN_WINDOW on the connection. A connection to a service is shared by clients,
+ *       and its room is given back at once: who is slow must not stop the others.
  * Out:  bytes wait in the stream until nghttp2 may send them (windows, the state of
  *       the connection); they go from there into the connection's output in one copy.
  */
@@ -73,7 +74,13 @@ void h2_stream_drop_output(struct h2_stream *s)
 	drop_output(s);
 }
 
-/* Bytes that nobody will look at any more: the connection may have their room. */
+static void give_connection_room(struct h2 *h, size_t n)
+{
+	(void)nghttp2_session_consume_connection(h->session, n);
+	h2_send_later(h);
+}
+
+/* Bytes that nobody will look at any more. */
 static void give_back(struct h2_stream *s, size_t n)
 {
 	struct h2 *h = s->h2;
@@ -81,7 +88,9 @@ static void give_back(struct h2_stream *s, size_t n)
 	if (n == 0 || h->dead) {
 		return;
 	}
-	(void)nghttp2_session_consume_connection(h->session, n);
+	if (h->is_server) {
+		give_connection_room(h, n);
+	}
 	if (!s->closed) {
 		(void)nghttp2_session_consume_stream(h->session, s->id, n);
 	}
@@ -138,8 +147,9 @@ static void deliver_end(struct h2_stream *s)
 /* The room of the connection is given back, that of the stream is not. */
 static void discard(struct h2_stream *s, size_t n)
 {
-	(void)nghttp2_session_consume_connection(s->h2->session, n);
-	h2_send_later(s->h2);
+	if (s->h2->is_server) {
+		give_connection_room(s->h2, n);
+	}
 	s->discarded += n;
 	/* Not before the answer is out: a reset would overtake it. */
 	if (s->lingering && s->discarded > DISCARD_MAX) {
@@ -176,6 +186,9 @@ void h2_stream_sent_end(struct h2_stream *s)
 
 void h2_stream_input(struct h2_stream *s, struct str data)
 {
+	if (!s->h2->is_server) {
+		give_connection_room(s->h2, data.n);
+	}
 	if (!s->arena) {
 		discard(s, data.n);
 	} else if (s->in.n > 0 || !may_deliver(s)) {

@@ -12,6 +12,10 @@
  * does what clients come for: requests answered, bodies sent and received. Who has
  * used it up hears ENHANCE_YOUR_CALM and is cut off. A header block has its limits
  * in bytes, fields and (in nghttp2) CONTINUATION frames.
+ *
+ * A connection to a service is shared by many clients. What a single one of them can bring about
+ * there, by giving up or by what it asks for, does not cost the connection; only what the service
+ * does by itself.
  */
 #include "base/mem.h"
 #include "http/h2_fields.h"
@@ -76,12 +80,14 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 	case NGHTTP2_CONTINUATION:
 		break;
 	case NGHTTP2_DATA:
-		if (!stream_of(h, hd->stream_id)) {
+		if (h->is_server && !stream_of(h, hd->stream_id)) {
 			(void)h2_charge(h, COST_CONTROL); /* late, or for nobody */
 		}
 		break;
 	case NGHTTP2_RST_STREAM:
-		(void)h2_charge(h, COST_RESET);
+		if (h->is_server) {
+			(void)h2_charge(h, COST_RESET);
+		}
 		break;
 	case NGHTTP2_SETTINGS:
 		(void)h2_charge(h, COST_SETTINGS);
@@ -133,6 +139,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	if (s && s->arena && s->fields &&
 	    !h2_fields_add(s->fields, s->arena, &h->limits, str_of((const char *)name, name_n),
 			   str_of((const char *)value, value_n))) {
+		if (!h->is_server) {
+			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* the stream is reset */
+		}
 		h->kill = H2_ENHANCE_YOUR_CALM;
 	}
 	return alive(h);
@@ -225,7 +234,8 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 	struct h2_stream *s = stream_of(h, frame->hd.stream_id);
 
 	(void)session;
-	if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != H2_NO_ERROR) {
+	if (h->is_server && frame->hd.type == NGHTTP2_RST_STREAM &&
+	    frame->rst_stream.error_code != H2_NO_ERROR) {
 		(void)h2_charge(h, COST_RESET);
 	}
 	if (frame->hd.type == NGHTTP2_HEADERS && s && s->head_out && frame->headers.nvlen > 0 &&

@@ -105,12 +105,15 @@ static void on_writable(struct http_call *c)
 	write_more(http_call_user(c));
 }
 
+static void on_sent(struct http_call *c);
+
 static const struct http_call_handler events = {
 	.on_head = on_head,
 	.on_data = on_data,
 	.on_trailers = on_trailers,
 	.on_end = on_end,
 	.on_fail = on_fail,
+	.on_sent = on_sent,
 	.on_writable = on_writable,
 };
 
@@ -326,6 +329,37 @@ static void test_pause(void **state)
 	tear_down(&f);
 }
 
+static void pause_for_good(struct record *r)
+{
+	http_call_pause(r->call);
+}
+
+/* Together they hold more than a window of the connection would be. */
+static void test_paused_calls_hold_up_no_other(void **state)
+{
+	enum { PAUSED = 6 };
+	struct fixture f;
+	struct record held[PAUSED], other = {.quiet = true};
+
+	(void)state;
+	set_up(&f);
+	for (size_t i = 0; i < PAUSED; i++) {
+		held[i] = (struct record){.quiet = true, .on_head = pause_for_good};
+		start(&f, &held[i], STR("/big?2000000"));
+	}
+	f.running = 0; /* the others are not waited for */
+	start(&f, &other, STR("/big?4000000"));
+	loop_run(f.loop);
+	assert_int_equal(other.bytes, 4000000);
+	expect(&other, "200 end");
+	assert_int_equal(connects(&f), 1);
+	for (size_t i = 0; i < PAUSED; i++) {
+		http_call_cancel(held[i].call);
+		expect(&held[i], "200 ");
+	}
+	tear_down(&f);
+}
+
 /* All of an answer came, and its stream ended, before it was wanted. */
 static void test_pause_to_the_end(void **state)
 {
@@ -473,8 +507,8 @@ struct peer_conn {
 	struct list_node node;
 	struct peer *peer;
 	struct stream *stream;
-	size_t skip; /* of the preface */
-	struct str left;
+	size_t skip;	 /* of the preface */
+	struct buf left; /* a step is whole before the next one begins */
 	bool close;
 	struct later more;
 };
@@ -483,6 +517,7 @@ static void peer_conn_end(struct peer_conn *c)
 {
 	list_remove(&c->node);
 	later_cancel(&c->more);
+	buf_free(&c->left);
 	mem_free(c);
 }
 
@@ -491,8 +526,8 @@ static void peer_more(struct later *w)
 	struct peer_conn *c = container_of(w, struct peer_conn, more);
 	size_t n = c->peer->piece ? MIN(c->peer->piece, c->left.n) : c->left.n;
 
-	stream_write(c->stream, str_slice(c->left, 0, n));
-	c->left = str_skip(c->left, n);
+	stream_write(c->stream, str_slice(buf_str(&c->left), 0, n));
+	buf_consume(&c->left, n);
 	if (c->left.n > 0) {
 		loop_next_turn(c->peer->loop, &c->more, peer_more);
 	} else if (c->close) {
@@ -516,7 +551,7 @@ static size_t peer_on_data(struct stream *s, char *p, size_t n)
 			break;
 		}
 		if (b[at + 3] == 1 && c->peer->step->bytes) {
-			c->left = str_of(c->peer->step->bytes, c->peer->step->n);
+			buf_put(&c->left, str_of(c->peer->step->bytes, c->peer->step->n));
 			c->close = c->peer->step->close;
 			c->peer->step++;
 			loop_next_turn(c->peer->loop, &c->more, peer_more);
@@ -720,6 +755,67 @@ static void test_pause_beyond_the_connection(void **state)
 	}
 }
 
+enum { GIVEN_UP = 400 };
+
+static struct record given_up[GIVEN_UP], asks_on;
+static struct later give_up_later;
+static size_t n_given_up;
+
+static void start_next(struct fixture *f)
+{
+	if (n_given_up < GIVEN_UP) {
+		start(f, &given_up[n_given_up], STR("/"));
+	} else {
+		start(f, &asks_on, STR("/"));
+	}
+}
+
+static void on_give_up(struct later *w)
+{
+	struct record *r = &given_up[n_given_up++];
+
+	(void)w;
+	http_call_cancel(r->call);
+	r->f->running--;
+	start_next(r->f);
+}
+
+static void on_sent(struct http_call *c)
+{
+	struct record *r = http_call_user(c);
+
+	if (n_given_up < GIVEN_UP && r == &given_up[n_given_up]) {
+		loop_next_turn(r->f->loop, &give_up_later, on_give_up); /* when it is out */
+	}
+}
+
+/* Many clients share the connection: that some of them give up ends it for nobody. */
+static void test_cancels_cost_nothing(void **state)
+{
+	static const char last[] = OK_ALONE "\0\0\1\1\5\0\0\3\x23\x88"; /* 1, and 2 * 401 + 1 */
+	static struct step steps[GIVEN_UP + 3];
+	struct fixture f = {0};
+	struct peer v;
+	struct record waits = {0};
+
+	(void)state;
+	n_given_up = 0;
+	for (size_t i = 0; i <= GIVEN_UP; i++) {
+		steps[i] = i == 0 ? (struct step){STEP(SETTINGS)} : (struct step){STEP("")};
+	}
+	steps[GIVEN_UP + 1] = (struct step){.bytes = last, .n = sizeof(last) - 1};
+	set_up_client(&f, 0);
+	f.spec.uri.port = peer_open(&v, f.loop, steps);
+	start(&f, &waits, STR("/"));
+	start_next(&f);
+	loop_run(f.loop);
+	expect(&waits, "200 end");
+	expect(&asks_on, "200 end");
+	assert_int_equal(v.connections, 1);
+	peer_close(&v);
+	tear_down_client(&f);
+}
+
 static struct record second;
 
 static void start_second(struct record *r)
@@ -759,6 +855,7 @@ int main(void)
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_trailers),
 		cmocka_unit_test(test_pause),
+		cmocka_unit_test(test_paused_calls_hold_up_no_other),
 		cmocka_unit_test(test_pause_to_the_end),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_free_in_callback),
@@ -767,6 +864,7 @@ int main(void)
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_sent_again),
 		cmocka_unit_test(test_pause_beyond_the_connection),
+		cmocka_unit_test(test_cancels_cost_nothing),
 		cmocka_unit_test(test_goaway_after),
 	};
 
