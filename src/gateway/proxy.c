@@ -363,15 +363,18 @@ static const struct exchange_handler collecting_late = {
 	.on_abort = on_abort,
 };
 
-/* After access: the body is in memory, or small enough to be, or it is streamed. */
+/*
+ * After access: the body is in memory, or small enough to be, or it is streamed. That of a plugin
+ * may go with a request that came without any.
+ */
 static void send_on(struct gw_call *c)
 {
 	const struct http_request *r = exchange_request(c->x);
 
-	if (c->has_body) {
-		call_go_upstream(c);
-	} else if (!http_request_has_body(r)) {
+	if (!http_request_has_body(r)) {
 		exchange_stream(c->x, 0, &streaming);
+		call_go_upstream(c);
+	} else if (c->has_body) {
 		call_go_upstream(c);
 	} else if (c->entry->traits.request_buffering && r->framing == HTTP_BODY_LENGTH &&
 		   r->content_length <= (uint64_t)c->gl->gateway->config->body_replay_max) {
