@@ -79,12 +79,13 @@ static const struct addr *told_client(struct gw_call *c, struct str list)
 	return memcpy(ARENA_NEW(c->arena, struct addr), &a, sizeof(a));
 }
 
+/* "proxy_protocol" is no header: what the PROXY protocol said is the peer already. */
 void call_find_client(struct gw_call *c)
 {
 	const struct gateway *g = c->gl->gateway;
 
 	c->client = exchange_peer(c->x);
-	if (call_is_trusted(c)) {
+	if (call_is_trusted(c) && !str_eq(g->config->real_ip_header, STR("proxy_protocol"))) {
 		struct str told = request_list(c, g->config->real_ip_header);
 		const struct addr *a = told.n > 0 ? told_client(c, told) : NULL;
 
