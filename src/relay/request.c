@@ -368,10 +368,14 @@ void request_finish(struct relay_request *r, enum request_state as, enum relay_o
 void request_end(struct relay_request *r, enum request_state as, enum relay_outcome outcome,
 		 const struct answer *an)
 {
-	/* The request goes first: its strings may live in the exchange, which the answer ends. */
+	/*
+	 * The request goes first: its strings may live in the exchange, which the answer ends.
+	 * Texts of the answer are those of its rules, which may have been replaced meanwhile.
+	 */
 	struct relay *relay = r->rl->relay;
 	struct relay_client *local = r->client;
 	struct exchange_id remote = r->client_id;
+	struct relay_epoch *rules = r->epoch ? relay_epoch_ref(r->epoch) : NULL;
 
 	r->client = NULL;
 	r->client_id.id.gen = 0;
@@ -383,6 +387,7 @@ void request_end(struct relay_request *r, enum request_state as, enum relay_outc
 	} else {
 		answer_drop(relay, an);
 	}
+	relay_epoch_unref(&rules);
 }
 
 void request_fail(struct relay_request *r, enum request_state as, int status,

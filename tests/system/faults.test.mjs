@@ -270,6 +270,24 @@ check('SIGHUP reloads the configuration without dropping a connection', async ()
 	hub.close();
 });
 
+check('a request is answered by the rules that it came under, however often they were replaced', async () => {
+	const { server, target } = await chain();
+	const rule = (value) => ({ relay: { interceptors: [{ set_response_headers: { 'X-Rule': value } }] } });
+	const replace = async (value) => {
+		await server.configure(rule(value));
+		process.kill(server.child.pid, 'SIGHUP');
+		await until(async () => (await request(server.relay, '/relay/T1/web/bytes/5')).headers['x-rule'] === value, `rule ${value}`);
+	};
+
+	await replace('first');
+	target.forget();
+	const pending = request(server.relay, '/relay/T1/web/gate');
+	await target.hits.take();
+	await replace('second');
+	target.open();
+	assert.equal((await pending).headers['x-rule'], 'first');
+});
+
 check('a configuration that is wrong names its key, and the exit code is 2', async () => {
 	const server = await Server.start();
 	things.push(server);
