@@ -89,3 +89,8 @@ bool guid_eq(const struct guid *a, const struct guid *b)
 {
 	return memcmp(a->b, b->b, sizeof(a->b)) == 0;
 }
+
+bool guid_is_nil(const struct guid *g)
+{
+	return guid_eq(g, &(struct guid){0});
+}

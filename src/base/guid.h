@@ -27,3 +27,5 @@ static inline struct str guid_bytes(const struct guid *g)
 	return str_of(g->b, sizeof(g->b));
 }
 bool guid_eq(const struct guid *a, const struct guid *b);
+/* All zeros (RFC 9562 5.9): no identifier, but what stands for none. */
+bool guid_is_nil(const struct guid *g);

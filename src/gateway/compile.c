@@ -216,11 +216,6 @@ enum err route_compile(struct entity_item *item, struct fault *f)
 
 /* ---- plugins ---- */
 
-static bool is_zero(const struct guid *g)
-{
-	return guid_eq(g, &(struct guid){0});
-}
-
 static void release_plugin(void *compiled)
 {
 	struct plugin_instance *p = compiled;
@@ -264,7 +259,7 @@ enum err plugin_compile(struct plugin_host *host, const struct vaults *vaults,
 	p->route = compile_foreign(v, "route");
 	p->service = compile_foreign(v, "service");
 	p->consumer = compile_foreign(v, "consumer");
-	p->global = is_zero(&p->route) && is_zero(&p->service) && is_zero(&p->consumer);
+	p->global = guid_is_nil(&p->route) && guid_is_nil(&p->service) && guid_is_nil(&p->consumer);
 	p->protocols = compile_protocols(v);
 	p->enabled = bool_of(v, "enabled", true);
 	p->state = plugin_host_state(host, p->plugin);

@@ -24,7 +24,7 @@ const struct json *entity_present(struct arena *a, enum entity_kind kind, const 
 
 bool entity_text_is_id(struct str text, struct guid *out)
 {
-	return text.n == GUID_D_LEN && guid_parse(text, out) == ERR_OK;
+	return text.n == GUID_D_LEN && guid_parse(text, out) == ERR_OK && !guid_is_nil(out);
 }
 
 static enum err present(struct entity_call *c, enum entity_kind kind, enum err e,

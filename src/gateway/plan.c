@@ -4,11 +4,6 @@
 
 #include <stdlib.h>
 
-static bool is_zero(const struct guid *g)
-{
-	return guid_eq(g, &(struct guid){0});
-}
-
 /*
  * route+service+consumer > route+consumer > service+consumer > route+service > consumer >
  * route > service > global
@@ -16,8 +11,8 @@ static bool is_zero(const struct guid *g)
 static int rank_of(const struct plugin_instance *p)
 {
 	static const int ranks[8] = {1, 2, 3, 5, 4, 6, 7, 8};
-	unsigned bits = (is_zero(&p->consumer) ? 0u : 4u) | (is_zero(&p->route) ? 0u : 2u) |
-			(is_zero(&p->service) ? 0u : 1u);
+	unsigned bits = (guid_is_nil(&p->consumer) ? 0u : 4u) | (guid_is_nil(&p->route) ? 0u : 2u) |
+			(guid_is_nil(&p->service) ? 0u : 1u);
 
 	return ranks[bits];
 }
@@ -25,8 +20,8 @@ static int rank_of(const struct plugin_instance *p)
 static bool concerns(const struct plugin_instance *p, const struct guid *route,
 		     const struct guid *service)
 {
-	return p->enabled && (is_zero(&p->route) || guid_eq(&p->route, route)) &&
-	       (is_zero(&p->service) || guid_eq(&p->service, service));
+	return p->enabled && (guid_is_nil(&p->route) || guid_eq(&p->route, route)) &&
+	       (guid_is_nil(&p->service) || guid_eq(&p->service, service));
 }
 
 struct draft {
@@ -40,7 +35,7 @@ static void consider(struct draft *d, const struct plugin_instance *p)
 	const struct plugin_instance *now = d->best[p->index];
 
 	d->used[p->index] = true;
-	if (!is_zero(&p->consumer)) {
+	if (!guid_is_nil(&p->consumer)) {
 		d->n_choices++;
 	} else if (!now || rank_of(p) > rank_of(now)) {
 		d->best[p->index] = p;
@@ -113,7 +108,7 @@ struct plan *plan_new(struct arena *a, const struct plan_source *sources, size_t
 		for (size_t i = 0; i < sources[s].n; i++) {
 			const struct plugin_instance *p = sources[s].v[i];
 
-			if (concerns(p, route, service) && !is_zero(&p->consumer)) {
+			if (concerns(p, route, service) && !guid_is_nil(&p->consumer)) {
 				choices[plan->n_choices++] =
 					(struct plan_choice){places[p->index], rank_of(p), p};
 				plan->needs |= p->needs;

@@ -2,11 +2,6 @@
 #include "base/mem.h"
 #include "gateway/epoch_int.h"
 
-static bool is_zero(const struct guid *g)
-{
-	return guid_eq(g, &(struct guid){0});
-}
-
 /* Kind and id: nobody keeps a route from having the id of a service. */
 static struct str write_key(char key[1 + sizeof(struct guid)], enum entity_kind kind,
 			    const struct guid *id)
@@ -19,10 +14,11 @@ static struct str write_key(char key[1 + sizeof(struct guid)], enum entity_kind 
 static struct str key_of_instance(char key[1 + sizeof(struct guid)],
 				  const struct plugin_instance *p)
 {
-	if (!is_zero(&p->route)) {
+	if (!guid_is_nil(&p->route)) {
 		return write_key(key, ENTITY_ROUTE, &p->route);
 	}
-	return write_key(key, is_zero(&p->service) ? ENTITY_PLUGIN : ENTITY_SERVICE, &p->service);
+	return write_key(key, guid_is_nil(&p->service) ? ENTITY_PLUGIN : ENTITY_SERVICE,
+			 &p->service);
 }
 
 void plugin_index_add(struct plugin_index *x, struct entity_item *item)

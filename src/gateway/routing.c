@@ -42,11 +42,6 @@ void routing_unref(struct routing **rp)
 	mem_free(r);
 }
 
-static bool is_zero(const struct guid *g)
-{
-	return guid_eq(g, &(struct guid){0});
-}
-
 /* One that is being made. */
 struct draft {
 	struct builder *b;
@@ -94,10 +89,10 @@ static const struct plan *make_plan(struct draft *d, const struct guid *service,
 	if (global) {
 		sources[n++] = (struct plan_source){global->v, global->n};
 	}
-	if (!is_zero(service)) {
+	if (!guid_is_nil(service)) {
 		add_source(d, sources, &n, plugin_index_get(x, ENTITY_SERVICE, service));
 	}
-	if (!is_zero(route)) {
+	if (!guid_is_nil(route)) {
 		add_source(d, sources, &n, plugin_index_get(x, ENTITY_ROUTE, route));
 	}
 	return plan_new(&d->r->arena, sources, n, route, service);
@@ -188,7 +183,7 @@ static void add_route(struct draft *d, struct entity_item *item)
 	if (!route || !(route->traits.protocols & GW_ALL_HTTP)) {
 		return;
 	}
-	if (!is_zero(&route->service)) {
+	if (!guid_is_nil(&route->service)) {
 		si = builder_find(d->b, ENTITY_SERVICE, &route->service);
 		service = si ? si->compiled : NULL;
 		if (!service || !service->enabled) {

@@ -127,7 +127,7 @@ static bool is_uuid(struct str s)
 {
 	struct guid id;
 
-	return s.n == GUID_D_LEN && guid_parse(s, &id) == ERR_OK;
+	return s.n == GUID_D_LEN && guid_parse(s, &id) == ERR_OK && !guid_is_nil(&id);
 }
 
 static size_t utf8_bad_at(struct str s)

@@ -63,11 +63,6 @@ static void note_service(struct builder *b, const struct entity_item *old)
 	}
 }
 
-static bool is_zero(const struct guid *g)
-{
-	return guid_eq(g, &(struct guid){0});
-}
-
 /* ---- contexts for TLS ---- */
 
 static bool trusts(const struct service *s, const struct guid *ca)
@@ -91,7 +86,7 @@ static bool is_concerned(const struct service *s, const struct entity_item *mate
 	if (material->kind == ENTITY_CA_CERTIFICATE) {
 		return trusts(s, &material->id);
 	}
-	return material->kind == ENTITY_VAULT ? !is_zero(&s->client_certificate)
+	return material->kind == ENTITY_VAULT ? !guid_is_nil(&s->client_certificate)
 					      : guid_eq(&s->client_certificate, &material->id);
 }
 
@@ -122,9 +117,9 @@ static void note_plugin(struct builder *b, const struct entity_item *item)
 	if (!p) {
 		return;
 	}
-	if (!is_zero(&p->route)) {
+	if (!guid_is_nil(&p->route)) {
 		add_route(&b->stale, &p->route);
-	} else if (!is_zero(&p->service)) {
+	} else if (!guid_is_nil(&p->service)) {
 		const struct entity_item *s = builder_find(b, ENTITY_SERVICE, &p->service);
 
 		/* If the service changes as well, its own change tells its routes. */

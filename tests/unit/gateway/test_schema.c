@@ -181,6 +181,8 @@ static void test_texts(void **state)
 		{"\"id\":\"x\"", "\"id\":\"expected a valid UUID\""},
 		{"\"id\":\"0aa0a0aa000040008000000000000000aaaa\"",
 		 "\"id\":\"expected a valid UUID\""},
+		{"\"id\":\"00000000-0000-0000-0000-000000000000\"",
+		 "\"id\":\"expected a valid UUID\""},
 		{"\"at\":0", "\"at\":\"expected a valid timestamp\""},
 		{"\"small\":-1", "\"small\":\"value should be between 0 and 2147483646\""},
 		{"\"small\":2147483647", "\"small\":\"value should be between 0 and 2147483646\""},
