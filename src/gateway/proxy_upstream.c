@@ -12,13 +12,15 @@
 /*
  * Where its length is unknown it is not collected first: the client may wait for an answer to its
  * beginning before it sends the rest. So it is passed on as it comes, and while it is small also
- * kept, for another try.
+ * kept, for another try. A service over HTTP/2 says of what it has not looked at, and any method may
+ * be tried again then.
  */
 static bool is_worth_keeping(const struct gw_call *c)
 {
 	return c->streams_body && exchange_request(c->x)->framing == HTTP_BODY_CHUNKED &&
 	       c->entry->traits.request_buffering && c->tries_left > 0 &&
-	       http_method_is_idempotent(http_method_parse(c->method));
+	       (c->entry->service->http2 ||
+		http_method_is_idempotent(http_method_parse(c->method)));
 }
 
 static void forget_body(struct gw_call *c)
@@ -241,6 +243,7 @@ static void on_fail(struct http_call *hc, enum err why)
 		exchange_cut(x);
 		return;
 	}
+	c->sent = c->sent && http_call_was_sent(hc);
 	if (c->state == CALL_UPSTREAM && may_try_again(c)) {
 		c->tries_left--;
 		hold_body(c);

@@ -232,7 +232,10 @@ static enum err choose_route(struct http_call *c, const struct http_call_spec *s
 
 static void on_timeout(struct timer *t)
 {
-	http_call_fail(container_of(t, struct http_call, timer), ERR_TIMEOUT);
+	struct http_call *c = container_of(t, struct http_call, timer);
+
+	h2_call_overdue(c);
+	http_call_fail(c, ERR_TIMEOUT);
 }
 
 static enum err prepare(struct http_call *c, const struct http_call_spec *s)

@@ -117,7 +117,9 @@ struct client_conn {
 	uint8_t state;	     /* enum conn_state */
 	bool reused;	     /* carried a call before this one */
 	bool got_bytes;	     /* of the answer to this call */
+	uint16_t given_up;   /* SHARED: streams that were reset */
 	bool pinged;	     /* SHARED: an answer to a PING is due */
+	bool retired;	     /* SHARED: takes no more calls */
 };
 
 /* ---- calls ---- */
@@ -131,6 +133,7 @@ struct http_call {
 	struct client_origin *origin;
 	struct client_conn *conn;
 	struct h2_stream *h2; /* instead of a connection of its own */
+	uint64_t heard_bytes; /* on that connection before it was sent */
 	const struct http_call_handler *handler;
 	void *user;
 	struct arena arena;

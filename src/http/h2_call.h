@@ -14,10 +14,12 @@ bool h2_call_send(struct client_conn *k, struct http_call *c);
 void h2_call_write(struct http_call *c, struct str data);
 void h2_call_finish(struct http_call *c, const struct http_header *trailers, size_t n);
 size_t h2_call_pending(const struct http_call *c);
-/* These three do nothing for a call without a stream. */
+/* These do nothing for a call without a stream. */
 void h2_call_pause(struct http_call *c);
 void h2_call_resume(struct http_call *c);
 void h2_call_let_go(struct http_call *c);
+/* The answer is overdue. */
+void h2_call_overdue(struct http_call *c);
 void h2_call_fini(struct http_call *c);
 /* Connected: from now on shared. */
 void h2_client_start(struct client_conn *k, uint32_t write_timeout_ms);

@@ -2,8 +2,11 @@
  * Calls on the streams of a shared connection.
  *
  * A client_conn in state SHARED has a session; each call on it has a stream. The
- * connection closes when it broke, when the peer said GOAWAY and the last stream has
- * ended, or after having been quiet for the idle timeout. A stream that the peer did
+ * connection closes when it broke, when the peer said GOAWAY or it was retired and the
+ * last stream has ended, or after having been quiet for the idle timeout. It is retired,
+ * and calls go to another one, when nothing at all has come on it while an answer was
+ * waited for, for it may be that nothing ever will; and before the peer takes the many
+ * calls that clients gave up for a flood. A stream that the peer did
  * not process (REFUSED_STREAM, or above the last of a GOAWAY) counts as never sent,
  * and the call goes to another connection once, if its body is still at hand.
  */
@@ -17,6 +20,7 @@
 #define PING_AFTER_MS 310000
 #define PONG_WITHIN_MS 20000
 #define INFORMATIONAL_MAX 16
+#define GIVEN_UP_MAX 100
 
 /* ---- the request ---- */
 
@@ -118,7 +122,10 @@ bool h2_call_send(struct client_conn *k, struct http_call *c)
 	if (!s) {
 		return false;
 	}
-	watch_peer(k);
+	if (k->h2->n_streams == 1) {
+		watch_peer(k);
+	}
+	c->heard_bytes = k->stream->bytes_in;
 	s->call = c;
 	s->arena = &c->arena;
 	s->wanted = true;
@@ -188,14 +195,32 @@ static void part(struct http_call *c)
 	h2_stream_detach(s);
 }
 
+/* A body in memory is not ours any longer. */
+static void give_up(struct h2_stream *s)
+{
+	struct client_conn *k = s->h2->owner;
+
+	k->retired = k->retired || ++k->given_up == GIVEN_UP_MAX;
+	h2_stream_drop_output(s);
+	h2_reset(s, H2_CANCEL);
+}
+
 void h2_call_let_go(struct http_call *c)
 {
 	struct h2_stream *s = c->h2;
 
 	if (s) {
 		part(c);
-		h2_stream_drop_output(s); /* a body in memory is not ours any longer */
-		h2_reset(s, H2_CANCEL);
+		give_up(s);
+	}
+}
+
+void h2_call_overdue(struct http_call *c)
+{
+	if (c->h2) {
+		struct client_conn *k = c->h2->h2->owner;
+
+		k->retired = k->retired || k->stream->bytes_in == c->heard_bytes;
 	}
 }
 
@@ -222,8 +247,7 @@ static void complete(struct http_call *c)
 	h2_earn(s->h2, 4);
 	part(c);
 	if (!all_sent) {
-		h2_stream_drop_output(s);
-		h2_reset(s, H2_CANCEL);
+		give_up(s);
 	}
 	http_call_complete(c);
 }
@@ -362,6 +386,7 @@ static void on_drained(struct h2_stream *s)
 static void on_stuck(struct h2_stream *s)
 {
 	if (s->call) {
+		h2_call_overdue(s->call);
 		http_call_fail(s->call, ERR_TIMEOUT);
 	} else {
 		h2_reset(s, H2_CANCEL);
@@ -402,7 +427,7 @@ static void on_quiet(struct h2 *h)
 {
 	struct client_conn *k = h->owner;
 
-	if (h->goaway_last >= 0) {
+	if (h->goaway_last >= 0 || k->retired) {
 		h2_end(h, H2_NO_ERROR);
 	} else {
 		timer_start(k->loop, &k->timer, k->client->options.idle_timeout_ms,
@@ -494,5 +519,5 @@ void h2_client_gone(struct client_conn *k)
 
 bool h2_client_has_room(const struct client_conn *k)
 {
-	return k->h2 && h2_may_open(k->h2);
+	return k->h2 && !k->retired && h2_may_open(k->h2);
 }

@@ -161,8 +161,12 @@ static void on_body_timeout(struct timer *t)
 	h2_exchange_refuse(s->x, 408);
 }
 
+/* Once there is an answer the two may take their time for each other's turn. */
 static void watch_body(struct h2_stream *s)
 {
+	if (s->x->answer_begun) {
+		return;
+	}
 	timer_start(s->h2->loop, &s->in_timer, limits_of(s)->body_timeout_ms, on_body_timeout);
 }
 
@@ -331,6 +335,7 @@ void h2_exchange_start(struct exchange *x, int status, const struct http_header 
 {
 	struct h2_stream *s = x->h2;
 
+	timer_pause(&s->in_timer);
 	s->head = make_head(x, status, v, n);
 	if (length >= 0 && !answer_never_has_body(status)) {
 		h2_nvs_add_u64(s->head, STR("content-length"), (uint64_t)length);

@@ -789,10 +789,12 @@ static void on_sent(struct http_call *c)
 	}
 }
 
-/* Many clients share the connection: that some of them give up ends it for nobody. */
+/*
+ * Many clients share a connection: that some of them give up ends it for nobody. Before its peer
+ * could take them for a flood, the others go on over another one.
+ */
 static void test_cancels_cost_nothing(void **state)
 {
-	static const char last[] = OK_ALONE "\0\0\1\1\5\0\0\3\x23\x88"; /* 1, and 2 * 401 + 1 */
 	static struct step steps[GIVEN_UP + 3];
 	struct fixture f = {0};
 	struct peer v;
@@ -803,15 +805,17 @@ static void test_cancels_cost_nothing(void **state)
 	for (size_t i = 0; i <= GIVEN_UP; i++) {
 		steps[i] = i == 0 ? (struct step){STEP(SETTINGS)} : (struct step){STEP("")};
 	}
-	steps[GIVEN_UP + 1] = (struct step){.bytes = last, .n = sizeof(last) - 1};
+	steps[GIVEN_UP + 1] = (struct step){STEP(SETTINGS OK_ALONE)};
 	set_up_client(&f, 0);
 	f.spec.uri.port = peer_open(&v, f.loop, steps);
 	start(&f, &waits, STR("/"));
+	f.running = 0; /* it is not waited for */
 	start_next(&f);
 	loop_run(f.loop);
-	expect(&waits, "200 end");
 	expect(&asks_on, "200 end");
-	assert_int_equal(v.connections, 1);
+	assert_int_equal(waits.text.n, 0);
+	http_call_cancel(waits.call);
+	assert_int_equal(v.connections, 1 + GIVEN_UP / 100);
 	peer_close(&v);
 	tear_down_client(&f);
 }
