@@ -180,7 +180,7 @@ static void resolve(struct reading *r, struct entry *e, const struct schema_fiel
 	const struct json *v = json_get(e->value, str_c(f->name));
 	const struct entity_def *to = entity_def_by_collection(str_c(f->foreign));
 	const struct entry *found;
-	struct guid id = {{0}};
+	struct guid id;
 
 	if (f == e->parent_field) {
 		tree_set(r->arena, e->value, str_c(f->name),
@@ -195,6 +195,7 @@ static void resolve(struct reading *r, struct entry *e, const struct schema_fiel
 		id = found->id;
 	} else if (!find_outside(r, to, v, &id)) {
 		no_such_entry(r, e, f->name, to, v);
+		id = guid_new(); /* so that only this is said of it */
 	}
 	tree_set(r->arena, e->value, str_c(f->name), reference_to(r->arena, &id));
 }
