@@ -232,10 +232,13 @@ static bool has_overlong(struct str s)
 	return false;
 }
 
-/*
- * As a server sees it that takes '\' for '/', and drops what follows ';' in a segment or, as
- * Windows does, the blanks at its end.
- */
+/* To servers with parameters of segments, or that decode before they look for the query. */
+static bool ends_segment(char c)
+{
+	return c == ';' || c == '?' || c == '#' || c == '\0';
+}
+
+/* As a server sees it that takes '\' for '/' and drops, as Windows does, blanks at the end. */
 static bool has_dot_segment(struct str s)
 {
 	for (size_t i = 0, len; i <= s.n; i += len + 1) {
@@ -251,7 +254,7 @@ static bool has_dot_segment(struct str s)
 		while (end < len && s.p[i + end] == ' ') {
 			end++;
 		}
-		if ((dots == 1 || dots == 2) && (end == len || s.p[i + end] == ';')) {
+		if ((dots == 1 || dots == 2) && (end == len || ends_segment(s.p[i + end]))) {
 			return true;
 		}
 	}
