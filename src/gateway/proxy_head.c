@@ -39,19 +39,32 @@ struct str call_forwarded(const struct gw_call *c, struct str name)
 	return STR_NULL;
 }
 
+/* `*room` is what the list has in the arena: 0 at first, when its text is somebody's. */
+static void append(struct gw_call *c, struct str *list, size_t *room, struct str value)
+{
+	size_t n = list->n + 2 + value.n;
+	char *at = (char *)list->p;
+
+	if (list->n == 0) {
+		*list = value;
+		return;
+	}
+	if (n > *room) {
+		*room = 2 * n;
+		at = memcpy(arena_alloc(c->arena, *room), list->p, list->n);
+	}
+	at[list->n] = ',';
+	at[list->n + 1] = ' ';
+	memcpy(at + list->n + 2, value.p, value.n);
+	*list = str_of(at, n);
+}
+
 static struct str joined(struct gw_call *c, struct str a, struct str b)
 {
-	char *at;
+	size_t room = 0;
 
-	if (a.n == 0) {
-		return b;
-	}
-	at = arena_alloc(c->arena, a.n + 2 + b.n);
-	memcpy(at, a.p, a.n);
-	at[a.n] = ',';
-	at[a.n + 1] = ' ';
-	memcpy(at + a.n + 2, b.p, b.n);
-	return str_of(at, a.n + 2 + b.n);
+	append(c, &a, &room, b);
+	return a;
 }
 
 /* Lines of one name are one list (RFC 9110 5.3), as the client sent them. */
@@ -59,10 +72,11 @@ static struct str request_list(struct gw_call *c, struct str name)
 {
 	const struct http_headers *h = &exchange_request(c->x)->headers;
 	struct str list = STR_NULL;
+	size_t room = 0;
 
 	for (size_t i = 0; i < h->n; i++) {
 		if (str_eq_nocase(h->v[i].name, name) && h->v[i].value.n > 0) {
-			list = joined(c, list, h->v[i].value);
+			append(c, &list, &room, h->v[i].value);
 		}
 	}
 	return list;
@@ -335,12 +349,13 @@ static void add_forwarded(struct gw_call *c, const struct str told[TOLDS])
 }
 
 /* Lines of a list are one list (RFC 9110 5.3); of others the last counts. */
-static void note_told(struct gw_call *c, struct str told[TOLDS], enum told which, struct str value)
+static void note_told(struct gw_call *c, struct str *told, size_t *room, bool is_list,
+		      struct str value)
 {
-	if (which == TOLD_FOR || which == TOLD_VIA) {
-		told[which] = joined(c, told[which], value);
-	} else if (which < TOLDS) {
-		told[which] = value;
+	if (is_list) {
+		append(c, told, room, value);
+	} else {
+		*told = value;
 	}
 }
 
@@ -349,14 +364,15 @@ void call_prepare_headers(struct gw_call *c)
 {
 	const struct http_request *r = exchange_request(c->x);
 	struct http_headers *h = call_headers(c);
-	struct str told[TOLDS] = {0};
-	size_t kept = 0;
+	struct str told[TOLDS + 1] = {0}; /* the last one counts for nothing */
+	size_t room[TOLDS + 1] = {0}, kept = 0;
 
 	for (size_t i = 0; i < h->n; i++) {
 		enum told which = TOLDS;
 
 		if (is_ours(h->v[i].name, &which)) {
-			note_told(c, told, which, h->v[i].value);
+			note_told(c, &told[which], &room[which],
+				  which == TOLD_FOR || which == TOLD_VIA, h->v[i].value);
 			continue;
 		}
 		if (kept != i) {
