@@ -94,7 +94,7 @@ struct gw_balance {
 	struct balancer_waiter waiter;
 	struct balancer_key key;
 	struct addr addr;
-	uint64_t dns_until_ms;
+	struct timer dns_timer; /* names get as long as a connection does */
 };
 
 struct gw_call {

@@ -75,6 +75,7 @@ struct hold *call_leave(struct gw_call *c)
 {
 	if (c->balance) {
 		balancer_wait_cancel(&c->balance->waiter);
+		timer_stop(c->gl->loop, &c->balance->dns_timer);
 		call_tell_balancer(c, BALANCER_ABORTED, 0);
 	}
 	if (c->call) {

@@ -58,9 +58,22 @@ static void make_hash_key(struct gw_call *c, const struct balancer *b)
 	}
 }
 
+static void fail_names(struct gw_call *c)
+{
+	call_fail(c, 503, STR("name resolution failed"));
+}
+
 static void on_names_known(struct balancer_waiter *w)
 {
 	call_retry_target(container_of(w, struct gw_balance, waiter)->call);
+}
+
+static void on_names_overdue(struct timer *t)
+{
+	struct gw_balance *bal = container_of(t, struct gw_balance, dns_timer);
+
+	balancer_wait_cancel(&bal->waiter);
+	fail_names(bal->call);
 }
 
 static struct str authority_of(struct gw_call *c, const struct balancer_peer *p)
@@ -79,7 +92,6 @@ static struct str authority_of(struct gw_call *c, const struct balancer_peer *p)
 static enum err pick_balanced(struct gw_call *c, struct balancer *b)
 {
 	const struct service *s = c->entry->service;
-	uint64_t now = loop_now_ms(c->gl->loop);
 	struct gw_balance *bal = c->balance;
 	struct balancer_peer p;
 	enum err e;
@@ -91,14 +103,13 @@ static enum err pick_balanced(struct gw_call *c, struct balancer *b)
 	}
 	e = balancer_pick(b, c->gl->loop, &bal->key, &bal->tries, &p);
 	if (e == ERR_AGAIN) {
-		/* Names get as long as a connection does. */
-		bal->dns_until_ms = bal->dns_until_ms ? bal->dns_until_ms : now + s->connect_ms;
-		if (now >= bal->dns_until_ms) {
-			return ERR_NOT_FOUND;
+		if (!timer_is_armed(&bal->dns_timer)) {
+			timer_start(c->gl->loop, &bal->dns_timer, s->connect_ms, on_names_overdue);
 		}
 		balancer_wait(b, c->gl->loop, &bal->waiter, on_names_known);
 		return e;
 	}
+	timer_pause(&bal->dns_timer);
 	TRY(e);
 	bal->balancer = b;
 	bal->addr = p.addr;
@@ -194,7 +205,7 @@ enum err call_pick_peer(struct gw_call *c)
 	enum err e = ERR_UNAVAILABLE;
 
 	if (s->tls && !c->entry->tls) { /* the log said why when it was built */
-		call_fail(c, 502, STR("An invalid response was received from the upstream server"));
+		call_fail_bad_answer(c);
 		return ERR_INVALID;
 	}
 	switch (s->kind) {
@@ -221,7 +232,7 @@ enum err call_pick_peer(struct gw_call *c)
 	} else if (c->entry->balancer && e == ERR_UNAVAILABLE) {
 		call_fail(c, 503, STR("failure to get a peer from the ring-balancer"));
 	} else if (e == ERR_NOT_FOUND) {
-		call_fail(c, 503, STR("name resolution failed"));
+		fail_names(c);
 	} else {
 		call_fail(c, 503, STR("The upstream server is currently unavailable"));
 	}
