@@ -302,6 +302,9 @@ static bool body_piece(struct conn *c, struct str data)
 {
 	struct exchange *x = c->x;
 
+	if (exchange_earns_time(x, data.n)) {
+		set_timer(c, CONN_BODY);
+	}
 	x->body_seen += data.n;
 	if (x->body_seen > x->body_max) {
 		exchange_too_large(x);
@@ -347,11 +350,6 @@ static size_t body_chunked(struct conn *c, struct str in)
 
 static size_t take_body(struct conn *c, struct str in)
 {
-	/* A small body that is collected has the time once; a stream may take it between pieces. */
-	if (!c->x->collecting) {
-		timer_start(c->owner->loop, &c->timer, c->owner->server->limits.body_timeout_ms,
-			    on_timeout);
-	}
 	return c->x->req.framing == HTTP_BODY_CHUNKED ? body_chunked(c, in) : body_plain(c, in);
 }
 

@@ -210,7 +210,7 @@ static void on_data(struct h2_stream *s, struct str data)
 {
 	struct exchange *x = s->x;
 
-	if (!x->collecting && !s->ended_in) {
+	if (!s->ended_in && exchange_earns_time(x, data.n)) {
 		watch_body(s);
 	}
 	x->body_left -= MIN(x->body_left, data.n);

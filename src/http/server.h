@@ -35,7 +35,7 @@ struct http_limits {
 	uint32_t
 		head_timeout_ms; /* from the first byte of a head to its end; PROXY, TLS likewise */
 	uint32_t idle_timeout_ms;  /* keep-alive */
-	uint32_t body_timeout_ms;  /* a collected body, or the longest silence in a stream: 408 */
+	uint32_t body_timeout_ms;  /* longest silence; 16 KiB of a collected body: 408 */
 	uint32_t write_timeout_ms; /* longest time in which a client takes nothing */
 	uint32_t connections_max;  /* per listener and loop; beyond: 503 and close */
 };

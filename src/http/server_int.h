@@ -161,6 +161,17 @@ void conn_join(struct server_loop *sl, struct stream *s);
 /* Its request is complete up to the body: gives it an id and what x->req says. */
 void exchange_begin(struct exchange *x);
 
+/*
+ * Whether `n` more bytes of a body begin body_timeout_ms anew. Those of one that is collected, in
+ * memory, do for each so many.
+ */
+#define COLLECTED_IN_TIME 16384
+static inline bool exchange_earns_time(const struct exchange *x, size_t n)
+{
+	return !x->collecting ||
+	       (x->body_seen + n) / COLLECTED_IN_TIME != x->body_seen / COLLECTED_IN_TIME;
+}
+
 void conn_enter(struct conn *c, enum conn_state to);
 /* The rest of the body will not be read: too long, or perhaps never sent. */
 bool conn_must_close_after(const struct exchange *x);
