@@ -97,7 +97,7 @@ struct str call_upstream_path(const struct gw_call *c);
 void call_set_upstream_path(struct gw_call *c, struct str path);
 struct str call_upstream_query(const struct gw_call *c);
 void call_set_upstream_query(struct gw_call *c, struct str query);
-/* Only for plugins that need it (plugin.needs); the whole body, collected before `access`. */
+/* Only for plugins that need it (plugin.needs); the whole body, collected before their `access`. */
 struct str call_body(const struct gw_call *c);
 void call_set_body(struct gw_call *c, struct str body);
 void call_set_method(struct gw_call *c, struct str method);

@@ -135,6 +135,7 @@ struct gw_call {
 	const struct plugin_instance *const *plugins;
 	size_t n_plugins;
 	unsigned needs;
+	size_t turn; /* in access: whose it is */
 	const struct gw_consumer *consumer;
 	const struct gw_credential *credential;
 	/* towards the service */

@@ -25,7 +25,7 @@ enum plugin_verdict {
 };
 
 enum plugin_needs {
-	PLUGIN_NEEDS_BODY = 1,	      /* the client's body, in memory, before access */
+	PLUGIN_NEEDS_BODY = 1,	      /* the client's body, in memory, before its access */
 	PLUGIN_NEEDS_ANSWER_BODY = 2, /* the service's body, in memory, for response_body */
 };
 

@@ -202,23 +202,6 @@ static bool rewrite(struct gw_call *c)
 	return true;
 }
 
-/* Authentication may change the array behind `i`, never its length. */
-static bool run_access(struct gw_call *c)
-{
-	for (size_t i = 0; i < c->n_plugins; i++) {
-		const struct plugin_instance *p = c->plugins[i];
-
-		if (p && p->broken && p->protocols & GW_ALL_HTTP) {
-			call_error(c, 500, STR("An unexpected error occurred"));
-			return false;
-		}
-		if (runs(p) && p->plugin->access && p->plugin->access(c, p) == PLUGIN_ANSWERED) {
-			return false;
-		}
-	}
-	return true;
-}
-
 /* What plugins said earlier is part of the head that those of lower priority edit. */
 void call_run_response_head(struct gw_call *c)
 {
@@ -350,6 +333,15 @@ static const struct exchange_handler collecting = {
 	.on_abort = on_abort,
 };
 
+/* Last call: the body may be there already. */
+static void collect_body(struct gw_call *c)
+{
+	uint64_t max = (uint64_t)c->gl->gateway->config->body_memory_max;
+
+	call_enter(c, CALL_BODY);
+	exchange_collect(c->x, (size_t)MIN(max, c->body_max), &collecting);
+}
+
 /* Plugins have had their turn: it is collected for another try. */
 static void on_collected_late(struct exchange *x)
 {
@@ -390,6 +382,35 @@ static void send_on(struct gw_call *c)
 }
 
 /* ---- the beginning ---- */
+
+/*
+ * False: it was answered, or goes on when the body is there. That is asked for when it is the turn
+ * of a plugin that needs it, so that those before it have let the client in, and have limited it.
+ * Authentication may change the array behind the turn, never its length.
+ */
+static bool run_access(struct gw_call *c)
+{
+	for (; c->turn < c->n_plugins; c->turn++) {
+		const struct plugin_instance *p = c->plugins[c->turn];
+
+		if (p && p->broken && p->protocols & GW_ALL_HTTP) {
+			call_error(c, 500, STR("An unexpected error occurred"));
+			return false;
+		}
+		if (!runs(p) || !p->plugin->access) {
+			continue;
+		}
+		if (p->needs & PLUGIN_NEEDS_BODY && !c->has_body &&
+		    http_request_has_body(exchange_request(c->x))) {
+			collect_body(c);
+			return false;
+		}
+		if (p->plugin->access(c, p) == PLUGIN_ANSWERED) {
+			return false;
+		}
+	}
+	return true;
+}
 
 static void proceed(struct gw_call *c)
 {
@@ -503,12 +524,6 @@ static void start_route(struct gw_call *c)
 	c->upstream_path = path_escape(c->arena, path_upstream(c->arena, s ? s->path : STR("/"),
 							       c->path, c->match.matched, strips));
 	c->upstream_query = r->query;
-	if (c->needs & PLUGIN_NEEDS_BODY && http_request_has_body(r)) {
-		call_enter(c, CALL_BODY);
-		exchange_collect(c->x, (size_t)c->gl->gateway->config->body_memory_max,
-				 &collecting);
-		return;
-	}
 	proceed(c);
 }
 

@@ -152,6 +152,31 @@ check('check 35: request-size-limiting: 413, 417 and 411; what is as large as it
 	await refused(post('/length', (1 << 20) + 1), 413, 'Request size limit exceeded');
 });
 
+check('check 35: a body is collected for a plugin when those before it have let the client in', async () => {
+	await serve('guarded', { 'key-auth': {}, 'request-size-limiting': { allowed_payload_size: 1, size_unit: 'kilobytes' },
+		'request-transformer': { add: { body: ['added:yes'] } } });
+	await want(201, 'POST', '/consumers', { username: 'guarded' });
+	const { key } = await want(201, 'POST', '/consumers/guarded/key-auth', {});
+	const post = 'POST /guarded HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
+	/* None of the body is sent: who waits for it never answers. */
+	const before = async (head) => {
+		const raw = await RawConnection.open(plugged.gw.proxy);
+		const reply = await raw.send(`${post}${head}\r\n`).response();
+		raw.close();
+		return [reply.status, reply.body.toString()];
+	};
+	const [without, message] = await before('Content-Length: 1000\r\n');
+
+	assert.equal(without, 401);
+	assert.match(message, /No API key found in request/);
+	assert.equal((await before('Transfer-Encoding: chunked\r\n'))[0], 401);
+	assert.equal((await before('Expect: 100-continue\r\nContent-Length: 1000\r\n'))[0], 401);
+	assert.equal((await before(`apikey: ${key}\r\nContent-Length: 1000000\r\n`))[0], 413);
+	assert.equal((await before(`apikey: ${key}\r\nTransfer-Encoding: chunked\r\n\r\n800\r\n${'x'.repeat(2048)}`))[0], 413);
+	const seen = await passed(ask('/guarded', { apikey: key, 'Content-Type': 'application/json' }, { method: 'POST', body: '{"sent":1}' }));
+	assert.deepEqual(JSON.parse(seen.body), { sent: 1, added: 'yes' });
+});
+
 check('check 35: request-termination: messages, bodies, an echo, a trigger', async () => {
 	await serve('end', { 'request-termination': {} });
 	let reply = await ask('/end');
