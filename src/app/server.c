@@ -37,6 +37,7 @@ struct server {
 	struct roles roles;
 	struct status status;
 	struct http_server *http[LISTENERS];
+	bool relay_accepts; /* while all else drains */
 };
 
 /* ---- start ---- */
@@ -263,13 +264,18 @@ enum err server_reload(struct server *s, struct settings *next, struct fault *f)
 	return ERR_OK;
 }
 
+/*
+ * Requests at connectors are waited for, and their bodies come over connections of their own, all
+ * that is said as well where WebSockets do not pass. An heir would accept those instead of us.
+ */
 void server_drain(struct server *s, uint32_t idle_ms)
 {
 	atomic_store(&s->status.draining, true);
 	roles_drain(&s->roles);
+	s->relay_accepts = s->http[ROLE_RELAY] && idle_ms == 0;
 	for (int i = 0; i < LISTENERS; i++) {
 		/* Status answers to the last: others watch us leave. */
-		if (s->http[i] && i != LISTENER_STATUS) {
+		if (s->http[i] && i != LISTENER_STATUS && !(i == ROLE_RELAY && s->relay_accepts)) {
 			http_server_drain(s->http[i], idle_ms);
 		}
 	}
@@ -293,8 +299,12 @@ static bool is_closing(const struct server *s)
 	return any;
 }
 
-bool server_is_drained(const struct server *s)
+bool server_drain_on(struct server *s)
 {
+	if (s->relay_accepts && roles_are_drained(&s->roles)) {
+		s->relay_accepts = false;
+		http_server_drain(s->http[ROLE_RELAY], 0);
+	}
 	for (int i = 0; i < LISTENERS; i++) {
 		if (s->http[i] && i != LISTENER_STATUS && http_server_active(s->http[i]) > 0) {
 			return false;

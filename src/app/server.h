@@ -14,9 +14,9 @@ enum err server_start(struct settings *s, struct server **out, struct fault *f) 
 void server_addresses(const struct server *s, struct buf *out);
 /* New settings for what can change while running; the fault says what is wrong with them. */
 enum err server_reload(struct server *s, struct settings *next, struct fault *f) MUST_USE;
-/* No new work; idle connections have `idle_ms` for a last request. True when nothing is under way
- * any more. */
+/* No new work; idle connections have `idle_ms` for a last request, which is 0 without an heir. */
 void server_drain(struct server *s, uint32_t idle_ms);
-bool server_is_drained(const struct server *s);
+/* To be called now and then: true when nothing is under way any more. */
+bool server_drain_on(struct server *s);
 /* Ends what is left. */
 void server_stop(struct server **s);

@@ -12,8 +12,8 @@
 /*
  * Where its length is unknown it is not collected first: the client may wait for an answer to its
  * beginning before it sends the rest. So it is passed on as it comes, and while it is small also
- * kept, for another try. A service over HTTP/2 says of what it has not looked at, and any method may
- * be tried again then.
+ * kept, for another try. A service over HTTP/2 says of what it has not looked at, and any method
+ * may be tried again then.
  */
 static bool is_worth_keeping(const struct gw_call *c)
 {

@@ -115,7 +115,7 @@ static void drain(struct server *s, const struct takeover *t, int64_t timeout_ms
 		notify_service_manager(STR("STOPPING=1"));
 	}
 	server_drain(s, heir ? HEIR_IDLE_MS : 0);
-	while (!server_is_drained(s) && clock_mono_ms() < until) {
+	while (!server_drain_on(s) && clock_mono_ms() < until) {
 		pid_t from;
 		int signo = signals_wait_from(DRAIN_LOOK_MS, &from);
 

@@ -8,7 +8,7 @@
  *	echo        sends the body back
  *	status/N    answers status N, empty
  *	cookies     two Set-Cookie lines
- *	gate        answers when the test opens the gate
+ *	gate        answers when the test opens the gate; gate/N with N bytes
  *	hang        never answers
  *	close       closes without an answer
  *	cut         promises 1000 bytes, sends 10 and closes
@@ -129,10 +129,10 @@ const ACTIONS = {
 		res.setHeader('Set-Cookie', ['a=1; Path=/', 'b=2; Expires=Fri, 20 Nov 2026 22:30:00 GMT']);
 		res.end('two cookies');
 	},
-	async gate({ target, req, res }) {
+	async gate({ target, req, res, n }) {
 		await target.gate.promise;
 		await read(req);
-		res.end('through the gate');
+		res.end(n ? pattern(n) : 'through the gate');
 	},
 	hang() {},
 	close({ req }) {
