@@ -1,5 +1,7 @@
 #include "relay/interceptor.h"
 
+#include "base/enc.h"
+#include "http/chars.h"
 #include "http/uri.h"
 
 /* -- reading ----------------------------------------------------------------- */
@@ -73,6 +75,19 @@ static enum err check_keys(const struct conf_node *map, const char *const *known
 	return ERR_OK;
 }
 
+/* As path_starts compares it. */
+static struct str without_escapes(struct arena *a, struct str path)
+{
+	struct buf b = {0};
+	struct str plain = path;
+
+	if (percent_decode(&b, path) == ERR_OK) {
+		plain = str_dup(a, buf_str(&b));
+	}
+	buf_free(&b);
+	return plain;
+}
+
 static enum err read_when(struct arena *a, const struct conf_node *rule, struct interceptor *out,
 			  struct fault *f)
 {
@@ -86,7 +101,7 @@ static enum err read_when(struct arena *a, const struct conf_node *rule, struct 
 	TRY(read_strs(a, when, "method", &out->methods, f));
 	out->tenant = conf_text(conf_get(when, STR("tenant")));
 	out->target = conf_text(conf_get(when, STR("target")));
-	out->path = conf_text(conf_get(when, STR("path")));
+	out->path = without_escapes(a, conf_text(conf_get(when, STR("path"))));
 	struct str header = conf_text(conf_get(when, STR("header")));
 	ptrdiff_t colon = str_index(header, ':');
 
@@ -234,12 +249,53 @@ static bool header_matches(const struct interceptor *rule, const struct http_hea
 	return false;
 }
 
+/* The character at `*at`, which moves behind it: an escape is one. */
+static char next_char(struct str url, size_t *at)
+{
+	const char *p = url.p + *at;
+
+	if (*p == '%' && url.n - *at >= 3 && char_is(p[1], CHAR_HEX) && char_is(p[2], CHAR_HEX)) {
+		*at += 3;
+		return (char)(char_hex(p[1]) << 4 | char_hex(p[2]));
+	}
+	*at += 1;
+	return *p;
+}
+
+/*
+ * As a target may read it, lest a rule that answers in place of one be passed by: without escapes,
+ * slashes in a row as one, parameters of segments (";v=1") left out.
+ */
+static bool path_starts(struct str url, struct str want)
+{
+	char last = '/', c;
+
+	for (size_t at = 0, i = 0; i < want.n;) {
+		if (at == url.n) {
+			return false;
+		}
+		c = next_char(url, &at);
+		if (c == want.p[i]) {
+			i++;
+		} else if (c == ';') {
+			while (at < url.n && url.p[at] != '/') {
+				at++;
+			}
+			continue;
+		} else if (c != '/' || last != '/') {
+			return false;
+		}
+		last = c;
+	}
+	return true;
+}
+
 static bool matches(const struct interceptor *rule, const struct interceptor_request *r)
 {
 	return method_matches(rule, r->method) &&
 	       (!rule->tenant.p || str_eq_nocase(rule->tenant, r->tenant)) &&
 	       (!rule->target.p || str_eq_nocase(rule->target, r->target)) &&
-	       str_starts(r->url, rule->path) && header_matches(rule, r->headers);
+	       path_starts(r->url, rule->path) && header_matches(rule, r->headers);
 }
 
 static void edit_headers(struct arena *a, struct http_headers *h, const struct conf_strs *remove,

@@ -88,6 +88,7 @@ static void test_conditions(void **state)
 	static const char *const yes[] = {
 		"[{\"when\":{\"method\":\"get\"}}]",
 		"[{\"when\":{\"tenant\":\"t1\",\"target\":\"WEB\"}}]",
+		"[{\"when\":{\"path\":\"a%70i/\"}}]",
 		"[{\"when\":{\"path\":\"api/\",\"header\":\"x-old: *\"}}]",
 		"[{\"when\":{\"header\":\"X-Old: yes\"}}]",
 		"[{}]",
@@ -104,6 +105,32 @@ static void test_conditions(void **state)
 		rules(x, yes[i]);
 		(void)apply(x, &matched);
 		assert_int_equal(matched, 1);
+	}
+}
+
+static void test_path_as_targets_read_it(void **state)
+{
+	static const char *const same[] = {
+		"admin/x",     "%61dmin/x",   "adm%69n/x", "admin%2fx", "admin//x",
+		"admin;v=1/x", "admin%3bv/x", "%2Fadmin/", "/admin/x",
+	};
+	static const char *const other[] = {
+		"admin", "admin2/x", "x/admin/",    "a",       "",	  "%",
+		"%6",	 "admin%",   "%2561dmin/x", "Admin/x", "admin;x", "a/dmin/",
+	};
+	struct fixture *x = *state;
+	uint64_t matched;
+
+	rules(x, "[{\"when\":{\"path\":\"admin/\"},\"answer\":{\"status\":\"403\"}}]");
+	for (size_t i = 0; i < ARRAY_LEN(same); i++) {
+		x->r.url = str_c(same[i]);
+		(void)apply(x, &matched);
+		assert_int_equal(matched, 1);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(other); i++) {
+		x->r.url = str_c(other[i]);
+		(void)apply(x, &matched);
+		assert_int_equal(matched, 0);
 	}
 }
 
@@ -171,6 +198,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_edits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_conditions, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_answer_ends_the_chain, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_path_as_targets_read_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rewrite_stays_below, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 	};
