@@ -173,6 +173,31 @@ bool addr_nets_have(struct addr_nets nets, const struct addr *a)
 	return false;
 }
 
+/* Some proxies tell the port as well: "1.2.3.4:80", "[::1]:80", "[::1]". It is not needed. */
+static enum err told_addr(struct str part, struct addr *out)
+{
+	ptrdiff_t colon = str_rindex(part, ':');
+	struct str ip = part;
+	uint64_t port;
+
+	if (addr_from_ip(part, 0, out) == ERR_OK) {
+		return ERR_OK;
+	}
+	if (colon >= 0 && str_index(part, ']') < colon) {
+		if (!str_to_u64(str_skip(part, (size_t)colon + 1), &port) || port < 1 ||
+		    port > 65535) {
+			return ERR_INVALID;
+		}
+		ip = str_slice(part, 0, (size_t)colon);
+	}
+	if (ip.n >= 2 && ip.p[0] == '[' && ip.p[ip.n - 1] == ']') {
+		ip = str_slice(ip, 1, ip.n - 2);
+		return str_index(ip, ':') < 0 ? ERR_INVALID : addr_from_ip(ip, 0, out);
+	}
+	/* IPv6 wants brackets. */
+	return str_index(ip, ':') >= 0 ? ERR_INVALID : addr_from_ip(ip, 0, out);
+}
+
 bool addr_told(struct str list, struct addr_nets trusted, bool recursive, struct addr *out)
 {
 	bool found = false;
@@ -182,7 +207,7 @@ bool addr_told(struct str list, struct addr_nets trusted, bool recursive, struct
 		struct str part = str_trim(comma < 0 ? list : str_skip(list, (size_t)comma + 1));
 		struct addr a;
 
-		if (addr_from_ip(part, 0, &a) != ERR_OK) {
+		if (told_addr(part, &a) != ERR_OK) {
 			break;
 		}
 		found = true;

@@ -39,7 +39,8 @@ struct addr_nets {
 bool addr_nets_have(struct addr_nets nets, const struct addr *a);
 /*
  * Who an X-Forwarded-For tells of, read from its end: the last address or, if `recursive`, the
- * last that is in none of the nets; the first one if all are. What is no address ends the
- * search, and nothing left of it counts. False: there is none.
+ * last that is in none of the nets; the first one if all are. An address may have brackets (IPv6)
+ * and a port, which `*out` has not. What is no address ends the search, and nothing left of it
+ * counts. False: there is none.
  */
 bool addr_told(struct str list, struct addr_nets trusted, bool recursive, struct addr *out);

@@ -58,10 +58,90 @@ static void test_nets(void **state)
 	assert_err(addr_net_parse(STR("x/8"), &n), ERR_INVALID);
 }
 
+static const char *told(const char *list, bool recursive)
+{
+	static char text[ADDR_TEXT_MAX];
+	struct addr_net net;
+	struct addr a;
+
+	assert_ok(addr_net_parse(STR("10.0.0.0/8"), &net));
+	if (!addr_told(str_c(list), (struct addr_nets){&net, 1}, recursive, &a)) {
+		return "";
+	}
+	assert_int_equal(addr_port(&a), 0);
+	(void)addr_format_ip(&a, text);
+	return text;
+}
+
+static void test_who_is_told(void **state)
+{
+	(void)state;
+	assert_string_equal(told("1.2.3.4", false), "1.2.3.4");
+	assert_string_equal(told("1.2.3.4, 10.0.0.1", false), "10.0.0.1");
+	assert_string_equal(told("6.6.6.6, 1.2.3.4,10.0.0.1 ", true), "1.2.3.4");
+	assert_string_equal(told("10.0.0.2, 10.0.0.1", true), "10.0.0.2");
+	assert_string_equal(told("x, 10.0.0.1", true), "10.0.0.1");
+	assert_string_equal(told("1.2.3.4, x", true), "");
+	assert_string_equal(told("", true), "");
+}
+
+static void test_a_port_is_told_as_well(void **state)
+{
+	static const char *const bad[] = {
+		"1.2.3.4:",
+		"1.2.3.4:0",
+		"1.2.3.4:65536",
+		"1.2.3.4:+1",
+		"1.2.3.4:x",
+		"1.2.3.4:80:80",
+		"1.2.3.4: 80",
+		":80",
+		"*:80",
+		"host:80",
+		"[1.2.3.4]:80",
+		"[1.2.3.4]",
+		"[::1",
+		"::1]",
+		"[::1]80",
+		"[::1]:",
+		"[::1]:65536",
+		"[::1]:-1",
+		"[]:80",
+		"[]",
+		"[[::1]]:80",
+		"[::1]:80]",
+		"[::1%eth0]:80",
+		"::1.2.3:80",
+		"2001:db8::1::80",
+		"1.2.3.4]:80",
+		"[2001:db8:1]:80",
+		"\"[::1]:80\"",
+		"unknown",
+		"1.2.3:80",
+	};
+
+	(void)state;
+	assert_string_equal(told("1.2.3.4:52341", false), "1.2.3.4");
+	assert_string_equal(told("1.2.3.4:1", false), "1.2.3.4");
+	assert_string_equal(told("[2001:db8::1]:443", false), "2001:db8::1");
+	assert_string_equal(told("[2001:db8::1]", false), "2001:db8::1");
+	assert_string_equal(told("2001:db8::1:443", false), "2001:db8::1:443");
+	assert_string_equal(told("[::ffff:1.2.3.4]:65535", false), "1.2.3.4");
+	assert_string_equal(told("6.6.6.6, [2001:db8::1]:1, 10.0.0.1:2", true), "2001:db8::1");
+	assert_string_equal(told("6.6.6.6:1, 10.0.0.1:x, 10.0.0.2:2", true), "10.0.0.2");
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_string_equal(told(bad[i], true), "");
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_parse),
-					   cmocka_unit_test(test_nets)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_nets),
+		cmocka_unit_test(test_who_is_told),
+		cmocka_unit_test(test_a_port_is_told_as_well),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
