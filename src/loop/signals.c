@@ -26,6 +26,7 @@ void signals_block(void)
 
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN);
 }
 
 int signals_wait(int timeout_ms)

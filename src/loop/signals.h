@@ -9,7 +9,10 @@
 
 #include <sys/types.h>
 
-/* Blocks them for this and all later threads; ignores SIGPIPE. */
+/*
+ * Blocks them for this and all later threads. Ignores SIGPIPE and SIGXFSZ: whoever writes to what
+ * is closed or to a file that has grown to its limit is told by errno.
+ */
 void signals_block(void);
 /* The next signal, or 0 after `timeout_ms` (< 0 = forever). */
 int signals_wait(int timeout_ms);
