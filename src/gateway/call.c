@@ -262,6 +262,11 @@ void call_add_answer_header(struct gw_call *c, struct str name, struct str value
 	http_header_add(c->arena, &c->extra, name, value);
 }
 
+void call_set_answer_header(struct gw_call *c, struct str name, struct str value)
+{
+	http_header_set(c->arena, &c->own, name, value);
+}
+
 int call_status(const struct gw_call *c)
 {
 	return c->status;

@@ -125,6 +125,8 @@ void call_answer_json(struct gw_call *c, int status, struct str json);
  * request or the plugin's configuration holds, or of call_arena.
  */
 void call_add_answer_header(struct gw_call *c, struct str name, struct str value);
+/* The same, in place of what the service says under that name. */
+void call_set_answer_header(struct gw_call *c, struct str name, struct str value);
 /* In response_head: status and headers that came (or that we made), to be edited. */
 int call_status(const struct gw_call *c);
 void call_set_status(struct gw_call *c, int status);

@@ -149,8 +149,8 @@ struct gw_call {
 	/* the answer */
 	int status;
 	struct http_headers answer;
-	struct http_headers extra; /* added by plugins before there was an answer */
-	struct http_headers added; /* the same, once they are in it */
+	struct http_headers extra; /* of plugins, for any answer: added to it */
+	struct http_headers own;   /* the same, in place of the service's */
 	struct str upgrade_to;	   /* of an answer that asks for another protocol */
 	const struct http_headers *answer_trailers; /* known just before the end */
 	struct buf answer_body;

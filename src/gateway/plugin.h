@@ -103,8 +103,8 @@ struct plugin {
 	void (*log)(struct gw_call *c, const struct plugin_instance *p);
 	/*
 	 * Whether this instance writes or removes headers of that name on their way to that side:
-	 * no trailer has it then. Names that call_add_answer_header was given need not be told.
-	 * Asked only where there are trailers. May be NULL.
+	 * no trailer has it then. Names given to call_add_ or call_set_answer_header need not be
+	 * told. Asked only where there are trailers. May be NULL.
 	 */
 	bool (*edits)(const struct plugin_instance *p, enum plugin_side to, struct str name);
 

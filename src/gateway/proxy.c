@@ -205,14 +205,13 @@ static bool rewrite(struct gw_call *c)
 /* What plugins said earlier is part of the head that those of lower priority edit. */
 void call_run_response_head(struct gw_call *c)
 {
-	bool is_edited = c->extra.n > 0;
+	bool is_edited = c->own.n > 0 || c->extra.n > 0;
 
+	for (size_t i = 0; i < c->own.n; i++) {
+		http_header_set(c->arena, &c->answer, c->own.v[i].name, c->own.v[i].value);
+	}
 	for (size_t i = 0; i < c->extra.n; i++) {
 		http_header_add(c->arena, &c->answer, c->extra.v[i].name, c->extra.v[i].value);
-	}
-	if (c->extra.n > 0) {
-		c->added = c->extra;
-		c->extra = (struct http_headers){0};
 	}
 	for (size_t i = 0; i < c->n_plugins; i++) {
 		const struct plugin_instance *p = c->plugins[i];

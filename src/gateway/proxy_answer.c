@@ -260,10 +260,6 @@ static void forget_answer(struct gw_call *c)
 {
 	c->answer.n = 0;
 	c->from_service = false;
-	if (c->added.n > 0) {
-		c->extra = c->added;
-		c->added = (struct http_headers){0};
-	}
 }
 
 void call_fail(struct gw_call *c, int status, struct str message)

@@ -430,7 +430,7 @@ void call_take_answer_head(struct gw_call *c, const struct http_response *r)
 	struct http_headers *h = &c->answer;
 	size_t kept = 0;
 
-	h->cap = r->headers.n + c->extra.n + 8;
+	h->cap = r->headers.n + c->own.n + c->extra.n + 8;
 	h->v = arena_alloc(c->arena, h->cap * sizeof(*h->v));
 	h->n = r->headers.n;
 	if (h->n > 0) {
@@ -453,7 +453,8 @@ void call_take_answer_head(struct gw_call *c, const struct http_response *r)
 static bool is_of_answer_head(const struct gw_call *c, struct str name)
 {
 	return starts_as(name, STR("x-kong-")) || str_eq_nocase(name, STR("via")) ||
-	       http_header_get(&c->added, name).p || call_is_edited(c, PLUGIN_TO_CLIENT, name);
+	       http_header_get(&c->own, name).p || http_header_get(&c->extra, name).p ||
+	       call_is_edited(c, PLUGIN_TO_CLIENT, name);
 }
 
 const struct http_headers *call_answer_trailers(struct gw_call *c)

@@ -76,6 +76,30 @@ check('check 34: the third of two a minute is 429, and what the client is told',
 	assert.deepEqual(Object.keys(reply.headers).filter((name) => /ratelimit|retry/.test(name)), []);
 });
 
+check('what plugins say of a call stands in place of what its service says', async () => {
+	const names = ['X-RateLimit-Limit-Year', 'X-RateLimit-Remaining-Year', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset', 'X-Request-ID'];
+	const service = await Echo.start({ answer: (req, res) => {
+		names.forEach((name) => res.setHeader(name.toLowerCase(), [`${name} of the service`, 'again']));
+		res.setHeader('X-RateLimit-Limit-Minute', '100').setHeader('Retry-After', '7').setHeader('Vary', 'Accept').end();
+	} });
+	try {
+		await want(201, 'POST', '/services', { name: 'outspoken', url: service.url });
+		await want(201, 'POST', '/services/outspoken/routes', { name: 'outspoken', paths: ['/outspoken'] });
+		await plugged.plug('/routes/outspoken', 'rate-limiting', { year: 5 });
+		await plugged.plug('/routes/outspoken', 'correlation-id', { header_name: 'X-Request-ID', echo_downstream: true });
+		await plugged.plug('/routes/outspoken', 'cors', { origins: ['https://a.example', 'https://b.example'] });
+		const reply = await ask('/outspoken', { 'X-Request-ID': 'abc', Origin: 'https://a.example' });
+		const at = (name) => reply.raw.filter(([k]) => k.toLowerCase() === name.toLowerCase()).map(([, v]) => v);
+
+		assert.deepEqual(names.filter((name) => name !== 'RateLimit-Reset').map(at), [['5'], ['4'], ['5'], ['4'], ['abc']]);
+		assert.match(at('RateLimit-Reset').join(), /^\d+$/);
+		assert.deepEqual([at('X-RateLimit-Limit-Minute'), at('Retry-After')], [['100'], ['7']], 'of which no plugin speaks');
+		assert.deepEqual(at('Vary'), ['Accept', 'Origin'], 'a list has both');
+	} finally {
+		await service.close();
+	}
+});
+
 check('check 34: exact over all loops and connections', async () => {
 	await serve('exact', { 'rate-limiting': { year: 100, limit_by: 'service' } });
 	const agent = new http.Agent({ keepAlive: true, maxSockets: 32 });

@@ -105,7 +105,7 @@ static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_inst
 		http_header_set(call_arena(c), call_headers(c), k->header_name, id);
 	}
 	if (k->echo_downstream) {
-		call_add_answer_header(c, k->header_name, id);
+		call_set_answer_header(c, k->header_name, id);
 	}
 	return PLUGIN_NEXT;
 }

@@ -395,15 +395,15 @@ static void tell_client(struct gw_call *c, const struct config *k, const struct 
 	for (size_t i = 0; i < k->n; i++) {
 		struct str text = number(a, u->left[i]);
 
-		call_add_answer_header(c, k->v[i].limit_name, k->v[i].max_text);
-		call_add_answer_header(c, k->v[i].left_name, text);
+		call_set_answer_header(c, k->v[i].limit_name, k->v[i].max_text);
+		call_set_answer_header(c, k->v[i].left_name, text);
 		left = i == t ? text : left;
 	}
-	call_add_answer_header(c, STR("RateLimit-Limit"), k->v[t].max_text);
-	call_add_answer_header(c, STR("RateLimit-Remaining"), left);
-	call_add_answer_header(c, STR("RateLimit-Reset"), reset);
+	call_set_answer_header(c, STR("RateLimit-Limit"), k->v[t].max_text);
+	call_set_answer_header(c, STR("RateLimit-Remaining"), left);
+	call_set_answer_header(c, STR("RateLimit-Reset"), reset);
 	if (!may_pass) {
-		call_add_answer_header(c, STR("Retry-After"), reset);
+		call_set_answer_header(c, STR("Retry-After"), reset);
 	}
 }
 
