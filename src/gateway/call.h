@@ -131,7 +131,7 @@ void call_set_answer_header(struct gw_call *c, struct str name, struct str value
 int call_status(const struct gw_call *c);
 void call_set_status(struct gw_call *c, int status);
 struct http_headers *call_answer_headers(struct gw_call *c);
-/* In response_body, with PLUGIN_NEEDS_ANSWER_BODY: the whole body, may be replaced. */
+/* In response_body: the whole body, may be replaced. */
 struct str call_answer_body(const struct gw_call *c);
 void call_set_answer_body(struct gw_call *c, struct str body);
 /*

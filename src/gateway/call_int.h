@@ -168,6 +168,8 @@ struct gw_call {
 /* proxy.c */
 void call_enter(struct gw_call *c, enum call_state to);
 void call_run_response_head(struct gw_call *c);
+/* Whether a plugin that runs for this call is to have the body of the answer with this head. */
+bool call_wants_answer_body(const struct gw_call *c);
 void call_run_response_body(struct gw_call *c);
 /* Whether a plugin has its own mind about headers of that name. */
 bool call_is_edited(const struct gw_call *c, enum plugin_side to, struct str name);

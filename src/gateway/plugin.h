@@ -26,7 +26,7 @@ enum plugin_verdict {
 
 enum plugin_needs {
 	PLUGIN_NEEDS_BODY = 1,	      /* the client's body, in memory, before its access */
-	PLUGIN_NEEDS_ANSWER_BODY = 2, /* the service's body, in memory, for response_body */
+	PLUGIN_NEEDS_ANSWER_BODY = 2, /* the service's body, in memory: of what wants_answer says */
 };
 
 enum plugin_side {
@@ -99,6 +99,12 @@ struct plugin {
 				       const struct plugin_instance *p); /* global only */
 	enum plugin_verdict (*access)(struct gw_call *c, const struct plugin_instance *p);
 	void (*response_head)(struct gw_call *c, const struct plugin_instance *p);
+	/*
+	 * Whether an answer with that head, as it is after response_head, is for response_body:
+	 * only then it is collected. Asked of instances with PLUGIN_NEEDS_ANSWER_BODY, also where
+	 * no body comes with the head. Not NULL if response_body is not.
+	 */
+	bool (*wants_answer)(const struct plugin_instance *p, const struct http_headers *head);
 	void (*response_body)(struct gw_call *c, const struct plugin_instance *p);
 	void (*log)(struct gw_call *c, const struct plugin_instance *p);
 	/*

@@ -5,7 +5,7 @@
  *    '--------- (access) ------------------------------------------^   |  | try again
  *                                                       UPSTREAM <-----'--'
  *   UPSTREAM --head--> ANSWER --end--> DONE
- *      |   '--head, plugins want the body--> WHOLE --end--> DONE
+ *      |   '--head, a plugin wants the body--> WHOLE --end--> DONE
  *      '--101--> TUNNEL
  *   any --answered by us, client gone--> DONE
  *
@@ -238,12 +238,29 @@ bool call_is_edited(const struct gw_call *c, enum plugin_side to, struct str nam
 	return false;
 }
 
+static bool wants_answer_body(const struct gw_call *c, const struct plugin_instance *p)
+{
+	return runs(p) && p->needs & PLUGIN_NEEDS_ANSWER_BODY &&
+	       p->plugin->wants_answer(p, &c->answer);
+}
+
+/* The plan's needs are those of everybody's plugins: who is asked is only whoever runs. */
+bool call_wants_answer_body(const struct gw_call *c)
+{
+	for (size_t i = 0; c->needs & PLUGIN_NEEDS_ANSWER_BODY && i < c->n_plugins; i++) {
+		if (wants_answer_body(c, c->plugins[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
 void call_run_response_body(struct gw_call *c)
 {
 	for (size_t i = 0; i < c->n_plugins; i++) {
 		const struct plugin_instance *p = c->plugins[i];
 
-		if (runs(p) && p->plugin->response_body) {
+		if (wants_answer_body(c, p)) {
 			p->plugin->response_body(c, p);
 		}
 	}

@@ -103,16 +103,19 @@ static void take_head(struct gw_call *c, const struct http_response *r)
 static void on_head(struct http_call *hc, const struct http_response *r)
 {
 	struct gw_call *c = http_call_user(hc);
+	bool is_wanted;
 
 	take_head(c, r);
-	if (c->needs & PLUGIN_NEEDS_ANSWER_BODY && r->framing != HTTP_BODY_NONE) {
+	call_run_response_head(c);
+	is_wanted = call_wants_answer_body(c);
+	if (is_wanted && r->framing != HTTP_BODY_NONE) {
 		call_enter(c, CALL_WHOLE);
 		return;
 	}
 	call_enter(c, CALL_ANSWER);
-	call_run_response_head(c);
 	call_finish_answer_head(c);
-	c->answer_length = length_of(r);
+	/* How long a body that does not come would be once it is edited, nobody knows. */
+	c->answer_length = is_wanted ? -1 : length_of(r);
 	exchange_start(c->x, c->status, c->answer.v, c->answer.n, c->answer_length);
 }
 
@@ -175,7 +178,6 @@ static void reply_whole(struct gw_call *c)
 	struct hold *hold;
 	struct str body;
 
-	call_run_response_head(c);
 	call_run_response_body(c);
 	if (c->answer_refused) {
 		call_fail_bad_answer(c);

@@ -1,6 +1,7 @@
 /* request-transformer and response-transformer: what changes, in which order, and what clients cannot do with it. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import http from 'node:http';
 import http2 from 'node:http2';
 import { after, before } from 'node:test';
 import { check, within } from './lib/check.mjs';
@@ -10,7 +11,7 @@ import { RawConnection } from './lib/raw.mjs';
 const FRAMING = new Set(['content-length', 'transfer-encoding', 'connection', 'keep-alive', 'upgrade', 'te', 'trailer', 'proxy-connection']);
 
 let plugged;
-let answer; /* of the service: { status, headers, body } */
+let answer; /* of the service: { status, headers, body }, or the start of a body that goes on */
 const serve = (...args) => plugged.serve(...args);
 const ask = (...args) => plugged.ask(...args);
 const passed = (asking) => plugged.passed(asking);
@@ -18,9 +19,13 @@ const passed = (asking) => plugged.passed(asking);
 before(async () => {
 	plugged = await Plugged.start({ loops: 2, gateway: { listen: [{ address: '127.0.0.1:0', http2: true }] } }, {
 		answer: (req, res, seen) => {
-			const { status, headers, body } = answer ?? {};
+			const { status, headers, body, start } = answer ?? {};
 			res.writeHead(status ?? 200, headers ?? { 'Content-Type': 'application/json' });
-			res.end(body ?? JSON.stringify(seen));
+			if (start) {
+				res.write(start);
+			} else {
+				res.end(body ?? JSON.stringify(seen));
+			}
 		},
 	});
 });
@@ -331,6 +336,80 @@ check('check 36: response-transformer: what is compressed hides nothing', async 
 	assert.equal((await through('/asks-and-adds', given)).text, given.body);
 	const { headers } = await passed(ask('/asks', { 'Accept-Encoding': 'gzip, br' }));
 	assert.equal(headers['accept-encoding'], 'identity');
+});
+
+/* What a client has of an answer that goes on. */
+async function beginning(path, given, headers = {}) {
+	answer = given;
+	const asking = http.get(plugged.gw.proxy + path, { headers, agent: false });
+	try {
+		const [reply] = await within(once(asking, 'response'), `${path} is answered`);
+		const [data] = await within(once(reply, 'data'), `${path} is passed on as it comes`);
+		return [reply.statusCode, data.toString()];
+	} finally {
+		asking.on('error', () => {}).destroy();
+		answer = undefined;
+	}
+}
+
+check('check 36: response-transformer: only what is edited is collected', async () => {
+	const types = ['text/event-stream', 'application/octet-stream', 'application/x-ndjson', 'application/json-seq', 'text/plain; a=application/json'];
+	const consumer = (name) => plugged.want(201, 'POST', '/consumers', { username: name })
+		.then(() => plugged.want(201, 'POST', `/consumers/${name}/key-auth`, { key: `${name}s key` }));
+
+	for (const type of types) {
+		assert.deepEqual(await beginning('/takes', { headers: { 'Content-Type': type }, start: 'data: 1\n\n' }), [200, 'data: 1\n\n']);
+	}
+	assert.deepEqual(await beginning('/takes', { headers: {}, start: '{' }), [200, '{'], 'no type at all');
+	const large = Buffer.alloc(9 << 20);
+	const reply = await through('/takes', { headers: { 'Content-Type': 'application/octet-stream' }, body: large });
+	assert.deepEqual([reply.status, reply.body.length], [200, large.length]);
+
+	/* Nor is an answer to somebody whose plugin it is not. */
+	await serve('somebodys', { 'key-auth': {} });
+	await consumer('editor');
+	await consumer('reader');
+	await plugged.plug('/consumers/editor', 'response-transformer', { remove: { json: ['secret'] } }, { route: { name: 'somebodys' } });
+	const json = { headers: { 'Content-Type': 'application/json' }, body: '{"secret":1,"a":1}' };
+	assert.deepEqual(await beginning('/somebodys', { headers: json.headers, start: '{"secret"' }, { apikey: 'readers key' }), [200, '{"secret"']);
+	assert.equal((await through('/somebodys', json, { headers: { apikey: 'editors key' } })).text, '{"a":1}');
+
+	/* It is the type that the client gets. */
+	await serve('retyped', { 'response-transformer': { remove: { json: ['secret'] }, replace: { headers: ['Content-Type:application/json'] } } });
+	assert.equal((await through('/retyped', { headers: { 'Content-Type': 'text/plain' }, body: json.body })).text, '{"a":1}');
+});
+
+check('check 36: response-transformer: JSON beside another Content-Type is not passed on', async () => {
+	const body = '{"secret":1,"a":1}';
+	const get = (path, ...types) => through(path, { headers: types.map((type) => ['Content-Type', type]).flat(), body });
+
+	for (const types of [['application/json, text/plain'], ['text/plain,application/json'], ['text/plain', 'application/json'],
+		['application/json', 'text/plain'], ['application/json; charset=utf-8, text/plain']]) {
+		assert.equal((await get('/takes', ...types)).status, 502, types.join());
+		assert.equal((await get('/adds', ...types)).text, body);
+	}
+	for (const types of [['application/json,'], ['application/json', 'application/json'], ['application/json; p="a,b/c"']]) {
+		assert.equal((await get('/takes', ...types)).text, '{"a":1}', types.join());
+	}
+});
+
+check('check 36: response-transformer: nothing is made of an answer without a body', async () => {
+	const json = { 'Content-Type': 'application/json' };
+	const bare = async (path, given, options) => {
+		const reply = await through(path, { body: '', ...given }, options);
+		return [reply.status, reply.text, reply.headers['content-length']];
+	};
+
+	assert.deepEqual(await bare('/takes', { headers: { ...json, 'Content-Length': 0 } }), [200, '', '0']);
+	assert.deepEqual(await bare('/takes', { headers: json }), [200, '', '0']);
+	assert.deepEqual(await bare('/takes', { headers: { ...json, 'Content-Encoding': 'gzip' } }), [200, '', '0']);
+	assert.deepEqual((await through('/adds', { headers: json, body: '' })).json, { more: '1', list: ['1'] });
+	for (const path of ['/takes', '/adds']) {
+		assert.deepEqual(await bare(path, { status: 204, headers: json }), [204, '', undefined]);
+		assert.deepEqual(await bare(path, { status: 304, headers: { ...json, 'Content-Length': 18 } }), [304, '', undefined]);
+		assert.deepEqual(await bare(path, { headers: { ...json, 'Content-Length': 18 } }, { method: 'HEAD' }), [200, '', undefined]);
+		assert.deepEqual(await bare(path, { headers: { 'Content-Type': 'text/plain', 'Content-Length': 18 } }, { method: 'HEAD' }), [200, '', '18']);
+	}
 });
 
 check('check 36: what frames an answer is the gateway\'s, whatever plugins add', async () => {

@@ -9,17 +9,38 @@ static struct str type_of(struct str content_type)
 	return str_trim(semi < 0 ? content_type : str_slice(content_type, 0, (size_t)semi));
 }
 
+static const struct str names[] = {
+	[MEDIA_JSON] = STR_INIT("application/json"),
+	[MEDIA_FORM] = STR_INIT("application/x-www-form-urlencoded"),
+	[MEDIA_MULTIPART] = STR_INIT("multipart/form-data"),
+};
+
 enum media_kind media_kind_of(struct str content_type)
 {
 	struct str type = type_of(content_type);
 
-	if (str_eq_nocase(type, STR("application/json"))) {
-		return MEDIA_JSON;
+	for (enum media_kind k = MEDIA_JSON; k <= MEDIA_MULTIPART; k++) {
+		if (str_eq_nocase(type, names[k])) {
+			return k;
+		}
 	}
-	if (str_eq_nocase(type, STR("application/x-www-form-urlencoded"))) {
-		return MEDIA_FORM;
+	return MEDIA_OTHER;
+}
+
+bool media_is_doubtful(struct str content_type)
+{
+	enum media_kind kind = media_kind_of(content_type);
+	ptrdiff_t semi = kind == MEDIA_OTHER ? 0 : str_index(content_type, ';');
+	struct str rest = semi < 0 ? STR_NULL : str_skip(content_type, (size_t)semi);
+
+	for (; rest.n > 0; rest = str_skip(rest, 1)) {
+		for (enum media_kind k = MEDIA_JSON; k <= MEDIA_MULTIPART; k++) {
+			if (str_starts_nocase(rest, names[k])) {
+				return true;
+			}
+		}
 	}
-	return str_eq_nocase(type, STR("multipart/form-data")) ? MEDIA_MULTIPART : MEDIA_OTHER;
+	return false;
 }
 
 bool media_is_coded(const struct http_headers *h)
@@ -47,6 +68,25 @@ static struct str take_until(struct str *rest, char sep)
 	}
 	*rest = STR_NULL;
 	return all;
+}
+
+void media_count_types(const struct http_headers *h, size_t *out_json, size_t *out_others)
+{
+	size_t json = 0, others = 0;
+
+	for (size_t i = 0; i < h->n; i++) {
+		struct str rest = h->v[i].value;
+
+		while (str_eq_nocase(h->v[i].name, STR("content-type")) && rest.n > 0) {
+			struct str type = str_trim(take_until(&rest, ','));
+			bool is_json = media_kind_of(type) == MEDIA_JSON;
+
+			json += is_json;
+			others += !is_json && type.n > 0;
+		}
+	}
+	*out_json = json;
+	*out_others = others;
 }
 
 /* Quoted or bare, and the same to readers with and without escapes. */

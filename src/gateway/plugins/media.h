@@ -15,6 +15,16 @@
 enum media_kind { MEDIA_OTHER, MEDIA_JSON, MEDIA_FORM, MEDIA_MULTIPART };
 
 enum media_kind media_kind_of(struct str content_type);
+/*
+ * Whether the name of one of these types stands in it where it does not count for us: as a part of
+ * another one ("application/jsonx"), in a list, in a parameter. Others look for just that.
+ */
+bool media_is_doubtful(struct str content_type);
+/*
+ * What the lines of Content-Type say, and between commas: how many are JSON, and how many are not.
+ * Whoever reads an answer may take any of them for what it is.
+ */
+void media_count_types(const struct http_headers *h, size_t *out_json, size_t *out_others);
 /* Whether there is a Content-Encoding: we have none but "identity". */
 bool media_is_coded(const struct http_headers *h);
 /*

@@ -2,7 +2,7 @@
  * response-transformer - edits the answer before the client gets it
  *
  * In the order remove, rename, replace, add, append. Bodies are collected only when something
- * in JSON is to be edited, and edited only when they are application/json.
+ * in JSON is to be edited and they are application/json; any other answer is streamed.
  */
 #include "gateway/plugins/edits.h"
 #include "gateway/plugins/media.h"
@@ -21,6 +21,7 @@ struct config {
 	const struct json **values[VERBS]; /* of `json`, typed; the verbs that have values */
 	bool has_json, has_headers;
 	bool takes_json; /* something out of it, or puts something in its place */
+	bool puts_json;	 /* something in that was not there */
 };
 
 static const char *const verb_names[VERBS] = {"remove", "rename", "replace", "add", "append"};
@@ -176,6 +177,7 @@ static enum err compile(struct plugin_host *h, struct plugin_instance *p, struct
 		k->has_headers |= k->headers[v].n > 0;
 	}
 	k->takes_json = k->json[REMOVE].n > 0 || k->json[RENAME].n > 0 || k->json[REPLACE].n > 0;
+	k->puts_json = k->json[ADD].n > 0 || k->json[APPEND].n > 0;
 	if (k->has_json) {
 		p->needs |= PLUGIN_NEEDS_ANSWER_BODY;
 	}
@@ -297,6 +299,15 @@ static void edit_member(struct arena *a, struct json *obj, const struct edit *e,
 	}
 }
 
+static bool wants_answer(const struct plugin_instance *p, const struct http_headers *head)
+{
+	size_t json, others;
+
+	(void)p;
+	media_count_types(head, &json, &others);
+	return json > 0;
+}
+
 /* We have no coding, and whether there is one must not be the client's choice. */
 static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_instance *p)
 {
@@ -310,13 +321,16 @@ static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_inst
 }
 
 /* Said again: who parses the bodies of others keeps no texts. */
-static const char *why_not_parsed(struct gw_call *c)
+static const char *why_not_parsed(struct gw_call *c, bool is_of_other_types)
 {
 	struct fault f = {0};
 	struct json *v;
 
 	if (media_is_coded(call_answer_headers(c))) {
 		return "response-transformer has no such Content-Encoding";
+	}
+	if (is_of_other_types) {
+		return "response-transformer does not know which Content-Type counts";
 	}
 	if (json_parse(call_arena(c), call_answer_body(c), &v, &f) == ERR_OK) {
 		return "response-transformer cannot edit it";
@@ -329,20 +343,23 @@ static const char *why_not_parsed(struct gw_call *c)
 static void on_response_body(struct gw_call *c, const struct plugin_instance *p)
 {
 	const struct config *k = p->config;
+	const struct http_headers *h = call_answer_headers(c);
+	struct str body = call_answer_body(c);
 	struct arena *a = call_arena(c);
-	struct str type = http_header_get(call_answer_headers(c), STR("content-type"));
+	size_t json, others;
 	struct media m;
 	enum err e;
 
-	if (!k->has_json || media_kind_of(type) != MEDIA_JSON) {
+	if (body.n == 0 && !k->puts_json) {
 		return;
 	}
-	e = media_is_coded(call_answer_headers(c)) ? ERR_INVALID
-						   : media_parse(a, type, call_answer_body(c), &m);
+	media_count_types(h, &json, &others);
+	e = others > 0 || media_is_coded(h) ? ERR_INVALID
+					    : media_parse(a, STR("application/json"), body, &m);
 	if (e != ERR_OK) {
 		/* A client, less strict than we are, might find in it what was to be taken out. */
 		if (e != ERR_NOT_FOUND && k->takes_json) {
-			call_refuse_answer(c, why_not_parsed(c));
+			call_refuse_answer(c, why_not_parsed(c, others > 0));
 		}
 		return;
 	}
@@ -365,17 +382,20 @@ static const char example[] =
 	"        \"add\": {\"json\": [\"version:2\"], \"json_types\": [\"number\"]}}}'\n"
 	"\n"
 	"Only objects of `application/json` are edited; such answers are collected in memory "
-	"first, and\n"
-	"services are asked not to compress them (`Accept-Encoding: identity`). Headers are edited "
-	"in every\n"
-	"answer.\n"
+	"first, others\n"
+	"are streamed. Services are asked not to compress them (`Accept-Encoding: identity`). "
+	"Headers are\n"
+	"edited in every answer.\n"
 	"\n"
 	"In place of JSON that cannot be parsed (compressed all the same, a member twice, bytes "
 	"that are\n"
-	"no UTF-8, deeper than 64) clients get 502 if something is to be removed, renamed or "
+	"no UTF-8, deeper than 64, another `Content-Type` beside it) clients get 502 if something "
+	"is to be removed, renamed or "
 	"replaced in it, and the log "
 	"says\n"
-	"why; if not, it goes on as it is.\n"
+	"why; if not, it goes on as it is. An empty answer stays empty unless something is to be "
+	"added or\n"
+	"appended, and one to `HEAD` has no `Content-Length` where the body would be edited.\n"
 	"\n"
 	"`Content-Length`, `Transfer-Encoding`, `Connection` and what else is about one connection "
 	"are\n"
@@ -392,6 +412,7 @@ const struct plugin plugin_response_transformer = {
 	.compile = compile,
 	.access = on_access,
 	.response_head = on_response_head,
+	.wants_answer = wants_answer,
 	.response_body = on_response_body,
 	.edits = edits,
 };

@@ -64,6 +64,64 @@ static void test_encoded_name_is_the_same_name(void **state)
 	assert_str(params_write(&arena, &p), STR("x=1"));
 }
 
+/* Others find the name of a type wherever it stands. */
+static void test_doubtful_types(void **state)
+{
+	static const struct str clear[] = {
+		STR_INIT("application/json"),
+		STR_INIT("Application/JSON ; charset=utf-8"),
+		STR_INIT("multipart/form-data; boundary=json"),
+		STR_INIT("application/x-www-form-urlencoded"),
+		STR_INIT("application/vnd.api+json"),
+		STR_INIT("application/jso"),
+		STR_INIT("text/plain"),
+		STR_INIT(""),
+	};
+	static const struct str doubtful[] = {
+		STR_INIT("application/jsonx"),
+		STR_INIT("application/json,"),
+		STR_INIT("application/json text/plain"),
+		STR_INIT("text/plain,APPLICATION/JSON"),
+		STR_INIT("xapplication/json"),
+		STR_INIT("text/plain; a=multipart/form-data"),
+		STR_INIT("application/json; a=\"application/json\""),
+		STR_INIT("application/x-www-form-urlencoded;multipart/form-data"),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(clear); i++) {
+		assert_false(media_is_doubtful(clear[i]));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(doubtful); i++) {
+		assert_true(media_is_doubtful(doubtful[i]));
+	}
+	assert_false(media_is_doubtful(STR_NULL));
+}
+
+static void check_types(struct str line, struct str other, size_t json, size_t others)
+{
+	struct http_header v[] = {{STR("CONTENT-TYPE"), line},
+				  {STR("X-Content-Type"), STR("application/json")},
+				  {STR("content-type"), other}};
+	size_t a, b;
+
+	media_count_types(&(struct http_headers){.v = v, .n = ARRAY_LEN(v)}, &a, &b);
+	assert_int_equal(a, json);
+	assert_int_equal(b, others);
+}
+
+static void test_types_of_answers(void **state)
+{
+	(void)state;
+	check_types(STR("application/json"), STR_NULL, 1, 0);
+	check_types(STR_NULL, STR(""), 0, 0);
+	check_types(STR("application/json ; a=b"), STR("Application/JSON"), 2, 0);
+	check_types(STR("text/plain"), STR("application/json"), 1, 1);
+	check_types(STR("application/json,, text/plain; application/json"), STR(","), 1, 1);
+	check_types(STR("application/json; a=\"b,c\""), STR_NULL, 1, 0);
+	check_types(STR("application/jsonx"), STR("text/event-stream"), 0, 2);
+}
+
 static void test_content_type(void **state)
 {
 	struct str type = STR("multipart/form-data; charset=\"a;b\"; Boundary=\"x y\" ;q"), value;
@@ -272,6 +330,8 @@ int main(void)
 		cmocka_unit_test(test_edit_query),
 		cmocka_unit_test(test_encoded_name_is_the_same_name),
 		cmocka_unit_test(test_content_type),
+		cmocka_unit_test(test_doubtful_types),
+		cmocka_unit_test(test_types_of_answers),
 		cmocka_unit_test(test_edit_json),
 		cmocka_unit_test(test_edit_form),
 		cmocka_unit_test(test_edit_multipart),
