@@ -153,6 +153,39 @@ check('check 36: request-transformer: what it cannot read does not reach the ser
 	assert.equal((await passed(post('/body-takes', ['application/json', '{"admin":1,"a":1}', { 'Content-Encoding': 'identity' }]))).body, '{"a":1}');
 });
 
+check('check 36: request-transformer: no Content-Type lets a body pass that others would take for one of these', async () => {
+	const post = (path, type, body) => ask(path, { 'Content-Type': type }, { method: 'POST', body });
+	const types = ['application/json,', 'application/json, text/plain', 'text/plain, Application/JSON', 'application/json text/plain',
+		'application/jsonx', 'application/json-patch+json', 'x/y; type="application/json"', 'application/x-www-form-urlencoded2',
+		'multipart/form-datax; boundary=B', 'application/json; a=multipart/form-data', ['application/json', 'application/json']];
+
+	for (const type of types) {
+		await plugged.refused(post('/body-takes', type, '{"admin":1}'), 400, 'Cannot parse the request body');
+		assert.equal((await passed(post('/body-adds', type, '{"admin":1}'))).body, '{"admin":1}');
+		assert.equal((await passed(post('/body-takes', type, ''))).body, '');
+	}
+	for (const type of ['application/vnd.api+json', 'application/merge-patch+json', 'text/json', 'application/jso']) {
+		assert.equal((await passed(post('/body-takes', type, '{"admin":1}'))).body, '{"admin":1}');
+	}
+});
+
+check('check 36: request-transformer: no body becomes one only when something is put in', async () => {
+	for (const type of ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=B']) {
+		for (const method of ['GET', 'HEAD', 'DELETE', 'OPTIONS', 'POST']) {
+			for (const path of ['/body-takes', '/body-renames', '/body-overwrites']) {
+				assert.equal((await ask(path, { 'Content-Type': type }, { method })).status, 200);
+				const seen = plugged.echo.requests.at(-1);
+				const length = seen.headers['content-length'];
+				assert.deepEqual([seen.method, seen.body], [method, '']);
+				assert.ok(length === undefined || (length === '0' && method === 'POST'), `${method} ${type}: ${length}`);
+				assert.equal(seen.headers['transfer-encoding'], undefined);
+			}
+		}
+	}
+	const seen = await passed(ask('/body-adds', { 'Content-Type': 'application/json' }));
+	assert.deepEqual([JSON.parse(seen.body), seen.headers['content-length']], [{ a: '1', b: ['1'] }, '19']);
+});
+
 check('check 36: request-transformer: a Host out of a template is one', async () => {
 	const host = async (path, headers) => (await passed(ask(path, headers))).headers.host;
 	const own = new URL(plugged.echo.url).host;

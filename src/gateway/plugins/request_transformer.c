@@ -31,6 +31,7 @@ struct config {
 	struct edits edits[VERBS][PARTS];
 	bool has[PARTS];
 	bool takes_body; /* something out of it, or puts something in its place */
+	bool puts_body;	 /* something in that was not there */
 	const struct template *uri;
 };
 
@@ -143,6 +144,7 @@ static enum err compile(struct plugin_host *h, struct plugin_instance *p, struct
 	}
 	k->takes_body = k->edits[REMOVE][BODY].n > 0 || k->edits[RENAME][BODY].n > 0 ||
 			k->edits[REPLACE][BODY].n > 0;
+	k->puts_body = k->edits[ADD][BODY].n > 0 || k->edits[APPEND][BODY].n > 0;
 	if (k->has[BODY]) {
 		p->needs |= PLUGIN_NEEDS_BODY;
 	}
@@ -319,19 +321,20 @@ static void edit_member(struct gw_call *c, struct media *m, const struct edit *e
 	}
 }
 
-/* Of a type that we edit, and of another one as well or in a coding that we do not have. */
+/* Of a type that we edit, and maybe of another one as well, or in a coding that we do not have. */
 static bool is_veiled(const struct http_headers *h)
 {
 	size_t types = 0;
-	bool is_edited = false;
+	bool is_edited = false, is_doubtful = false;
 
 	for (size_t i = 0; i < h->n; i++) {
 		if (str_eq_nocase(h->v[i].name, STR("content-type"))) {
 			types++;
 			is_edited |= media_kind_of(h->v[i].value) != MEDIA_OTHER;
+			is_doubtful |= media_is_doubtful(h->v[i].value);
 		}
 	}
-	return is_edited && (types > 1 || media_is_coded(h));
+	return is_doubtful || (is_edited && (types > 1 || media_is_coded(h)));
 }
 
 /* A value of the client's that holds the boundary would make parts of its own. */
@@ -355,9 +358,12 @@ static bool edit_body(struct gw_call *c, const struct config *k)
 	struct str type = http_header_get(h, STR("content-type"));
 	struct str text;
 	struct media m;
-	enum err e =
-		is_veiled(h) ? ERR_INVALID : media_parse(call_arena(c), type, call_body(c), &m);
+	enum err e;
 
+	if (call_body(c).n == 0 && !k->puts_body) {
+		return true;
+	}
+	e = is_veiled(h) ? ERR_INVALID : media_parse(call_arena(c), type, call_body(c), &m);
 	if (e != ERR_OK) {
 		return e == ERR_NOT_FOUND || !k->takes_body || call_body(c).n == 0;
 	}
@@ -455,12 +461,14 @@ static const char example[] =
 	"`$(uri_captures[1])`, several with `or`, and a text in quotes; what is not set is empty.\n"
 	"Other Lua is refused. Bodies of JSON, forms and multipart forms are edited; any other "
 	"goes\n"
-	"on as it is.\n"
+	"on as it is. A request without a body gets one only if something is to be added or "
+	"appended.\n"
 	"\n"
 	"A body of these types that cannot be parsed, or that others might read differently (a "
 	"member\n"
-	"twice, bytes that are no UTF-8, lines that end without CR, `Content-Encoding`), is "
-	"answered 400\n"
+	"twice, bytes that are no UTF-8, lines that end without CR, `Content-Encoding`, a "
+	"`Content-Type` that\n"
+	"holds the name of one of them but is not that type alone), is answered 400\n"
 	"`Cannot parse the request body` if something is to be removed, renamed or replaced in "
 	"it, and\n"
 	"goes on as it is if not.\n"
