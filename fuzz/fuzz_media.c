@@ -37,7 +37,8 @@ static void check_edits(struct arena *a, struct str type, struct media *m)
 	ASSERT(!media_has(m, STR("a")));
 	ASSERT(!media_replace(a, m, STR("a"), STR("0")));
 	media_append(a, m, STR("a"), STR("1"));
-	ASSERT(media_get(m, STR("a"), &value) == 1 && str_eq(value, STR("1")));
+	ASSERT(media_get(m, STR("a"), &value) == (m->kind == MEDIA_JSON ? 2 : 1));
+	ASSERT(str_eq(value, STR("1")));
 	ASSERT(media_rename(a, m, STR("a"), STR("z")));
 	ASSERT(!media_has(m, STR("a")) && media_has(m, STR("z")));
 	check_again(a, type, m);

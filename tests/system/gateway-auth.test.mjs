@@ -112,6 +112,17 @@ check('check 30: key-auth: other names and places, hidden keys, a realm, preflig
 	await refused(post('application/json', '{"k":["janes key"'), 401, 'No API key found in request',
 		'Key realm="a \\"b\\""');
 
+	/* A key that comes in other places as well, and not just one of them. */
+	const twice = (headers, body) => ask('/places?k=janes%20key&y=%20z', { 'content-type': 'application/json', 'x-key': 'janes key', ...headers },
+		{ method: 'POST', body });
+	seen = await passed(twice({ k: 'janes key' }, '{"k":"janes key","X-Key":["janes key"],"b":[1, 2]}'));
+	assert.deepEqual([seen.headers['x-key'], seen.headers.k, seen.url, JSON.parse(seen.body)], [undefined, undefined, '/?y=%20z', { b: [1, 2] }]);
+	seen = await passed(twice({}, '{ "b": 1 }'));
+	assert.equal(seen.body, '{ "b": 1 }', 'left as it is where there is none');
+	for (const list of ['["janes key"]', '["janes key","janes key"]']) {
+		await refused(post('application/json', `{"k":${list}}`), 401, 'Duplicate API key found', 'Key realm="a \\"b\\""');
+	}
+
 	seen = await passed(ask('/places', {}, { method: 'OPTIONS' }));
 	assert.deepEqual(identity(seen), {});
 });

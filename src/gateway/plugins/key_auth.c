@@ -32,7 +32,9 @@ static const struct schema_field fields[] = {
 	 FIELD(BOOLEAN, BOOL, hide_credentials),
 	 .flags = SCHEMA_REQUIRED,
 	 .dflt = "false",
-	 .doc = "Takes the key out of the request before the service gets it."},
+	 .doc = "Takes keys out of the request before the service gets it, of all names and "
+		"wherever "
+		"they are looked for."},
 	{.name = "anonymous",
 	 FIELD(STRING, STR, anonymous),
 	 .doc = "Id or username of the consumer as whom a client without a valid key goes on."},
@@ -86,9 +88,7 @@ struct search {
 	bool body_is_broken;
 	struct params query;
 	struct media body;
-	/* found */
-	enum place place;
-	struct str name, key;
+	struct str key; /* found */
 };
 
 static size_t find_in_headers(const struct gw_call *c, struct str name, struct str *out)
@@ -113,7 +113,8 @@ static size_t find_in_query(struct gw_call *c, struct search *s, struct str name
 	return params_get(&s->query, name, out);
 }
 
-static size_t find_in_body(struct gw_call *c, struct search *s, struct str name, struct str *out)
+/* False: it is none that we can read. */
+static bool parse_body(struct gw_call *c, struct search *s)
 {
 	if (!s->has_body) {
 		struct str type = http_header_get(call_headers(c), STR("content-type"));
@@ -122,7 +123,7 @@ static size_t find_in_body(struct gw_call *c, struct search *s, struct str name,
 		s->body_is_broken =
 			media_parse(call_arena(c), type, call_body(c), &s->body) != ERR_OK;
 	}
-	return s->body_is_broken ? 0 : media_get(&s->body, name, out);
+	return !s->body_is_broken;
 }
 
 static size_t find_at(struct gw_call *c, struct search *s, enum place place, struct str name,
@@ -136,7 +137,7 @@ static size_t find_at(struct gw_call *c, struct search *s, enum place place, str
 	case IN_QUERY:
 		return k->key_in_query ? find_in_query(c, s, name, out) : 0;
 	case IN_BODY:
-		return k->key_in_body ? find_in_body(c, s, name, out) : 0;
+		return k->key_in_body && parse_body(c, s) ? media_get(&s->body, name, out) : 0;
 	}
 	return 0;
 }
@@ -152,8 +153,6 @@ static size_t find_key(struct gw_call *c, struct search *s)
 			size_t n = find_at(c, s, place, name, &key);
 
 			if (n > 0) {
-				s->place = place;
-				s->name = name;
 				s->key = key;
 				return n;
 			}
@@ -162,23 +161,46 @@ static size_t find_key(struct gw_call *c, struct search *s)
 	return 0;
 }
 
-static void hide_key(struct gw_call *c, struct search *s)
+static void hide_in_query(struct gw_call *c, const struct schema_strs *names)
 {
 	struct params query;
+	size_t n = 0;
 
-	switch (s->place) {
-	case IN_HEADER:
-		http_header_remove(call_headers(c), s->name);
-		return;
-	case IN_QUERY:
-		params_parse(call_arena(c), call_upstream_query(c), &query);
-		params_remove(&query, s->name);
+	params_parse(call_arena(c), call_upstream_query(c), &query);
+	for (size_t i = 0; i < names->n; i++) {
+		n += params_remove(&query, names->v[i]);
+	}
+	if (n > 0) {
 		call_set_upstream_query(c, params_write(call_arena(c), &query));
-		return;
-	case IN_BODY:
-		media_remove(&s->body, s->name);
+	}
+}
+
+static void hide_in_body(struct gw_call *c, struct search *s)
+{
+	const struct schema_strs *names = &s->config->key_names;
+	size_t n = 0;
+
+	for (size_t i = 0; parse_body(c, s) && i < names->n; i++) {
+		n += media_remove(&s->body, names->v[i]);
+	}
+	if (n > 0) {
 		call_set_body(c, media_write(call_arena(c), &s->body));
-		return;
+	}
+}
+
+/* Also where it was not found first: a client may send its key twice. */
+static void hide_keys(struct gw_call *c, struct search *s)
+{
+	const struct config *k = s->config;
+
+	for (size_t i = 0; k->key_in_header && i < k->key_names.n; i++) {
+		http_header_remove(call_headers(c), k->key_names.v[i]);
+	}
+	if (k->key_in_query) {
+		hide_in_query(c, &k->key_names);
+	}
+	if (k->key_in_body) {
+		hide_in_body(c, s);
 	}
 }
 
@@ -203,7 +225,7 @@ static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_inst
 		return auth_fail(c, k->anonymous, STR("Duplicate API key found"), k->challenge);
 	}
 	if (k->hide_credentials) {
-		hide_key(c, &s);
+		hide_keys(c, &s);
 	}
 	found = call_find_credential(c, GW_KEY_AUTH, s.key);
 	if (!found || !call_authenticate(c, found)) {

@@ -553,7 +553,7 @@ static size_t json_values(const struct json *obj, struct str name, struct str *o
 	size_t n = 1;
 
 	if (v && v->type == JSON_ARRAY) {
-		n = v->n;
+		n = MAX(v->n, 2u);
 		v = v->child;
 	}
 	if (!v) {

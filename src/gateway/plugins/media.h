@@ -66,7 +66,10 @@ enum err media_parse(struct arena *a, struct str content_type, struct str body,
 		     struct media *out) MUST_USE;
 struct str media_write(struct arena *a, const struct media *m);
 
-/* How many values `name` has; `*out` is the first. JSON: texts, numbers and booleans. */
+/*
+ * How many values `name` has; `*out` is the first. JSON: texts, numbers and booleans; an array is
+ * never just one.
+ */
 size_t media_get(const struct media *m, struct str name, struct str *out);
 bool media_has(const struct media *m, struct str name);
 size_t media_remove(struct media *m, struct str name);

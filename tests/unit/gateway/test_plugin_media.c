@@ -311,14 +311,18 @@ static void test_json_values(void **state)
 
 	(void)state;
 	assert_ok(media_parse(&arena, STR("application/json"),
-			      STR("{\"n\":12,\"b\":true,\"l\":[\"x\",\"y\"],\"o\":{},\"z\":null}"),
+			      STR("{\"n\":12,\"b\":true,\"l\":[\"x\",\"y\",1],\"s\":[\"x\"],"
+				  "\"e\":[],\"o\":{},\"z\":null}"),
 			      &m));
 	assert_int_equal(media_get(&m, STR("n"), &v), 1);
 	assert_str(v, STR("12"));
 	assert_int_equal(media_get(&m, STR("b"), &v), 1);
 	assert_str(v, STR("true"));
-	assert_int_equal(media_get(&m, STR("l"), &v), 2);
+	assert_int_equal(media_get(&m, STR("l"), &v), 3);
 	assert_str(v, STR("x"));
+	assert_int_equal(media_get(&m, STR("s"), &v), 2);
+	assert_str(v, STR("x"));
+	assert_int_equal(media_get(&m, STR("e"), &v), 0);
 	assert_int_equal(media_get(&m, STR("o"), &v), 0);
 	assert_int_equal(media_get(&m, STR("z"), &v), 0);
 }
