@@ -178,6 +178,24 @@ struct str str_dup(struct arena *a, struct str s)
 	return str_of(memcpy(arena_alloc(a, s.n), s.p, s.n), s.n);
 }
 
+struct str str_cat(struct arena *a, const struct str *parts, size_t n)
+{
+	size_t len = 0;
+	char *p, *end;
+
+	for (size_t i = 0; i < n; i++) {
+		len += parts[i].n;
+	}
+	p = end = arena_alloc(a, len + 1);
+	for (size_t i = 0; i < n; i++) {
+		if (parts[i].n > 0) {
+			memcpy(end, parts[i].p, parts[i].n);
+			end += parts[i].n;
+		}
+	}
+	return str_of(p, len);
+}
+
 const char *str_cstr(struct arena *a, struct str s)
 {
 	char *p = arena_alloc(a, s.n + 1);

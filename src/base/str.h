@@ -76,7 +76,12 @@ bool str_to_i64(struct str s, int64_t *out);
 
 struct str str_dup(struct arena *a, struct str s);
 const char *str_cstr(struct arena *a, struct str s);
+/* A text with "%.*s" ends at its first NUL: what must be whole goes through STR_CAT. */
 struct str str_fmt(struct arena *a, const char *fmt, ...) PRINTF(2, 3);
+struct str str_cat(struct arena *a, const struct str *parts, size_t n);
+#define STR_CAT(a, ...)                                                                            \
+	str_cat((a), (const struct str[]){__VA_ARGS__},                                            \
+		sizeof((const struct str[]){__VA_ARGS__}) / sizeof(struct str))
 struct str str_lower(struct arena *a, struct str s);
 struct str str_upper(struct arena *a, struct str s);
 static inline char ascii_lower(char c)

@@ -33,13 +33,13 @@ static void note(struct reading *r, struct entry *e, struct str text)
 
 static struct str index_id(struct arena *a, const struct entity_def *def, struct str id)
 {
-	return str_fmt(a, "%d:%.*s", (int)def->kind, STR_ARG(str_lower(a, id)));
+	return STR_CAT(a, str_fmt(a, "%d:", (int)def->kind), str_lower(a, id));
 }
 
 static struct str index_key(struct arena *a, const struct entity_def *def, const char *field,
 			    struct str value)
 {
-	return str_fmt(a, "%d:%s:%.*s", (int)def->kind, field, STR_ARG(value));
+	return STR_CAT(a, str_fmt(a, "%d:%s:", (int)def->kind, field), value);
 }
 
 static void already_declared(struct reading *r, struct entry *e, const char *what, struct str value)
@@ -211,7 +211,7 @@ static struct guid id_of_content(struct reading *r, const struct entry *e)
 	struct str text = declarative_text(r->arena, e->value);
 
 	for (unsigned i = 0;; i++) {
-		struct str key = str_fmt(r->arena, "#%u:%.*s", i, STR_ARG(text));
+		struct str key = STR_CAT(r->arena, str_fmt(r->arena, "#%u:", i), text);
 		struct str place = index_key(r->arena, e->def, "", key);
 
 		if (!map_set(&r->contents, place, r)) {

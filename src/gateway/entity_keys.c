@@ -17,7 +17,7 @@ static struct str comparable(struct arena *a, struct str s)
 	struct str out;
 
 	if (s.n <= VALUE_MAX && utf8_is_valid(s) && !(s.n > 0 && memchr(s.p, 0, s.n))) {
-		return str_fmt(a, "=%.*s", STR_ARG(s));
+		return STR_CAT(a, STR("="), s);
 	}
 	crypto_sha256(s, digest);
 	hex_encode(&b, str_of(digest, sizeof(digest)));
@@ -33,7 +33,7 @@ static struct str shown(struct arena *a, const struct json *v)
 		return STR("null");
 	}
 	if (v->type == JSON_STRING) {
-		return str_fmt(a, "\"%.*s\"", STR_ARG(v->text));
+		return STR_CAT(a, STR("\""), v->text, STR("\""));
 	}
 	if (v->type == JSON_OBJECT) {
 		return entity_pk_text(a, json_str(json_get(v, STR("id"))));
@@ -105,10 +105,12 @@ struct entity_key entity_key_together(struct arena *a, const struct entity_def *
 		struct str s = shown(a, v);
 
 		tree_set(a, fields, str_c(names[i]), v ? v : tree_null(a));
-		buf_printf(&text, "%s%s=%.*s", i > 0 ? "," : "", names[i], STR_ARG(s));
+		buf_printf(&text, "%s%s=", i > 0 ? "," : "", names[i]);
+		buf_put(&text, s);
 		buf_printf(&field, "%s%s", i > 0 ? "," : "", names[i]);
 		/* With its length: no two lists of values have the same text. */
-		buf_printf(&value, "%zu:%.*s", s.n, STR_ARG(s));
+		buf_printf(&value, "%zu:", s.n);
+		buf_put(&value, s);
 	}
 	k.fields = fields;
 	k.text = str_fmt(a, "{%.*s}", STR_ARG(buf_str(&text)));

@@ -145,14 +145,25 @@ static size_t utf8_bad_at(struct str s)
 	return 0;
 }
 
-static struct json *validate_string(struct arena *a, const struct schema_field *f, struct str s)
+/* What no field may hold: C and PostgreSQL end texts at a NUL, so a part would not count. */
+static struct json *validate_text(struct arena *a, struct str s)
 {
 	size_t bad = utf8_bad_at(s);
+	ptrdiff_t nul = str_index(s, '\0');
 
 	if (bad > 0) {
 		return schema_error(a, "invalid utf-8 character sequence detected at position %zu",
 				    bad);
 	}
+	if (nul >= 0) {
+		return schema_error(a, "invalid NUL character detected at position %zu",
+				    (size_t)nul + 1);
+	}
+	return NULL;
+}
+
+static struct json *validate_string(struct arena *a, const struct schema_field *f, struct str s)
+{
 	if (f->flags & SCHEMA_UUID && !is_uuid(s)) {
 		return schema_error(a, "expected a valid UUID");
 	}
@@ -192,12 +203,13 @@ static bool is_reference(struct str s)
 
 struct json *schema_validate(struct arena *a, const struct schema_field *f, const struct json *v)
 {
-	struct json *e = NULL;
+	struct json *e = v->type == JSON_STRING ? validate_text(a, v->text) : NULL;
 
-	if (f->flags & SCHEMA_REFERENCEABLE && v->type == JSON_STRING && is_reference(v->text)) {
+	if (!e && f->flags & SCHEMA_REFERENCEABLE && v->type == JSON_STRING &&
+	    is_reference(v->text)) {
 		return NULL;
 	}
-	if (v->type == JSON_STRING || v->type == JSON_NUMBER) {
+	if (!e && (v->type == JSON_STRING || v->type == JSON_NUMBER)) {
 		e = validate_choice(a, f, v);
 	}
 	if (!e && v->type == JSON_NUMBER) {

@@ -160,7 +160,7 @@ static void add_errors(struct text *t, struct str path, const struct json *v);
 
 static struct str path_to(struct text *t, struct str path, struct str part)
 {
-	return path.n == 0 ? part : str_fmt(t->a, "%.*s.%.*s", STR_ARG(path), STR_ARG(part));
+	return path.n == 0 ? part : STR_CAT(t->a, path, STR("."), part);
 }
 
 static void add_list(struct text *t, struct str path, const struct json *v)
@@ -212,16 +212,15 @@ static void add_errors(struct text *t, struct str path, const struct json *v)
 struct str schema_errors_text(struct arena *a, const struct json *errors)
 {
 	struct text t = {.a = a};
-	struct str s;
+	struct str s, what = STR("schema violation (");
 
 	if (errors) {
 		add_errors(&t, STR(""), errors);
 	}
-	if (t.n == 1) {
-		s = str_fmt(a, "schema violation (%.*s)", STR_ARG(buf_str(&t.out)));
-	} else {
-		s = str_fmt(a, "%zu schema violations (%.*s)", t.n, STR_ARG(buf_str(&t.out)));
+	if (t.n != 1) {
+		what = str_fmt(a, "%zu schema violations (", t.n);
 	}
 	buf_free(&t.out);
 	return s;
 }
+	s = STR_CAT(a, what, buf_str(&t.out), STR(")"));

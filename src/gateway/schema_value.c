@@ -181,6 +181,8 @@ static struct schema_outcome run_list(const struct schema_run *r, const struct s
 		i++;
 		if (o.err) {
 			list_error(r->a, &errors, i, o.err);
+static const struct schema_field any_key = {.type = SCHEMA_STRING, .flags = SCHEMA_EMPTY_OK};
+
 		}
 		if (f->type == SCHEMA_ARRAY || is_new(&seen, o.v)) {
 			tree_push(r->a, &tail, STR_NULL, o.v);
@@ -201,11 +203,8 @@ static struct schema_outcome run_map(const struct schema_run *r, const struct sc
 	struct schema_errors errors = {.arena = r->a};
 
 	for (const struct json *c = v->child; c; c = c->next) {
-		struct json *err = NULL;
-
-		if (f->keys) {
-			err = schema_run_value(r, f->keys, tree_str(r->a, c->key), NULL).err;
-		}
+		const struct schema_field *key = f->keys ? f->keys : &any_key;
+		struct json *err = schema_run_value(r, key, tree_str(r->a, c->key), NULL).err;
 		struct schema_outcome o = run_element(r, f->elements, c, f->flags);
 
 		if (err || o.err) {

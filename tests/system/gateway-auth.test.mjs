@@ -160,6 +160,20 @@ check('check 30: a key with a ttl ends by itself', async () => {
 	await refused(ask('/ttl', { apikey: 'short' }), 401, 'Unauthorized', 'Key');
 });
 
+check('check 31: basic-auth: a NUL is refused, so that no part of a secret can stand for it', async () => {
+	const nul = async (at, path, body, type) => {
+		const { fields } = await want(400, 'POST', path, body, type);
+		assert.deepEqual(Object.keys(fields), [at]);
+		assert.match(fields[at], /^invalid NUL character detected at position [12]$/);
+	};
+	await nul('password', '/consumers/joe/basic-auth', { username: 'nul', password: '\0secret' });
+	await nul('password', '/consumers/joe/basic-auth', 'username=nul&password=%00secret');
+	await nul('group', '/consumers/joe/acls', { group: 'a\0b' });
+	await nul('key', '/consumers/joe/key-auth', { key: 'a\0b' });
+	await nul('username', '/consumers', { username: 'a\0b' });
+	await want(404, 'GET', '/consumers/joe/acls/a%00b');
+});
+
 check('check 31: basic-auth: SHA-1 is what is kept, and the password is what lets in', async () => {
 	await serve('basic', { 'basic-auth': {} });
 	const { id } = (await want(200, 'GET', '/consumers/joe'));

@@ -20,7 +20,7 @@ static struct str hashed(struct arena *a, struct str password, struct str consum
 {
 	struct buf hex = {0};
 	uint8_t digest[SHA1_LEN];
-	struct str s = str_fmt(a, "%.*s%.*s", STR_ARG(password), STR_ARG(consumer));
+	struct str s = STR_CAT(a, password, consumer);
 
 	crypto_sha1(s, digest);
 	hex_encode(&hex, str_of(digest, sizeof(digest)));

@@ -484,6 +484,18 @@ static void write_head(struct buf *out, const char *name, const char *type, cons
 	buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
+/* The line but for its last label and the value. */
+static void begin_line(struct buf *out, const char *name, const char *part, const struct row *row)
+{
+	buf_printf(out, "%s%s{", name, part);
+	buf_put(out, row->labels);
+}
+
+static void end_line(struct buf *out, uint64_t v)
+{
+	buf_printf(out, "} %llu\n", (unsigned long long)v);
+}
+
 static void write_counters(struct metrics *m, struct buf *out, const char *name, const char *help,
 			   void (*add)(struct rows *, const struct series *, struct buf *))
 {
@@ -502,8 +514,8 @@ static void write_counters(struct metrics *m, struct buf *out, const char *name,
 		write_head(out, name, "counter", help);
 	}
 	for (const struct row *row = rows.first; row; row = row->next) {
-		buf_printf(out, "%s{%.*s} %llu\n", name, STR_ARG(row->labels),
-			   (unsigned long long)row->n);
+		begin_line(out, name, "", row);
+		end_line(out, row->n);
 	}
 	buf_free(&labels);
 	rows_fini(&rows);
@@ -516,16 +528,18 @@ static void write_histogram_row(struct buf *out, const struct histogram_def *d,
 
 	for (unsigned i = 0; i < d->n; i++) {
 		n += row->h.buckets[i];
-		buf_printf(out, "%s_bucket{%.*s,le=\"%u\"} %llu\n", d->name, STR_ARG(row->labels),
-			   d->bounds[i], (unsigned long long)n);
+		begin_line(out, d->name, "_bucket", row);
+		buf_printf(out, ",le=\"%u\"", d->bounds[i]);
+		end_line(out, n);
 	}
 	n += row->h.buckets[BUCKETS_MAX];
-	buf_printf(out, "%s_bucket{%.*s,le=\"+Inf\"} %llu\n", d->name, STR_ARG(row->labels),
-		   (unsigned long long)n);
-	buf_printf(out, "%s_count{%.*s} %llu\n", d->name, STR_ARG(row->labels),
-		   (unsigned long long)n);
-	buf_printf(out, "%s_sum{%.*s} %llu\n", d->name, STR_ARG(row->labels),
-		   (unsigned long long)row->h.sum);
+	begin_line(out, d->name, "_bucket", row);
+	buf_puts(out, ",le=\"+Inf\"");
+	end_line(out, n);
+	begin_line(out, d->name, "_count", row);
+	end_line(out, n);
+	begin_line(out, d->name, "_sum", row);
+	end_line(out, row->h.sum);
 }
 
 static void write_histogram(struct metrics *m, struct buf *out, unsigned which)
