@@ -232,6 +232,7 @@ static enum err configure(struct plugin_instance *p, const struct vaults *vaults
 	const struct json *config = NULL;
 
 	TRY(vault_resolve_all(p->arena, vaults, p->plugin->config, stored, &config, f));
+	config = schema_in_use(p->arena, p->plugin->config, config);
 	schema_decode(p->arena, p->plugin->config, config, p->config);
 	return p->plugin->compile ? p->plugin->compile(p->host, p, f) : ERR_OK;
 }

@@ -51,14 +51,11 @@ static const struct json *auto_value(const struct schema_run *r, const struct sc
 	return tree_str(r->a, random_text(r->a));
 }
 
-static const struct json *default_value(const struct schema_run *r, const struct schema_field *f)
+const struct json *schema_default(struct arena *a, const struct schema_field *f)
 {
 	struct json *v;
 
-	if (!f->dflt) {
-		return NULL;
-	}
-	ASSERT(json_parse(r->a, str_c(f->dflt), &v, NULL) == ERR_OK);
+	ASSERT(json_parse(a, str_c(f->dflt), &v, NULL) == ERR_OK);
 	return v;
 }
 
@@ -86,15 +83,16 @@ static struct schema_outcome run_absent(const struct schema_run *r, const struct
 {
 	const struct json *v = r->update ? current : NULL;
 
-	if (v) {
-		if (v->type != JSON_NULL) {
-			return run_own_value(r, f, v);
-		}
-	} else if (f->flags & SCHEMA_AUTO) {
+	if (v && v->type != JSON_NULL) {
+		return run_own_value(r, f, v);
+	}
+	if (f->flags & SCHEMA_AUTO) {
 		return (struct schema_outcome){auto_value(r, f), NULL};
-	} else if (f->dflt) {
-		return run_own_value(r, f, default_value(r, f));
-	} else if (f->type == SCHEMA_RECORD && f->flags & SCHEMA_REQUIRED) {
+	}
+	if (!v && f->dflt) {
+		return run_own_value(r, f, schema_default(r->a, f));
+	}
+	if (!v && f->type == SCHEMA_RECORD && f->flags & SCHEMA_REQUIRED) {
 		return run_own_value(r, f, tree_object(r->a));
 	}
 	struct json *err = NULL;
@@ -105,15 +103,16 @@ static struct schema_outcome run_absent(const struct schema_run *r, const struct
 	return (struct schema_outcome){tree_null(r->a), err};
 }
 
-static bool is_empty_form_value(const struct schema_run *r, const struct json *v)
+/* An empty value of a form is null. */
+static bool is_null(const struct schema_run *r, const struct json *v)
 {
-	return r->coerce && v->type == JSON_STRING && v->text.n == 0;
+	return v->type == JSON_NULL || (r->coerce && v->type == JSON_STRING && v->text.n == 0);
 }
 
 static struct schema_outcome run_sent(const struct schema_run *r, const struct schema_field *f,
 				      const struct json *v, const struct json *current)
 {
-	if (v->type == JSON_NULL || is_empty_form_value(r, v)) {
+	if (is_null(r, v)) {
 		struct json *err = NULL;
 
 		if (f->flags & SCHEMA_REQUIRED) {
@@ -136,7 +135,11 @@ static struct schema_outcome run_field(const struct schema_run *r, const struct 
 	if (is_updated_at(f)) {
 		return (struct schema_outcome){now_value(r, f), NULL};
 	}
-	return sent ? run_sent(r, f, sent, current) : run_absent(r, f, current);
+	/* What is made by itself is never unset: null is as if nothing was sent. */
+	if (!sent || (f->flags & SCHEMA_AUTO && is_null(r, sent))) {
+		return run_absent(r, f, current);
+	}
+	return run_sent(r, f, sent, current);
 }
 
 /* -- older names ------------------------------------------------------------ */

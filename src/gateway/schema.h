@@ -208,7 +208,13 @@ void schema_write_field(const struct schema_field *f, struct json_writer *w);
 /* The value of "entity_checks"; `prefix` "config." or "". */
 void schema_write_rules(const struct schema *s, const char *prefix, struct json_writer *w);
 /*
- * From a processed value into the struct that the offsets describe, which the caller zeroed;
+ * The value as it is used: null, as clients send it for what they do not set, is stored and shown
+ * as null, but stands for the default of its field where there is one; so does what an older
+ * table did not have. `v` itself when there is neither.
+ */
+const struct json *schema_in_use(struct arena *a, const struct schema *s, const struct json *v);
+/*
+ * From a value in use into the struct that the offsets describe, which the caller zeroed;
  * arrays go to the arena, texts stay those of `v`.
  */
 void schema_decode(struct arena *a, const struct schema *s, const struct json *v, void *out);

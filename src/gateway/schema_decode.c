@@ -97,3 +97,36 @@ void schema_decode(struct arena *a, const struct schema *s, const struct json *v
 		decode_field(a, &s->fields[i], json_get(v, str_c(s->fields[i].name)), out);
 	}
 }
+
+/* -- null stands for the default -------------------------------------------- */
+
+static const struct json *in_use(struct arena *a, const struct schema_field *f,
+				 const struct json *v)
+{
+	if (json_is_null(v) && f->dflt) {
+		return schema_default(a, f);
+	}
+	if (f->type != SCHEMA_RECORD || !f->record) {
+		return v;
+	}
+	if (json_is_null(v)) {
+		return f->flags & SCHEMA_REQUIRED ? schema_in_use(a, f->record, tree_object(a)) : v;
+	}
+	return schema_in_use(a, f->record, v);
+}
+
+const struct json *schema_in_use(struct arena *a, const struct schema *s, const struct json *v)
+{
+	struct json *out = NULL;
+
+	for (size_t i = 0; i < s->n; i++) {
+		struct str name = str_c(s->fields[i].name);
+		const struct json *m = json_get(v, name), *now = in_use(a, &s->fields[i], m);
+
+		if (now != m) {
+			out = out ? out : tree_shallow(a, v);
+			tree_set(a, out, name, now);
+		}
+	}
+	return out ? out : v;
+}

@@ -6,6 +6,11 @@
 
 /* ---- values ---- */
 
+static const struct json *values_of(struct arena *a, const struct entity_item *item)
+{
+	return schema_in_use(a, entity_defs[item->kind].schema, item->json);
+}
+
 static int64_t int_of(const struct json *v, const char *name)
 {
 	int64_t n;
@@ -190,14 +195,19 @@ struct group {
 /* NULL: it has no usable address. */
 static struct member *member_of(struct entity_item *item)
 {
-	struct balancer_target target = {.id = item->id,
-					 .target = json_get_str(item->json, "target"),
-					 .weight = (unsigned)int_of(item->json, "weight")};
 	struct member *m = item->compiled;
 
-	if (!m && split_target(target.target, &target)) {
+	if (m) {
+		return m;
+	}
+	const struct json *v = values_of(&item->arena, item);
+	struct balancer_target target = {.id = item->id,
+					 .target = json_get_str(v, "target"),
+					 .weight = (unsigned)int_of(v, "weight")};
+
+	if (split_target(target.target, &target)) {
 		item->compiled = m = ARENA_NEW(&item->arena, struct member);
-		m->upstream = compile_foreign(item->json, "upstream");
+		m->upstream = compile_foreign(v, "upstream");
 		m->target = target;
 	}
 	return m;
@@ -246,7 +256,7 @@ static void own_targets(struct arena *a, const struct upstreams *u, const struct
 static void read_upstream(struct arena *a, const struct entity_item *item,
 			  const struct upstreams *u, struct balancer_config *out)
 {
-	const struct json *v = item->json;
+	const struct json *v = values_of(a, item);
 
 	out->id = item->id;
 	out->name = json_get_str(v, "name");

@@ -91,6 +91,17 @@ check('check 3: what is missing and what is unknown', async () => {
 		'2 schema violations (extra: unknown field; host: required field missing)', { extra: 'unknown field', host: 'required field missing' });
 });
 
+check('check 3: an id and times that are null are made', async () => {
+	for (const body of [{ host: 'h', id: null, created_at: null }, 'host=h&id=&created_at=']) {
+		const { id, created_at: at } = (await want(201, 'POST', '/services', body)).json;
+		assert.match(id, /^[0-9a-f-]{36}$/);
+		assert.ok(Math.abs(at - Date.now() / 1000) < 60);
+		const patched = (await want(200, 'PATCH', `/services/${id}`, { id: null, created_at: null })).json;
+		assert.deepEqual([patched.id, patched.created_at], [id, at]);
+		await want(204, 'DELETE', `/services/${id}`);
+	}
+});
+
 check('check 4: PUT, PATCH, GET and DELETE of what is not there', async () => {
 	const made = (await want(200, 'PUT', '/services/n', { host: 'h', retries: 1, path: '/p', tags: ['t'] })).json;
 	assert.deepEqual([made.name, made.retries, made.path, made.tags], ['n', 1, '/p', ['t']]);

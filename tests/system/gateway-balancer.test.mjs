@@ -127,6 +127,13 @@ check(`check 29: shares follow the weights, on ${ENGINE}`, async () => {
 	assert.deepEqual([...(await shares('/weights', 20)).keys()], [a.port]);
 });
 
+check('check 29: what is null is used as by default', async () => {
+	const [a] = await echoes(1);
+	await upstream('nulls', { algorithm: null, slots: null, hash_on: null, healthchecks: { threshold: null } },
+		[{ target: a.address, weight: null }]);
+	assert.deepEqual([...(await shares('/nulls', 3)).keys()], [a.port]);
+});
+
 check('check 29: hashing a header sticks, and moves only what it must', async () => {
 	const list = await echoes(3);
 	await upstream('header', {

@@ -119,6 +119,20 @@ check('check 38: http-log: several records come in one array', async () => {
 	assert.deepEqual(urls(records()), ['/s/a', '/s/b', '/s/c', '/s/d']);
 });
 
+check('check 38: http-log: what is null is as by default, and a record is sent once', async () => {
+	const { id } = await plug({
+		http_endpoint: sink.url, method: null, content_type: null, timeout: null, keepalive: null, ssl_verify: null,
+		queue: { max_batch_size: null, max_entries: null, max_retry_delay: null, max_coalescing_delay: null },
+	});
+	await gw.get('/s/once');
+	const seen = await sink.hits.take();
+	assert.deepEqual([seen.method, seen.headers['content-type']], ['POST', 'application/json']);
+	assert.equal(JSON.parse(seen.body).request.uri, '/s/once');
+	await gw.want(204, 'DELETE', `/plugins/${id}`);
+	await new Promise((resolve) => setTimeout(resolve, 200));
+	assert.equal(sink.requests.length, 1);
+});
+
 check('check 38: http-log: after an outage the records are sent again', async () => {
 	const port = await freePort();
 	const failures = await metric('failures');

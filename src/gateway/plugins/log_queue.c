@@ -117,6 +117,7 @@ enum err log_queue_settings_new(const struct log_queue_options *o, struct log_qu
 	struct log_queue_settings *s = MEM_NEW(struct log_queue_settings);
 	enum err e;
 
+	ASSERT(o->max_batch_size > 0);
 	atomic_init(&s->refs, 1);
 	arena_init(&s->arena, 0);
 	s->o = *o;
@@ -364,11 +365,14 @@ static void advance(struct lane *lane)
 {
 	const struct log_queue_options *o = &lane->settings->o;
 
-	if (lane->n_records >= o->max_batch_size || (lane->is_flushing && lane->n_records > 0)) {
+	if (lane->n_records == 0) {
+		return;
+	}
+	if (lane->n_records >= o->max_batch_size || lane->is_flushing) {
 		timer_pause(&lane->timer);
 		fill_batch(lane);
 		send_batch(lane);
-	} else if (lane->n_records > 0 && lane->state == LANE_IDLE) {
+	} else if (lane->state == LANE_IDLE) {
 		wait_for(lane, LANE_COLLECTING, o->max_coalescing_delay_ms);
 	}
 }
@@ -472,7 +476,7 @@ static void free_if_unused(struct log_queue *q)
 static void lane_settle(struct lane *lane)
 {
 	struct log_queues *s = lane->queue->owner;
-	bool busy = lane->n_records + lane->n_batch > 0;
+	bool busy = lane->n_records + lane->n_batch > 0 || lane->call;
 
 	if (busy == lane->is_busy) {
 		return;

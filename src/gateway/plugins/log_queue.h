@@ -37,7 +37,7 @@ struct log_queue_options {
 	bool keep_alive;
 	bool insecure;	       /* https: take any certificate */
 	struct str ca;	       /* https: PEM; n 0 = those of the system */
-	size_t max_batch_size; /* above 1 the body is an array */
+	size_t max_batch_size; /* at least 1; above it the body is an array */
 	uint64_t max_coalescing_delay_ms;
 	size_t max_entries;
 	size_t max_bytes; /* 0 = no limit */

@@ -369,6 +369,23 @@ static void assert_replaces(struct entity_test *e, const char *put, const char *
 	e->out = before;
 }
 
+/* What is made by itself is never unset, whatever is sent. */
+static void test_null_of_what_is_made(void **state)
+{
+	(void)state;
+	assert_takes(&t, "{\"id\":null,\"token\":null}");
+	struct str token = json_get_str(t.out, "token");
+
+	assert_int_equal(token.n, 32);
+	assert_int_equal(json_get_str(t.out, "id").n, GUID_D_LEN);
+	assert_ok(update(&t, "{\"token\":null}"));
+	assert_str(json_get_str(t.out, "token"), token);
+	t.coerce = true;
+	assert_takes(&t, "{\"id\":\"\"}");
+	t.coerce = false;
+	assert_int_equal(json_get_str(t.out, "id").n, GUID_D_LEN);
+}
+
 static void test_update(void **state)
 {
 	(void)state;
@@ -462,6 +479,26 @@ static void test_decode(void **state)
 	assert_null(x.inner.s.p);
 }
 
+/* Stored and shown as null, used as the default. */
+static void test_null_in_use(void **state)
+{
+	struct thing x = {0};
+
+	(void)state;
+	assert_takes(
+		&t,
+		"{\"colour\":null,\"on\":null,\"inner\":{\"n\":null,\"s\":\"x\"},\"even\":null}");
+	assert_at(&t, "colour", "null");
+	schema_decode(&t.arena, &all, schema_in_use(&t.arena, &all, t.out), &x);
+	assert_str(x.colour, STR("red"));
+	assert_true(x.on);
+	assert_int_equal(x.inner.n, 7);
+	assert_str(x.inner.s, STR("x"));
+	assert_int_equal(x.even, 0);
+	assert_takes(&t, "{}");
+	assert_ptr_equal(schema_in_use(&t.arena, &all, t.out), t.out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -472,9 +509,11 @@ int main(void)
 		cmocka_unit_test(test_defaults_in_table_order),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_null_of_what_is_made),
 		cmocka_unit_test(test_update),
 		cmocka_unit_test(test_coerce),
 		cmocka_unit_test(test_decode),
+		cmocka_unit_test(test_null_in_use),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
