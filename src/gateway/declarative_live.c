@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "gateway/declarative_current.h"
 #include "gateway/declarative_int.h"
+#include "gateway/entity_keys.h"
 #include "gateway/form.h"
 #include "gateway/tree.h"
 #include "gateway/yaml_text.h"
@@ -81,12 +82,26 @@ static void set_hash(struct declarative_live *l, struct str hash)
 
 /* ---- loading ---- */
 
-static void put_in_force(struct declarative_live *l, const struct declarative *d, struct str hash)
+static struct entity_item *item_of(struct arena *a, const struct declarative_item *v,
+				   int64_t now_ms)
+{
+	const struct json *doc = v->json;
+
+	if (entity_defs[v->kind].has_ttl) {
+		doc = entity_expiring_by_ttl(a, doc, now_ms);
+	}
+	return entity_item_new(v->kind, &v->id, doc);
+}
+
+/* A `ttl` counts from now: what GET /config shows is what was left then. */
+static void put_in_force(struct declarative_live *l, struct arena *a, const struct declarative *d,
+			 struct str hash)
 {
 	struct entity_item **items = MEM_NEW_ARRAY(struct entity_item *, d->n + 1);
+	int64_t now = clock_wall_ms();
 
 	for (size_t i = 0; i < d->n; i++) {
-		items[i] = entity_item_new(d->v[i].kind, &d->v[i].id, d->v[i].json);
+		items[i] = item_of(a, &d->v[i], now);
 	}
 	entities_replace(l->entities, items, d->n);
 	for (size_t i = 0; i < d->n; i++) {
@@ -131,7 +146,7 @@ static enum err load(struct declarative_live *l, struct arena *a, struct str tex
 	if (declarative_read(a, doc.root, &o, &d, &errors) != ERR_OK) {
 		return first_of(&errors, &doc, name, f);
 	}
-	put_in_force(l, &d, hash_of(a, text));
+	put_in_force(l, a, &d, hash_of(a, text));
 	return ERR_OK;
 }
 
@@ -329,7 +344,7 @@ static enum err replace(struct declarative_live *l, struct task *t, const struct
 			       ? reply_invalid(t, errors.leftovers, errors.flattened)
 			       : reply_invalid(t, errors.fields, NULL);
 	}
-	put_in_force(l, &d, hash);
+	put_in_force(l, &t->arena, &d, hash);
 	return reply_loaded(t, &d);
 }
 

@@ -49,7 +49,7 @@ struct entity_tx {
 
 void entity_tx_changed(struct entity_call *c, enum entity_kind kind, const struct guid *id);
 
-/* ---- as stored: with the whole `ttl`; expired ones are absent ---- */
+/* ---- as stored: with the end of the `ttl`; expired ones are absent ---- */
 
 enum err entity_source_get(struct entities *es, struct entity_call *c, enum entity_kind kind,
 			   const struct guid *id, const struct json **out) MUST_USE;

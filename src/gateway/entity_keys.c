@@ -202,13 +202,62 @@ enum err entity_refs_of(struct arena *a, enum entity_kind kind, const struct jso
 		       : ERR_OK;
 }
 
-struct opt_i64 entity_expires(const struct json *doc)
-{
-	int64_t ttl, created;
+/* ---- expiry ---- */
 
-	if (!json_int(json_get(doc, STR("ttl")), &ttl) || ttl <= 0 ||
-	    !json_int(json_get(doc, STR("created_at")), &created)) {
+#define EXPIRES STR("expires_ms")
+#define CREATED_MAX INT64_C(1000000000000000)
+
+/* Of documents that were stored without it: `ttl` is a span from created_at, or from 0 if null. */
+static struct opt_i64 expires_by_span(const struct json *doc)
+{
+	int64_t ttl, created = 0;
+
+	if (!json_int(json_get(doc, STR("ttl")), &ttl) || ttl <= 0) {
 		return (struct opt_i64){0};
 	}
-	return (struct opt_i64){true, (created + ttl) * 1000};
+	(void)json_int(json_get(doc, STR("created_at")), &created);
+	return (struct opt_i64){true, (MIN(created, CREATED_MAX) + ttl) * 1000};
+}
+
+struct opt_i64 entity_expires(const struct json *doc)
+{
+	int64_t ms;
+
+	return json_int(json_get(doc, EXPIRES), &ms) ? (struct opt_i64){true, ms}
+						     : expires_by_span(doc);
+}
+
+bool entity_is_expired(const struct json *doc, int64_t now_ms)
+{
+	struct opt_i64 expires = entity_expires(doc);
+
+	return expires.has && expires.v <= now_ms;
+}
+
+const struct json *entity_expiring(struct arena *a, const struct json *doc, int64_t expires_ms)
+{
+	struct json *v = tree_shallow(a, doc);
+
+	tree_set(a, v, EXPIRES, tree_int(a, expires_ms));
+	return v;
+}
+
+const struct json *entity_expiring_by_ttl(struct arena *a, const struct json *doc, int64_t now_ms)
+{
+	int64_t ttl;
+
+	return json_int(json_get(doc, STR("ttl")), &ttl) && ttl > 0
+		       ? entity_expiring(a, doc, now_ms + ttl * 1000)
+		       : doc;
+}
+
+const struct json *entity_ttl_left(struct arena *a, const struct json *doc, int64_t now_ms)
+{
+	struct opt_i64 expires = entity_expires(doc);
+	struct json *v = tree_shallow(a, doc);
+
+	(void)tree_remove(v, EXPIRES);
+	tree_set(a, v, STR("ttl"),
+		 expires.has ? tree_int(a, MAX((expires.v - now_ms - 1) / 1000, 1)) : tree_null(a));
+	return v;
 }

@@ -54,7 +54,18 @@ bool entity_has_together(const struct entity_def *def);
 const struct schema_field *entity_field(const struct entity_def *def, struct str name);
 bool entity_key_is_unique(const struct entity_def *def);
 
-/* Wall milliseconds after which a document with a `ttl` is gone; no value = never. */
+/*
+ * Documents of a kind with a `ttl`. In store the time of its end stands beside it, so that neither
+ * the clock nor what clients write into created_at changes it; what clients see has the whole
+ * seconds that are left, fewer than were written (go-kong looks for that), but at least 1: 0 would
+ * mean for ever when it is written again.
+ */
+/* Wall milliseconds from which on it is gone; no value = never. */
 struct opt_i64 entity_expires(const struct json *doc);
+bool entity_is_expired(const struct json *doc, int64_t now_ms);
+const struct json *entity_expiring(struct arena *a, const struct json *doc, int64_t expires_ms);
+/* The `ttl` of the document counts from now. */
+const struct json *entity_expiring_by_ttl(struct arena *a, const struct json *doc, int64_t now_ms);
+const struct json *entity_ttl_left(struct arena *a, const struct json *doc, int64_t now_ms);
 /* {id="…"} */
 struct str entity_pk_text(struct arena *a, struct str id);

@@ -152,9 +152,8 @@ size_t entity_set_page(const struct entity_set *s, const struct entity_range *r,
 
 	for (size_t i = lower_bound(s, r->kind, &r->from); i < s->n[r->kind] && n < r->max; i++) {
 		const struct json *doc = s->v[r->kind][i]->json;
-		struct opt_i64 expires = entity_expires(doc);
 
-		if ((!expires.has || expires.v > r->now_ms) && is_wanted(r, doc)) {
+		if (!entity_is_expired(doc, r->now_ms) && is_wanted(r, doc)) {
 			out[n++] = doc;
 		}
 	}

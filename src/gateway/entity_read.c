@@ -10,16 +10,7 @@ enum { PAGE_MAX = 1000 };
 const struct json *entity_present(struct arena *a, enum entity_kind kind, const struct json *doc,
 				  int64_t now_ms)
 {
-	struct opt_i64 expires = entity_expires(doc);
-	struct json *v;
-
-	if (!entity_defs[kind].has_ttl) {
-		return doc;
-	}
-	v = tree_shallow(a, doc);
-	tree_set(a, v, STR("ttl"),
-		 expires.has ? tree_int(a, MAX((expires.v - now_ms) / 1000, 0)) : tree_null(a));
-	return v;
+	return entity_defs[kind].has_ttl ? entity_ttl_left(a, doc, now_ms) : doc;
 }
 
 bool entity_text_is_id(struct str text, struct guid *out)
@@ -312,7 +303,11 @@ enum err entities_each(struct entities *es, struct entity_call *c, enum entity_k
 	}
 	s = entities_set(es, c);
 	for (size_t i = 0; i < s->n[kind]; i++) {
-		TRY(fn(ctx, entity_present(c->arena, kind, s->v[kind][i]->json, w.now_ms)));
+		const struct json *doc = s->v[kind][i]->json;
+
+		if (!entity_is_expired(doc, w.now_ms)) {
+			TRY(fn(ctx, entity_present(c->arena, kind, doc, w.now_ms)));
+		}
 	}
 	return ERR_OK;
 }

@@ -39,9 +39,7 @@ static enum err found(struct entity_call *c, enum err e, const struct entity_row
 
 static enum err in_set(const struct json *doc, const struct json **out)
 {
-	struct opt_i64 expires = entity_expires(doc);
-
-	if (!doc || (expires.has && expires.v <= clock_wall_ms())) {
+	if (!doc || entity_is_expired(doc, clock_wall_ms())) {
 		return ERR_NOT_FOUND;
 	}
 	*out = doc;

@@ -50,23 +50,32 @@ static enum err take_ttl(struct entity_call *c, enum entity_kind kind, struct js
 	return ERR_OK;
 }
 
-/* Documents keep the whole span from created_at on, so that they need not change with time. */
 static const struct json *with_ttl(struct entity_call *c, enum entity_kind kind,
 				   const struct json *doc, const struct ttl *ttl, int64_t now_ms)
 {
 	struct json *v;
-	int64_t created = 0;
 
-	if (!entity_defs[kind].has_ttl) {
+	if (!entity_defs[kind].has_ttl || ttl->seconds == 0) {
 		return doc;
 	}
 	v = tree_shallow(c->arena, doc);
-	(void)json_int(json_get(doc, STR("created_at")), &created);
-	tree_set(c->arena, v, STR("ttl"),
-		 ttl->seconds > 0
-			 ? tree_int(c->arena, MAX(now_ms / 1000 + ttl->seconds - created, 1))
-			 : tree_null(c->arena));
-	return v;
+	tree_set(c->arena, v, STR("ttl"), tree_int(c->arena, ttl->seconds));
+	return entity_expiring_by_ttl(c->arena, v, now_ms);
+}
+
+/* A change that says nothing of it leaves it. */
+static const struct json *with_ttl_of(struct entity_call *c, const struct json *current,
+				      const struct json *doc)
+{
+	struct opt_i64 expires = entity_expires(current);
+	struct json *v;
+
+	if (!expires.has) {
+		return doc;
+	}
+	v = tree_shallow(c->arena, doc);
+	tree_set(c->arena, v, STR("ttl"), json_get(current, STR("ttl")));
+	return entity_expiring(c->arena, v, expires.v);
 }
 
 static enum err unresolved(struct entity_call *c, const struct schema_field *f,
@@ -408,11 +417,7 @@ static enum err do_update(struct entities *es, struct entity_call *c, void *arg)
 	if (ttl.given) {
 		j->out = with_ttl(c, j->kind, j->out, &ttl, now);
 	} else if (entity_defs[j->kind].has_ttl) {
-		struct json *v = tree_shallow(c->arena, j->out);
-		const struct json *kept = json_get(current, STR("ttl"));
-
-		tree_set(c->arena, v, STR("ttl"), kept ? kept : tree_null(c->arena));
-		j->out = v;
+		j->out = with_ttl_of(c, current, j->out);
 	}
 	TRY(remove_expired(c, j->kind));
 	return write_row(es, c, j->kind, ROW_UPDATE, j->out);

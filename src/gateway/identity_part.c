@@ -21,6 +21,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "gateway/entity_keys.h"
 #include "gateway/epoch_int.h"
 
 #include <stdlib.h>
@@ -183,17 +184,6 @@ static struct str key_in(const struct entity_item *item)
 	return json_get_str(item->json, item->kind == ENTITY_KEY_AUTH ? "key" : "username");
 }
 
-static int64_t expiry_of(const struct json *v)
-{
-	int64_t ttl, created;
-
-	if (json_int(json_get(v, STR("ttl")), &ttl) && ttl > 0 &&
-	    json_int(json_get(v, STR("created_at")), &created)) {
-		return (created + ttl) * 1000;
-	}
-	return 0;
-}
-
 static struct credential *credential_new(struct entity_item *item)
 {
 	struct str key = key_in(item);
@@ -213,7 +203,7 @@ static struct credential *credential_new(struct entity_item *item)
 		pub->identifier = pub->key;
 		pub->secret = json_get_str(item->json, "password");
 	}
-	pub->expires_ms = expiry_of(item->json);
+	pub->expires_ms = entity_expires(item->json).v;
 	pmap_leaf_init(&c->leaf, pub->key);
 	return c;
 }

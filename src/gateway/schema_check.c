@@ -7,6 +7,8 @@
 #include <stdlib.h>
 
 #define NUMBER_MAX 64
+/* Seconds, or the milliseconds of old clients, that can still be counted with. */
+#define TIMESTAMP_MAX 1e15
 
 double schema_number(const struct json *v)
 {
@@ -114,7 +116,7 @@ static struct json *validate_number(struct arena *a, const struct schema_field *
 	if (f->has_gt && !(x > f->gt)) {
 		return schema_error(a, "value must be greater than %.14g", f->gt);
 	}
-	if (f->flags & SCHEMA_TIMESTAMP && !(x > 0)) {
+	if (f->flags & SCHEMA_TIMESTAMP && !(x > 0 && x <= TIMESTAMP_MAX)) {
 		return schema_error(a, "expected a valid timestamp");
 	}
 	if (f->has_range && !(x >= f->min && x <= f->max)) {

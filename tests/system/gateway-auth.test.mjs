@@ -160,6 +160,35 @@ check('check 30: a key with a ttl ends by itself', async () => {
 	await refused(ask('/ttl', { apikey: 'short' }), 401, 'Unauthorized', 'Key');
 });
 
+check('check 30: a ttl ends whatever the client says of other times', async () => {
+	const forged = [{ created_at: null }, { created_at: 4102444800 }, { created_at: 1 }];
+	for (const [i, times] of forged.entries()) {
+		await want(201, 'POST', '/consumers/joe/key-auth', { key: `forged-${i}`, ttl: 2, ...times });
+	}
+	await want(201, 'POST', '/consumers/joe/key-auth', { key: 'patched', ttl: 2 });
+	await want(200, 'PATCH', '/key-auths/patched', { created_at: 4102444800 });
+	await want(400, 'PATCH', '/key-auths/patched', { created_at: 9e18 });
+	for (const key of ['patched', 'forged-0', 'forged-1', 'forged-2']) {
+		await until(async () => (await ask('/ttl', { apikey: key })).status === 401, `${key} expires`);
+		await want(404, 'GET', `/key-auths/${key}`);
+	}
+});
+
+check('check 30: what is read in the last second of a key and written again does not make it last', async () => {
+	const { id } = await want(201, 'POST', '/consumers/joe/key-auth', { key: 'last', ttl: 1 });
+	let shown;
+	do {
+		const reply = await plugged.gw.admin('GET', `/key-auths/${id}`);
+		if (reply.status === 404) {
+			break;
+		}
+		shown = reply.json;
+		assert.equal(shown.ttl, 1);
+	} while (shown);
+	await want(200, 'PUT', `/key-auths/${id}`, shown);
+	await until(async () => (await ask('/ttl', { apikey: 'last' })).status === 401, 'the key expires');
+});
+
 check('check 31: basic-auth: a NUL is refused, so that no part of a secret can stand for it', async () => {
 	const nul = async (at, path, body, type) => {
 		const { fields } = await want(400, 'POST', path, body, type);

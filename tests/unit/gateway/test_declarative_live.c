@@ -1,6 +1,10 @@
 #include "gateway/declarative_live.h"
 #include "unit.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 struct fixture {
 	struct entities *es;
 	struct declarative_live *live;
@@ -121,6 +125,41 @@ static void takes_every_form_of_post(void **state)
 			      "services:\\n- id: ");
 }
 
+static int64_t ttl_in(const char *body, const char *key)
+{
+	char name[32];
+	const char *at;
+
+	(void)snprintf(name, sizeof(name), "key: %s\\n", key);
+	check_has(body, name);
+	at = strstr(strstr(body, name), "ttl: ");
+	assert_non_null(at);
+	return strtoll(at + 5, NULL, 10);
+}
+
+/* The file has what was left when it was written, beside the created_at of the beginning. */
+static void a_ttl_counts_from_the_loading(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	a = post("text/yaml", "",
+		 "_format_version: \"3.0\"\nconsumers:\n- username: u\n  keyauth_credentials:\n"
+		 "  - {key: old, ttl: 1000, created_at: 1}\n"
+		 "  - {key: short, ttl: 1}\n");
+	assert_int_equal(a.status, 201);
+	a = get();
+	assert_in_range(ttl_in(a.body, "old"), 998, 1000);
+	assert_in_range(ttl_in(a.body, "short"), 1, 1);
+	(void)usleep(1100000);
+	a = get();
+	assert_null(strstr(a.body, "short"));
+	assert_in_range(ttl_in(a.body, "old"), 997, 999);
+	a = post("application/json", "", a.body);
+	assert_int_equal(a.status, 201);
+	assert_in_range(ttl_in(get().body, "old"), 997, 999);
+}
+
 static void the_same_content_is_304_when_asked(void **state)
 {
 	const struct str zeros = STR("00000000000000000000000000000000");
@@ -207,9 +246,8 @@ static void the_start_names_the_first_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(takes_every_form_of_post),
-		TEST(the_same_content_is_304_when_asked),
-		TEST(what_is_wrong_changes_nothing),
+		TEST(takes_every_form_of_post),		  TEST(a_ttl_counts_from_the_loading),
+		TEST(the_same_content_is_304_when_asked), TEST(what_is_wrong_changes_nothing),
 		TEST(the_start_names_the_first_error),
 	};
 

@@ -1,7 +1,9 @@
 #include "db_worker.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "gateway/entities.h"
+#include "gateway/entity_keys.h"
 #include "gateway/entity_poller.h"
 #include "gateway/entity_schema.h"
 #include "gateway/entity_store.h"
@@ -20,6 +22,7 @@
 struct told {
 	unsigned calls, all, changes, deleted;
 	struct guid last;
+	int64_t expires_ms; /* of the last */
 };
 
 struct node {
@@ -43,6 +46,7 @@ static void on_changes(void *arg, const struct entity_change *v, size_t n, bool 
 	for (size_t i = 0; i < n; i++) {
 		t->deleted += !v[i].item;
 		t->last = v[i].id;
+		t->expires_ms = v[i].item ? entity_expires(v[i].item->json).v : 0;
 	}
 }
 
@@ -466,6 +470,57 @@ static void tags_are_listed(void **state)
 }
 
 /* ---- time ---- */
+
+/* Only the ttl and the time of the write decide over the end, and what is shown may be written. */
+static void the_client_s_times_do_not_prolong_a_ttl(void **state)
+{
+	static const char *const created[] = {"null", "1", "4102444800", "1000000000000000"};
+	struct fixture *fx = *state;
+	const struct json *c = insert(fx, ENTITY_CONSUMER, "{\"username\":\"c\"}"), *v;
+
+	for (size_t i = 0; i < ARRAY_LEN(created); i++) {
+		struct str text = str_fmt(&fx->db->arena,
+					  "{\"key\":\"k%zu\",\"ttl\":100,\"created_at\":%s,"
+					  "\"consumer\":{\"id\":\"%%.*s\"}}",
+					  i, created[i]);
+		struct entity_target which = {.text = str_fmt(&fx->db->arena, "k%zu", i)};
+
+		v = insert(fx, ENTITY_KEY_AUTH, ref(fx, str_cstr(&fx->db->arena, text), c));
+		assert_str(json_get(v, STR("ttl"))->text, STR("99"));
+		assert_null(json_get(v, STR("expires_ms")));
+		assert_ok(entity_update(fx->node.es, &fx->call, ENTITY_KEY_AUTH, &which,
+					parse(fx, "{\"created_at\":4102444800}"), &v));
+		assert_str(json_get(v, STR("ttl"))->text, STR("99"));
+		assert_in_range(fx->node.told.expires_ms, clock_wall_ms() + 90000,
+				clock_wall_ms() + 100000);
+	}
+}
+
+static void a_ttl_is_shown_as_what_is_left(void **state)
+{
+	struct fixture *fx = *state;
+	static const struct {
+		int64_t left_ms;
+		const char *shown;
+	} cases[] = {{1, "1"}, {1000, "1"}, {2000, "1"}, {2001, "2"}, {100000, "99"}};
+	const struct json *doc = parse(fx, "{\"ttl\":5,\"created_at\":1}");
+
+	assert_int_equal(entity_expires(doc).v, 6000);
+	assert_false(entity_is_expired(doc, 5999));
+	assert_true(entity_is_expired(doc, 6000));
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct json *v = entity_expiring(&fx->db->arena, doc, 50000);
+
+		v = entity_ttl_left(&fx->db->arena, v, 50000 - cases[i].left_ms);
+		assert_str(json_get(v, STR("ttl"))->text, str_c(cases[i].shown));
+	}
+	/* As it was stored of a client's null and of its last second in the calendar. */
+	assert_int_equal(entity_expires(parse(fx, "{\"ttl\":1700000000,\"created_at\":null}")).v,
+			 1700000000000);
+	assert_true(
+		entity_expires(parse(fx, "{\"ttl\":1,\"created_at\":9223372036854775807}")).has);
+	assert_false(entity_expires(parse(fx, "{\"ttl\":0,\"created_at\":1}")).has);
+}
 
 static void what_has_expired_is_gone(void **state)
 {
@@ -897,6 +952,8 @@ int main(void)
 		BOTH(wrong_queries_are_refused),
 		BOTH(what_is_owned_is_listed_and_found),
 		BOTH(tags_are_listed),
+		BOTH(the_client_s_times_do_not_prolong_a_ttl),
+		BOTH(a_ttl_is_shown_as_what_is_left),
 		BOTH(what_has_expired_is_gone),
 		BOTH(others_learn_of_changes),
 		BOTH(of_two_writers_one_wins),

@@ -184,6 +184,8 @@ static void test_texts(void **state)
 		{"\"id\":\"00000000-0000-0000-0000-000000000000\"",
 		 "\"id\":\"expected a valid UUID\""},
 		{"\"at\":0", "\"at\":\"expected a valid timestamp\""},
+		{"\"at\":1000000000000001", "\"at\":\"expected a valid timestamp\""},
+		{"\"at\":9223372036854775807", "\"at\":\"expected a valid timestamp\""},
 		{"\"any\":\"a\\u0000b\"",
 		 "\"any\":\"invalid NUL character detected at position 2\""},
 		{"\"upper\":\"{vault://env/\\u0000}\"",
