@@ -223,7 +223,7 @@ static struct json *expanded(const struct schema_run *r, const struct schema *s,
 static void refuse_unknown(const struct schema *s, const struct json *v,
 			   struct schema_errors *errors)
 {
-	for (const struct json *c = v->child; c; c = c->next) {
+	for (const struct json *c = v->child; c && !schema_errors_are_many(errors); c = c->next) {
 		if (!field_named(s, c->key)) {
 			schema_error_set(errors, c->key,
 					 schema_error(errors->arena, "unknown field"));

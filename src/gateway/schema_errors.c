@@ -8,6 +8,7 @@
 #define TEXT_MAX 512
 /* Of an index in a path: rules name elements of lists that they walked. */
 #define INDEX_MAX 100000
+#define ERRORS_MAX 100
 
 static struct json *error_of(struct arena *a, const char *fmt, va_list args)
 {
@@ -44,6 +45,11 @@ void schema_error_set(struct schema_errors *errors, struct str key, const struct
 	if (!json_get(root(errors), key)) {
 		tree_set(errors->arena, errors->tree, key, err);
 	}
+}
+
+bool schema_errors_are_many(const struct schema_errors *errors)
+{
+	return errors->tree && errors->tree->n >= ERRORS_MAX;
 }
 
 static bool index_of(struct str part, uint64_t *out)
@@ -220,7 +226,7 @@ struct str schema_errors_text(struct arena *a, const struct json *errors)
 	if (t.n != 1) {
 		what = str_fmt(a, "%zu schema violations (", t.n);
 	}
+	s = STR_CAT(a, what, buf_str(&t.out), STR(")"));
 	buf_free(&t.out);
 	return s;
 }
-	s = STR_CAT(a, what, buf_str(&t.out), STR(")"));

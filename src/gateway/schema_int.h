@@ -47,6 +47,8 @@ double schema_number(const struct json *v);
 struct json *schema_error(struct arena *a, const char *fmt, ...) PRINTF(2, 3);
 /* Puts an error in its place below an object or array of errors. */
 void schema_error_set(struct schema_errors *errors, struct str key, const struct json *err);
+/* More names that the sender chose need not be told: looking for each takes a walk over all. */
+bool schema_errors_are_many(const struct schema_errors *errors);
 
 /* Of a field that has one. */
 const struct json *schema_default(struct arena *a, const struct schema_field *f);

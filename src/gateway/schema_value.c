@@ -1,5 +1,6 @@
 #include "base/guid.h"
 #include "base/map.h"
+#include "gateway/entity_tree.h"
 #include "gateway/schema_int.h"
 
 #include <math.h>
@@ -130,24 +131,14 @@ static struct schema_outcome run_element(const struct schema_run *r, const struc
 	return wrong(v, schema_error(r->a, "required field missing"));
 }
 
-/* Elements already kept: texts hashed, records compared. */
-struct seen {
-	struct map texts;
-	const struct json *list;
-};
-
-static bool is_new(struct seen *s, const struct json *v)
+/* Equal elements have the same text: the members of records stand in the order of the table. */
+static bool is_new(struct arena *a, struct map *seen, const struct json *v)
 {
-	if (v->type == JSON_STRING || v->type == JSON_NUMBER) {
-		/* The pointer only says that it is there. */
-		return map_set(&s->texts, v->text.p ? v->text : STR(""), s) == NULL;
-	}
-	for (const struct json *c = s->list->child; c; c = c->next) {
-		if (tree_eq(c, v)) {
-			return false;
-		}
-	}
-	return true;
+	bool is_text = v->type == JSON_STRING || v->type == JSON_NUMBER;
+	struct str text = is_text ? v->text : tree_text(a, v);
+
+	/* The pointer only says that it is there. */
+	return map_set(seen, text.p ? text : STR(""), seen) == NULL;
 }
 
 /* The error of element `i` (from 1), with nulls before. */
@@ -172,7 +163,7 @@ static struct schema_outcome run_list(const struct schema_run *r, const struct s
 	struct json *out = tree_array(r->a);
 	struct tree_tail tail = tree_tail_of(out);
 	struct tree_tail errors = {NULL, NULL};
-	struct seen seen = {.list = out};
+	struct map seen = {0};
 	size_t i = 0;
 
 	for (const struct json *c = v->child; c; c = c->next) {
@@ -181,16 +172,16 @@ static struct schema_outcome run_list(const struct schema_run *r, const struct s
 		i++;
 		if (o.err) {
 			list_error(r->a, &errors, i, o.err);
-static const struct schema_field any_key = {.type = SCHEMA_STRING, .flags = SCHEMA_EMPTY_OK};
-
 		}
-		if (f->type == SCHEMA_ARRAY || is_new(&seen, o.v)) {
+		if (f->type == SCHEMA_ARRAY || is_new(r->a, &seen, o.v)) {
 			tree_push(r->a, &tail, STR_NULL, o.v);
 		}
 	}
-	map_free(&seen.texts);
+	map_free(&seen);
 	return wrong(out, errors.parent ? errors.parent : schema_validate(r->a, f, out));
 }
+
+static const struct schema_field any_key = {.type = SCHEMA_STRING, .flags = SCHEMA_EMPTY_OK};
 
 static struct schema_outcome run_map(const struct schema_run *r, const struct schema_field *f,
 				     const struct json *v)
@@ -207,7 +198,7 @@ static struct schema_outcome run_map(const struct schema_run *r, const struct sc
 		struct json *err = schema_run_value(r, key, tree_str(r->a, c->key), NULL).err;
 		struct schema_outcome o = run_element(r, f->elements, c, f->flags);
 
-		if (err || o.err) {
+		if ((err || o.err) && !schema_errors_are_many(&errors)) {
 			schema_error_set(&errors, c->key, err ? err : o.err);
 		}
 		tree_push(r->a, &tail, c->key, o.v);

@@ -91,6 +91,16 @@ check('check 3: what is missing and what is unknown', async () => {
 		'2 schema violations (extra: unknown field; host: required field missing)', { extra: 'unknown field', host: 'required field missing' });
 });
 
+check('check 3: a body of nothing but unknown fields is refused shortly, and holds up nobody', async () => {
+	const body = Object.fromEntries(Array.from({ length: 60000 }, (_, i) => [`k${i}`, 1]));
+	const big = want(400, 'POST', '/services', { host: 'h', ...body });
+	await want(201, 'POST', '/consumers', { username: 'beside' });
+	const { message, fields } = (await big).json;
+	assert.match(message, /^100 schema violations \(k0: unknown field; /);
+	assert.equal(Object.keys(fields).length, 100);
+	await want(204, 'DELETE', '/consumers/beside');
+});
+
 check('check 3: an id and times that are null are made', async () => {
 	for (const body of [{ host: 'h', id: null, created_at: null }, 'host=h&id=&created_at=']) {
 		const { id, created_at: at } = (await want(201, 'POST', '/services', body)).json;

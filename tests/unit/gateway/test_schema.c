@@ -278,6 +278,28 @@ static void test_invalid_utf8(void **state)
 		    "{\"any\":\"invalid utf-8 character sequence detected at position 3\"}");
 }
 
+/* The sender chooses how many there are: a megabyte of them is told shortly, and soon. */
+static void test_many_unknown_fields(void **state)
+{
+	struct json *v = tree_object(&t.arena), *map = tree_object(&t.arena);
+	struct tree_tail tail = tree_tail_of(v), map_tail = tree_tail_of(map);
+	struct schema_input in = {.op = SCHEMA_INSERT, .value = v, .now_ms = NOW};
+
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++) {
+		struct str name = str_fmt(&t.arena, "k%u", i);
+
+		tree_push(&t.arena, &tail, name, tree_null(&t.arena));
+		tree_push(&t.arena, &map_tail, name, tree_null(&t.arena));
+	}
+	tree_push(&t.arena, &tail, STR("word"), tree_int(&t.arena, 5));
+	tree_push(&t.arena, &tail, STR("map"), map);
+	assert_err(run(&t, &in), ERR_INVALID);
+	assert_int_equal(t.errors->n, 102);
+	assert_int_equal(json_get(t.errors, STR("map"))->n, 100);
+	assert_str(json_get_str(t.errors, "word"), STR("expected a string"));
+}
+
 static void test_message(void **state)
 {
 	static const struct {
@@ -507,6 +529,7 @@ int main(void)
 		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_not_an_object),
 		cmocka_unit_test(test_invalid_utf8),
+		cmocka_unit_test(test_many_unknown_fields),
 		cmocka_unit_test(test_message),
 		cmocka_unit_test(test_defaults_in_table_order),
 		cmocka_unit_test(test_values),
