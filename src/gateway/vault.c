@@ -1,5 +1,6 @@
 #include "gateway/vault.h"
 
+#include "base/enc.h"
 #include "gateway/tree.h"
 
 #include <stdlib.h>
@@ -27,15 +28,41 @@ static struct str variable_name(struct arena *a, struct str prefix, struct str n
 	return str_of(p, s.n);
 }
 
-static enum err read_variable(struct arena *a, struct str prefix, struct str name, struct str *out,
-			      struct fault *f)
+/* What a vault says of its variables. */
+struct env_vault {
+	struct str prefix;
+	bool base64;
+};
+
+/* A secret is a text: one with a NUL would count only up to it. */
+static enum err decode(struct arena *a, struct str variable, struct str value, struct str *out,
+		       struct fault *f)
 {
-	struct str variable = variable_name(a, prefix, name);
+	struct buf b = {0};
+	enum err e = base64_decode(&b, str_trim(value));
+
+	if (e == ERR_OK && str_index(buf_str(&b), '\0') < 0) {
+		*out = str_dup(a, buf_str(&b));
+	} else {
+		e = fault_set(f, ERR_NOT_FOUND, "environment variable %.*s holds no text in base64",
+			      STR_ARG(variable));
+	}
+	buf_free(&b);
+	return e;
+}
+
+static enum err read_variable(struct arena *a, const struct env_vault *vault, struct str name,
+			      struct str *out, struct fault *f)
+{
+	struct str variable = variable_name(a, vault->prefix, name);
 	const char *value = getenv(str_cstr(a, variable));
 
 	if (!value) {
 		return fault_set(f, ERR_NOT_FOUND, "environment variable %.*s is not set",
 				 STR_ARG(variable));
+	}
+	if (vault->base64) {
+		return decode(a, variable, str_c(value), out, f);
 	}
 	*out = str_c(value);
 	return ERR_OK;
@@ -43,13 +70,12 @@ static enum err read_variable(struct arena *a, struct str prefix, struct str nam
 
 /* ---- a reference ---- */
 
-/* What stands before the name of a variable, for the vault called `which`. */
-static enum err find_vault(const struct vaults *vaults, struct str which, struct str *out_prefix,
+static enum err find_vault(const struct vaults *vaults, struct str which, struct env_vault *out,
 			   struct fault *f)
 {
-	const struct json *v = NULL;
+	const struct json *v = NULL, *config;
 
-	*out_prefix = STR("");
+	*out = (struct env_vault){.prefix = STR("")};
 	if (str_eq(which, STR("env"))) {
 		return ERR_OK;
 	}
@@ -63,7 +89,9 @@ static enum err find_vault(const struct vaults *vaults, struct str which, struct
 		return fault_set(f, ERR_INVALID, "vault '%.*s' is of a kind that is not supported",
 				 STR_ARG(which));
 	}
-	*out_prefix = json_str(json_get(json_get(v, STR("config")), STR("prefix")));
+	config = json_get(v, STR("config"));
+	*out = (struct env_vault){.prefix = json_str(json_get(config, STR("prefix"))),
+				  .base64 = json_bool(json_get(config, STR("base64_decode")))};
 	return ERR_OK;
 }
 
@@ -90,7 +118,8 @@ enum err vault_resolve(struct arena *a, const struct vaults *vaults, struct str 
 		       struct str *out, struct fault *f)
 {
 	struct str rest = str_slice(reference, BEGIN.n, reference.n - BEGIN.n - 1);
-	struct str which, name, prefix, secret = STR_NULL;
+	struct str which, name, secret = STR_NULL;
+	struct env_vault vault;
 
 	if (!vault_is_reference(reference)) {
 		return fault_set(f, ERR_INVALID, "not a reference to a vault");
@@ -103,8 +132,8 @@ enum err vault_resolve(struct arena *a, const struct vaults *vaults, struct str 
 		return fault_set(f, ERR_INVALID, "%.*s: a reference is {vault://NAME/KEY}",
 				 STR_ARG(reference));
 	}
-	TRY(find_vault(vaults, which, &prefix, f));
-	TRY(read_variable(a, prefix, name, &secret, f));
+	TRY(find_vault(vaults, which, &vault, f));
+	TRY(read_variable(a, &vault, name, &secret, f));
 	if (rest.n > 0) {
 		return take_field(a, secret, rest, out, f);
 	}

@@ -4,7 +4,8 @@
  *	{vault://env/NAME}            environment variable NAME
  *	{vault://env/NAME/password}   member `password` of the JSON object in it
  *	{vault://PREFIX/name/field}   by a vault entity with that prefix, whose `config.prefix`
- *	                              stands before the name
+ *	                              stands before the name; with `config.base64_decode`
+ *	                              the variable holds the secret in base64
  *
  * Names of variables are asked for in upper case with '_' for '-'. Only fields that are
  * declared referenceable are resolved, when the data plane compiles an entity: what is stored

@@ -336,9 +336,10 @@ check('check 39: secrets of the environment, by name and through a vault', async
 	const text = () => `_format_version: "3.0"
 vaults:
 - {prefix: mine, name: env, config: {prefix: TLS_}}
+- {prefix: mine64, name: env, config: {base64_decode: true}}
 plugins:
 - name: http-log
-  config: {http_endpoint: "{vault://env/log-url}", headers: {X-Token: plain}}
+  config: {http_endpoint: "{vault://env/log-url}", headers: {X-Token: "{vault://mine64/token}"}}
 certificates:
 - cert: "{vault://env/tls-cert}"
   key: "{vault://mine/pair/key}"
@@ -350,6 +351,7 @@ certificates:
 	const sink = await Echo.start();
 	const env = {
 		TLS_CERT: cert, TLS_PAIR: JSON.stringify({ key }), LOG_URL: `${sink.url}/from-the-vault`,
+		TOKEN: Buffer.from('hush').toString('base64'),
 	};
 	try {
 		await declared(text, async ({ gw }) => {
@@ -369,7 +371,9 @@ certificates:
 			assert.doesNotMatch(gw.child.story(), /PRIVATE KEY/);
 			/* Fields of plugins, too. */
 			await gw.send('GET', '/nowhere', { url: gw.proxies[1] });
-			assert.equal((await sink.hits.take()).url, '/from-the-vault');
+			const record = await sink.hits.take();
+			assert.equal(record.url, '/from-the-vault');
+			assert.equal(record.headers['x-token'], 'hush');
 			const [plugin] = (await gw.want(200, 'GET', '/plugins')).json.data;
 			assert.equal(plugin.config.http_endpoint, '{vault://env/log-url}');
 		}, { env, gateway: { listen: [{ address: '127.0.0.1:0', tls: {} }, '127.0.0.1:0'] } });

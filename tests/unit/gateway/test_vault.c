@@ -12,6 +12,9 @@ static int set_up(void **state)
 	arena_init(&arena, 0);
 	(void)setenv("VT_SECRET_KEY", "s3", 1);
 	(void)setenv("VT_DB", "{\"user\":\"u\",\"port\":5432,\"tls\":true,\"more\":{}}", 1);
+	(void)setenv("VT_B64_KEY", "czM=\n", 1);
+	(void)setenv("VT_B64_DB", "eyJ1c2VyIjoidSJ9", 1);
+	(void)setenv("VT_B64_NUL", "YQBi", 1);
 	return 0;
 }
 
@@ -32,6 +35,11 @@ static const struct json *find_vault(void *arg, struct str prefix)
 				     STR("{\"name\":\"env\",\"prefix\":\"mine\","
 					 "\"config\":{\"prefix\":\"vt_\"}}"),
 				     &v, NULL));
+	} else if (str_eq(prefix, STR("b64"))) {
+		assert_ok(json_parse(&arena,
+				     STR("{\"name\":\"env\",\"prefix\":\"b64\","
+					 "\"config\":{\"prefix\":\"vt_\",\"base64_decode\":true}}"),
+				     &v, NULL));
 	} else if (str_eq(prefix, STR("aws1"))) {
 		assert_ok(json_parse(&arena, STR("{\"name\":\"aws\",\"config\":{}}"), &v, NULL));
 	}
@@ -48,7 +56,8 @@ static void resolves_references(void **state)
 		{"{vault://env/vt-secret-key}", "s3"},	 {"{vault://env/VT_SECRET_KEY}", "s3"},
 		{"{vault://mine/secret-key}", "s3"},	 {"{vault://env/vt-db/user}", "u"},
 		{"{vault://mine/db/port}", "5432"},	 {"{vault://env/vt-db/tls}", "true"},
-		{"{vault://env/vt-db/user?ttl=5}", "u"},
+		{"{vault://env/vt-db/user?ttl=5}", "u"}, {"{vault://b64/b64-key}", "s3"},
+		{"{vault://b64/b64-db/user}", "u"},	 {"{vault://mine/b64-key}", "czM=\n"},
 	};
 
 	(void)state;
@@ -76,6 +85,10 @@ static void says_what_is_missing_but_no_secret(void **state)
 		{"{vault://aws1/x}", ERR_INVALID,
 		 "vault 'aws1' is of a kind that is not supported"},
 		{"{vault://env/vt-none}", ERR_NOT_FOUND, "environment variable VT_NONE is not set"},
+		{"{vault://b64/secret-key}", ERR_NOT_FOUND,
+		 "environment variable VT_SECRET_KEY holds no text in base64"},
+		{"{vault://b64/b64-nul}", ERR_NOT_FOUND,
+		 "environment variable VT_B64_NUL holds no text in base64"},
 		{"{vault://env/vt-secret-key/x}", ERR_NOT_FOUND,
 		 "the secret is no JSON object, so it has no 'x'"},
 		{"{vault://env/vt-db/none}", ERR_NOT_FOUND, "the secret has no text 'none'"},
