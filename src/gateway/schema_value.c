@@ -4,9 +4,11 @@
 #include "gateway/schema_int.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 /* Whole numbers beyond this have lost their last digits as double. */
 #define WHOLE_MAX 9007199254740992.0
+#define PLAIN_MAX 40
 
 static struct schema_outcome wrong(const struct json *v, struct json *err)
 {
@@ -101,11 +103,33 @@ static struct schema_outcome run_integer(const struct schema_run *r, const struc
 	return wrong(v, schema_validate(r->a, f, v));
 }
 
+/* The shortest text of the same double. */
+static struct str number_text(struct arena *a, double x)
+{
+	struct str s = str_fmt(a, "%.15g", x);
+
+	return strtod(str_cstr(a, s), NULL) == x ? s : str_fmt(a, "%.17g", x);
+}
+
+/*
+ * Numbers keep their text, so 1.50 is returned as it was sent. One with an exponent, or with more
+ * digits than a double has any use for, is written anew: readers differ on those.
+ */
 static struct schema_outcome run_number(const struct schema_run *r, const struct schema_field *f,
 					const struct json *v)
 {
 	if (v->type != JSON_NUMBER) {
 		return wrong_type(r, v, "a number");
+	}
+	if (v->text.n > PLAIN_MAX || str_index(v->text, 'e') >= 0 || str_index(v->text, 'E') >= 0) {
+		double x = strtod(str_cstr(r->a, v->text), NULL);
+		struct json *plain = tree_int(r->a, 0);
+
+		if (!isfinite(x)) {
+			return wrong_type(r, v, "a number");
+		}
+		plain->text = number_text(r->a, x);
+		v = plain;
 	}
 	return wrong(v, schema_validate(r->a, f, v));
 }

@@ -154,6 +154,8 @@ static void copies(void **state)
 	assert_str(str_dup(&a, STR("abc")), STR("abc"));
 	assert_string_equal(str_cstr(&a, str_of("abcdef", 3)), "abc");
 	assert_string_equal(str_cstr(&a, STR_NULL), "");
+	assert_str(STR_CAT(&a, STR("a\0b"), STR_NULL, STR("c")), STR("a\0bc"));
+	assert_int_equal(STR_CAT(&a, STR("")).n, 0);
 	assert_str(str_lower(&a, STR("AbZ[")), STR("abz["));
 	assert_str(str_lower(&a, STR("X-Request-ID")), STR("x-request-id"));
 	for (size_t n = 0; n <= 26; n++) {

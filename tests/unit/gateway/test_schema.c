@@ -168,6 +168,9 @@ static void test_texts(void **state)
 		{"\"must\":null", "\"must\":\"required field missing\""},
 		{"\"word\":5", "\"word\":\"expected a string\""},
 		{"\"number\":\"5\"", "\"number\":\"expected a number\""},
+		{"\"number\":1e999", "\"number\":\"expected a number\""},
+		{"\"above\":0.00000000000000000000000000000000000000000000000000000000000000000001",
+		 "\"above\":\"value must be greater than 0.5\""},
 		{"\"even\":\"2\"", "\"even\":\"expected an integer\""},
 		{"\"even\":2.5", "\"even\":\"expected an integer\""},
 		{"\"even\":1e300", "\"even\":\"expected an integer\""},
@@ -363,6 +366,15 @@ static void test_values(void **state)
 	assert_at(&t, "old_s", "\"o\"");
 	assert_at(&t, "colour", "null");
 	assert_at(&t, "upper", "\"{vault://env/x}\"");
+	assert_takes(&t, "{\"number\":1E1,\"above\":1.50}");
+	assert_at(&t, "number", "10");
+	assert_at(&t, "above", "1.50");
+	assert_takes(
+		&t, "{\"number\":25e-1,\"above\":0.700000000000000000000000000000000000000000001}");
+	assert_at(&t, "number", "2.5");
+	assert_at(&t, "above", "0.7");
+	assert_takes(&t, "{\"number\":1e+300}");
+	assert_at(&t, "number", "1e+300");
 	assert_takes(&t, "{\"list\":{},\"map\":[]}");
 	assert_at(&t, "list", "[]");
 	assert_at(&t, "map", "{}");
