@@ -63,6 +63,12 @@ static void acknowledge_end(struct trip *e)
 			trip_acknowledge(e);
 		}
 		break;
+	case WIRE_ACK_DISABLED:
+		/* The server waits for the fetch of a body that no target is there for. */
+		if (e->q.discard && e->is_outsourced && !e->ops) {
+			trip_acknowledge(e);
+		}
+		break;
 	default:
 		break;
 	}

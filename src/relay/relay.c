@@ -303,6 +303,8 @@ static void drop_waiting(struct relay_loop *rl)
 		if (r->is_discard && r->state == REQUEST_QUEUED) {
 			request_fail(e.value, REQUEST_FAILED, 503, RELAY_FAILED);
 			dropped++;
+		} else {
+			request_drain(e.value);
 		}
 	}
 	if (dropped > 0) {

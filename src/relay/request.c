@@ -11,6 +11,9 @@
 
 enum { FREE_MAX = 1024 };
 
+/* When we drain, for a body that a connector is about to fetch. */
+#define DRAIN_FETCH_MS 2000
+
 #define TO(state) (1u << REQUEST_##state)
 #define TO_AN_END (TO(ANSWERED) | TO(EXPIRED) | TO(ABORTED) | TO(FAILED))
 
@@ -180,6 +183,32 @@ void request_arm(struct relay_request *r)
 		    on_expired);
 }
 
+/*
+ * A /queue request in mode Disabled ends when its stored body is fetched, and in no other way that
+ * we hear of: the connector that refuses it does so before it asks for the body.
+ */
+static bool awaits_fetch(const struct relay_request *r)
+{
+	return r->is_discard && r->ack == ACK_DISABLED && r->state == REQUEST_SENT;
+}
+
+static void hasten(struct relay_request *r, uint64_t delay_ms)
+{
+	uint64_t due = loop_now_ms(r->rl->loop) + delay_ms;
+
+	if (r->deadline_ms == 0 || due < r->deadline_ms) {
+		r->deadline_ms = due;
+		request_arm(r);
+	}
+}
+
+void request_drain(struct relay_request *r)
+{
+	if (awaits_fetch(r)) {
+		hasten(r, DRAIN_FETCH_MS);
+	}
+}
+
 /* -- the connection ------------------------------------------------------------- */
 
 struct relay_request *request_find(struct relay_loop *rl, const struct guid *id)
@@ -244,6 +273,24 @@ void request_sent(struct relay_request *r, struct hub_conn *c)
 		r->is_counted = true;
 		c->counted++;
 	}
+	if (awaits_fetch(r) && r->rl->epoch->config->request_expiration_ms > 0) {
+		hasten(r, (uint64_t)r->rl->epoch->config->request_expiration_ms);
+	}
+}
+
+static void wait_again(struct relay_request *r)
+{
+	if (awaits_fetch(r)) {
+		r->deadline_ms = r->queued_until_ms;
+		request_arm(r);
+	}
+	request_enter(r, REQUEST_QUEUED);
+	tenant_requeue(r->tenant, r);
+	if (r->rl->draining && r->is_discard) {
+		log_warn("relay", "a /queue request is lost", LOG_STR("tenant", r->tenant_key),
+			 LOG_STR("target", r->target));
+		request_fail(r, REQUEST_FAILED, 503, RELAY_FAILED);
+	}
 }
 
 void request_conn_lost(struct relay_request *r)
@@ -252,13 +299,9 @@ void request_conn_lost(struct relay_request *r)
 
 	part_from_conn(r);
 	if (r->state == REQUEST_SENT && (r->ack != ACK_DISABLED || !was_seen)) {
-		request_enter(r, REQUEST_QUEUED);
-		tenant_requeue(r->tenant, r);
-		if (r->rl->draining && r->is_discard) {
-			log_warn("relay", "a /queue request is lost",
-				 LOG_STR("tenant", r->tenant_key), LOG_STR("target", r->target));
-			request_fail(r, REQUEST_FAILED, 503, RELAY_FAILED);
-		}
+		wait_again(r);
+	} else if (awaits_fetch(r)) {
+		request_fail(r, REQUEST_FAILED, 503, RELAY_FAILED);
 	}
 }
 
@@ -296,7 +339,7 @@ void request_response_stored(struct relay_request *r, uint64_t bytes)
 void request_body_taken(struct relay_request *r)
 {
 	drop_request_body(r);
-	if (r->is_discard && r->ack == ACK_DISABLED && r->state == REQUEST_SENT) {
+	if (awaits_fetch(r)) {
 		request_finish(r, REQUEST_ANSWERED, RELAY_SUCCEEDED,
 			       &(struct answer){.status = 202});
 	}

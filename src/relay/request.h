@@ -86,8 +86,9 @@ struct relay_request {
 	struct list_node node;	   /* tenant's queue, or the connection's in_flight */
 	struct relay_epoch *epoch; /* whose rules matched; NULL = none did */
 	uint64_t matched;
-	uint64_t start_ms;    /* loop time of the head */
-	uint64_t deadline_ms; /* 0 = none */
+	uint64_t start_ms;	  /* loop time of the head */
+	uint64_t deadline_ms;	  /* 0 = none */
+	uint64_t queued_until_ms; /* is_discard: deadline while no connector has it */
 	struct timer timer;
 	unsigned sent; /* how often */
 };
@@ -107,6 +108,8 @@ struct relay_request *request_find(struct relay_loop *rl, const struct guid *id)
 void request_sent(struct relay_request *r, struct hub_conn *c);
 /* Its connection has gone. */
 void request_conn_lost(struct relay_request *r);
+/* We drain: it does not wait long for a connector to fetch its body. */
+void request_drain(struct relay_request *r);
 void request_acknowledge(struct relay_request *r, bool remove_body);
 /* The response; `answer` and its strings are valid during the call. */
 void request_answer(struct relay_request *r, const struct answer *answer, bool failed);

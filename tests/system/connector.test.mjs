@@ -322,6 +322,17 @@ check('who is answered before his body came leaves none of it to others', async 
 	});
 });
 
+check('a queued body that no target takes is given up at once', async () => {
+	await connected({}, async () => {
+		for (const path of ['nosuch/', '$ping', '$echo', 'web/status/200']) {
+			const reply = await request(server.relay, `/queue/T1/${path}`, { method: 'POST', body: pattern(30_000) });
+			assert.equal(reply.status, 202);
+			await server.noBodyFiles();
+		}
+		await until(async () => await server.metric('posthouse_relay_requests_in_flight') === 0, 'no request in flight');
+	});
+});
+
 check('$echo/N: as many bytes as were asked for, whatever the length of the body', async () => {
 	await connected({}, async () => {
 		for (const size of [10, 20_000, 40_000, 5 << 20]) {

@@ -253,6 +253,62 @@ static void test_fire_and_forget(void **state)
 	assert_int_equal(x->rl->requests.n, 0);
 }
 
+static struct guid queue_large(struct relay_fixture *x)
+{
+	static char big[INLINE_MAX + 1];
+	struct relay_request *r = make(x, "T1", "1");
+
+	r->is_discard = true;
+	assert_ok(request_body_append(r, str_of(big, sizeof(big))));
+	return arrive(x, r);
+}
+
+static bool has_none(void *arg)
+{
+	return ((struct relay_fixture *)arg)->rl->requests.n == 0;
+}
+
+/* Its connector may refuse it before it fetches the body, and says nothing then. */
+static void test_unfetched_body(void **state)
+{
+	struct relay_fixture *x = *state;
+	uint64_t expiration = (uint64_t)x->config.request_expiration_ms;
+	struct guid id = queue_large(x);
+	struct relay_request *r = request_find(x->rl, &id);
+
+	assert_true(r->deadline_ms > loop_now_ms(x->loop) + expiration);
+	struct fake_link *l = connect_to(x, "T1");
+
+	assert_int_equal(r->state, REQUEST_SENT);
+	assert_true(r->deadline_ms <= loop_now_ms(x->loop) + expiration);
+	l->conn->n_delivered = 0;
+	hub_lost(l->conn);
+	assert_int_equal(r->state, REQUEST_QUEUED);
+	assert_true(r->deadline_ms > loop_now_ms(x->loop) + expiration);
+	l = connect_to(x, "T1");
+	hub_lost(l->conn);
+	assert_true(has_none(x));
+	assert_int_equal(count(x, RELAY_FAILED), 1);
+	x->config.request_expiration_ms = 20;
+	(void)connect_to(x, "T1");
+	(void)queue_large(x);
+	run_until(x, has_none, x);
+	assert_int_equal(count(x, RELAY_EXPIRED), 1);
+	assert_int_equal(count(x, COUNT_BODY_BYTES), 0);
+}
+
+static void test_drain_does_not_wait_for_the_fetch(void **state)
+{
+	struct relay_fixture *x = *state;
+	struct fake_link *l = connect_to(x, "T1");
+	struct guid id = queue_large(x);
+
+	drain(x);
+	assert_int_equal(request_find(x->rl, &id)->state, REQUEST_SENT);
+	run_until(x, has_none, x);
+	assert_true(l->closed);
+}
+
 static void test_bodies(void **state)
 {
 	static char big[INLINE_MAX + 1];
@@ -412,11 +468,6 @@ static void test_bytes_are_bounded(void **state)
 	assert_int_equal(count(x, COUNT_BODY_BYTES), 0);
 }
 
-static bool has_none(void *arg)
-{
-	return ((struct relay_fixture *)arg)->rl->requests.n == 0;
-}
-
 static void test_expiry(void **state)
 {
 	static char big[INLINE_MAX + 1];
@@ -478,6 +529,8 @@ int main(void)
 		RELAY_TEST(test_disabled_waits_for_the_old_connector),
 		RELAY_TEST(test_other_tenants_are_strangers),
 		RELAY_TEST(test_fire_and_forget),
+		RELAY_TEST(test_unfetched_body),
+		RELAY_TEST(test_drain_does_not_wait_for_the_fetch),
 		RELAY_TEST(test_bodies),
 		RELAY_TEST(test_bytes_are_bounded),
 		RELAY_TEST(test_undelivered),
