@@ -42,6 +42,7 @@ static bool is_awaited(const struct trip *e)
 void trip_free(struct trip *e)
 {
 	ASSERT(!is_awaited(e));
+	timer_stop(e->c->loop, &e->reply.timer);
 	target_set_unref(&e->targets);
 	buf_free(&e->body);
 	buf_free(&e->reply.data);
@@ -69,12 +70,14 @@ void trip_put_back(struct trip *e)
 	trim(&e->body);
 	trim(&e->reply.data);
 	arena_rewind(&e->arena, KEEP_BYTES);
-	/* All but what is kept starts from zero. */
+	/* All but what is kept starts from zero; a timer keeps its place in the heap. */
 	struct arena arena = e->arena;
 	struct buf body = e->body, data = e->reply.data;
+	struct timer timer = e->reply.timer;
 
 	*e = (struct trip){.c = c, .arena = arena, .body = body};
 	e->reply.data = data;
+	e->reply.timer = timer;
 	list_push_front(&c->spare, &e->node);
 	c->n_spare++;
 }

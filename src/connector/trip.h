@@ -41,10 +41,11 @@ struct trip_reply {
 	bool retried;
 	int status;
 	struct http_headers headers;
-	int64_t length;	 /* -1 = not known */
-	uint64_t n;	 /* bytes so far */
-	struct buf data; /* gathered; of an upload: what can still be sent again */
-	bool can_replay; /* `data` is all of it */
+	int64_t length;	    /* -1 = not known */
+	uint64_t n;	    /* bytes so far */
+	struct buf data;    /* gathered; of an upload: what can still be sent again */
+	bool can_replay;    /* `data` is all of it */
+	struct timer timer; /* while it is gathered */
 	struct grant_wait grant;
 	struct http_call *call;
 };

@@ -5,12 +5,18 @@
  * not say how long it is. What is larger is streamed to the server's response
  * endpoint while it comes, and Deliver follows when the server has it all. A target
  * that is faster than the server is paused.
+ *
+ * Nobody tells us that a request is over, but an upload for it is refused, or cut while it
+ * runs. So what is gathered for as long as transfers may take is uploaded, too, however small:
+ * an event stream then ends with its request. An answer that is discarded is read for the sake of
+ * the target, which may still be at work, up to that time or some bytes.
  */
 #include "base/clock.h"
 #include "connector/connector_int.h"
 
 /* Of an upload, as long as no more was sent: then a refused token costs nothing. */
 #define REPLAY_BYTES_MAX ((size_t)256 << 10)
+#define DISCARD_BYTES_MAX ((uint64_t)1 << 20)
 
 static void on_grant(struct grant_wait *w, enum err err, struct str authorization);
 
@@ -255,6 +261,7 @@ static void open_upload(struct trip *e)
 {
 	struct trip_reply *r = &e->reply;
 
+	timer_pause(&r->timer);
 	keep_headers(e);
 	r->is_upload = true;
 	r->can_replay = true;
@@ -294,6 +301,17 @@ static void copy_headers(struct trip *e, const struct http_headers *from)
 	}
 }
 
+static void on_slow(struct timer *t)
+{
+	struct trip *e = container_of(t, struct trip, reply.timer);
+
+	if (e->q.discard) {
+		deliver_reply(e);
+	} else {
+		open_upload(e);
+	}
+}
+
 void trip_reply_begin(struct trip *e, int status, const struct http_headers *headers,
 		      int64_t length)
 {
@@ -304,6 +322,8 @@ void trip_reply_begin(struct trip *e, int status, const struct http_headers *hea
 	copy_headers(e, headers);
 	if (length > TRIP_INLINE_MAX && !e->q.discard) {
 		open_upload(e);
+	} else {
+		timer_start(e->c->loop, &r->timer, (uint64_t)e->c->at.timeout_ms, on_slow);
 	}
 }
 
@@ -311,10 +331,13 @@ void trip_reply_data(struct trip *e, struct str data)
 {
 	struct trip_reply *r = &e->reply;
 
+	r->n += data.n;
 	if (e->q.discard) {
+		if (r->n > DISCARD_BYTES_MAX) {
+			deliver_reply(e);
+		}
 		return;
 	}
-	r->n += data.n;
 	if (r->is_upload) {
 		upload_data(e, data);
 		return;
@@ -341,6 +364,7 @@ void trip_reply_cancel(struct trip *e)
 {
 	struct trip_reply *r = &e->reply;
 
+	timer_pause(&r->timer);
 	grant_cancel(&r->grant);
 	if (r->call) {
 		http_call_cancel(r->call);

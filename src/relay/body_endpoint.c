@@ -260,12 +260,24 @@ static void on_upload_allowed(struct errand *e)
 	exchange_stream(x, (uint64_t)u->rl->epoch->config->max_response_body_size, &upload_handler);
 }
 
+/* Nobody waits for it any more. One that is complete is told so by on_stored. */
+static void on_upload_over(struct exchange *x)
+{
+	struct upload *u = exchange_user(x);
+
+	if (u->writer) {
+		drop_upload(u);
+		exchange_reply_status(x, 404);
+	}
+}
+
 static void on_upload_home(struct errand *e)
 {
 	struct relay_request *r = find_own(e);
 
 	if (r &&
 	    (r->state == REQUEST_SENT || r->state == REQUEST_QUEUED || r->state == REQUEST_ACKED)) {
+		upload_watch_add(&r->uploads, e->client, on_upload_over);
 		errand_go_back(e, on_upload_allowed);
 	} else {
 		errand_reply_text(e, 404, STR(""));

@@ -158,6 +158,7 @@ static void drop_bodies(struct relay_request *r)
 void request_discard(struct relay_request *r)
 {
 	drop_bodies(r);
+	upload_watch_cut(&r->uploads);
 	relay_epoch_unref(&r->epoch);
 	request_put(r);
 }

@@ -22,12 +22,14 @@
  *            is on the same loop, else in its own (request_own).
  * Deadline   one timer from the head to the end.
  * Bodies     up to INLINE_MAX bytes in memory, larger ones in the blob store; both
- *            stored bodies are removed when the request ends, however it ends.
+ *            stored bodies are removed when the request ends, however it ends, and what
+ *            is still being uploaded is cut.
  */
 #pragma once
 #include "http/server.h"
 #include "relay/answer.h"
 #include "relay/tenant.h"
+#include "relay/upload_watch.h"
 
 #define INLINE_MAX ((size_t)16384)
 
@@ -78,6 +80,7 @@ struct relay_request {
 	struct blob_writer *writer;
 	uint64_t body_size;
 	uint64_t stored_bytes, response_bytes; /* counted as COUNT_BODY_BYTES */
+	struct upload_watches uploads;
 	/* home */
 	struct tenant *tenant;
 	struct hub_conn *conn;

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { createHmac } from 'node:crypto';
 import { check, until } from './lib/check.mjs';
-import { request, timed } from './lib/client.mjs';
+import { abortable, request, timed } from './lib/client.mjs';
 import { Hub, negotiate, RS } from './lib/hub.mjs';
 import { RawConnection } from './lib/raw.mjs';
 import { Server } from './lib/server.mjs';
@@ -169,6 +169,36 @@ check('a second answer, an answer too late, and an upload that loses the race le
 	await Promise.all(uploads);
 	assert.equal((await upload(record, 10)).status, 404);
 	await idle();
+}));
+
+check('an upload that nobody waits for any more is cut', () => withHub(async (hub) => {
+	const begin = async (record) => {
+		const raw = await RawConnection.open(server.relay);
+		raw.send(`POST /body/response/${record.requestId} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n`);
+		raw.send(`Authorization: ${bearer('T1').Authorization}\r\n\r\n4e20\r\n${'a'.repeat(20_000)}\r\n`);
+		await until(async () => (await server.bodyFiles()).length > 0, 'the upload has begun');
+		return raw;
+	};
+	const cut = async (raw) => {
+		assert.equal((await raw.response()).status, 404);
+		raw.close();
+		await idle();
+		assert.equal(await server.metric('posthouse_relay_body_bytes'), 0);
+	};
+	const gone = abortable(server.relay, '/relay/T1/web/gone');
+	let raw = await begin(await taken(hub));
+	gone.abort();
+	await cut(raw);
+	const expires = request(server.relay, '/relay/T1/web/expires');
+	raw = await begin(await taken(hub));
+	assert.equal((await expires).status, 408);
+	await cut(raw);
+	const answered = request(server.relay, '/relay/T1/web/answered');
+	const record = await taken(hub);
+	raw = await begin(record);
+	await deliver(hub, record, { httpStatusCode: 201 });
+	assert.equal((await answered).status, 201);
+	await cut(raw);
 }));
 
 const BAD_RECORDS = [

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { check, until, within } from './lib/check.mjs';
-import { request } from './lib/client.mjs';
+import { abortable, request } from './lib/client.mjs';
 import { Connector } from './lib/connector.mjs';
 import { Original } from './lib/original.mjs';
 import { run } from './lib/process.mjs';
@@ -331,6 +331,73 @@ check('a queued body that no target takes is given up at once', async () => {
 		}
 		await until(async () => await server.metric('posthouse_relay_requests_in_flight') === 0, 'no request in flight');
 	});
+});
+
+/* What event streams do: a head, and then something now and then. */
+check('an answer without end ends with its request', async () => {
+	const own = await Server.start({ relay: { request_expiration: '1s', endpoint_timeout: '2s' } });
+	let open = 0;
+	const endless = http.createServer((req, res) => {
+		const timer = setInterval(() => res.write('x'.repeat(req.url.includes('big') ? 20_000 : 10)), 50);
+		open += 1;
+		res.on('close', () => {
+			open -= 1;
+			clearInterval(timer);
+		});
+	});
+	endless.listen(0, '127.0.0.1');
+	await once(endless, 'listening');
+	const theirs = await own.addTenant('T1');
+	const connector = await Connector.start(own, {
+		tenant: 'T1', secret: theirs, targets: { web: `http://127.0.0.1:${endless.address().port}/` },
+		settings: { max_concurrent: 1 },
+	});
+	try {
+		for (const [path, status] of [['relay/T1/web/', 408], ['relay/T1/web/big', 408], ['queue/T1/web/', 202], ['queue/T1/web/big', 202]]) {
+			assert.equal((await request(own.relay, `/${path}`)).status, status, path);
+			await until(() => open === 0, `${path}: the target is left`);
+		}
+		const gone = abortable(own.relay, '/relay/T1/web/big');
+		await until(() => open === 1, 'the target is asked');
+		gone.abort();
+		await until(() => open === 0, 'the target is left with its visitor');
+		assert.equal((await request(own.relay, '/relay/T1/$ping')).status, 200);
+		await own.noBodyFiles();
+	} finally {
+		await connector.close();
+		endless.closeAllConnections();
+		endless.close();
+		await own.close();
+	}
+});
+
+check('a small answer that takes longer than a transfer may is not lost', async () => {
+	const own = await Server.start({ relay: { endpoint_timeout: '1s' } });
+	const slow = http.createServer((req, res) => {
+		res.setHeader('X-Slow', '1');
+		if (req.url === '/known') {
+			res.setHeader('Content-Length', 10);
+		}
+		res.write('12345');
+		setTimeout(() => res.end('67890'), 1500);
+	});
+	slow.listen(0, '127.0.0.1');
+	await once(slow, 'listening');
+	const theirs = await own.addTenant('T1');
+	const connector = await Connector.start(own, {
+		tenant: 'T1', secret: theirs, targets: { web: `http://127.0.0.1:${slow.address().port}/` },
+	});
+	try {
+		for (const path of ['known', 'unknown']) {
+			const reply = await request(own.relay, `/relay/T1/web/${path}`);
+			assert.equal(reply.text, '1234567890');
+			assert.equal(reply.headers['x-slow'], '1');
+		}
+	} finally {
+		await connector.close();
+		slow.close();
+		await own.close();
+	}
 });
 
 check('$echo/N: as many bytes as were asked for, whatever the length of the body', async () => {
