@@ -5,6 +5,8 @@
 /* To repeat a body it has to be in memory. */
 #define ECHO_REPEAT_MAX ((int64_t)16 << 20)
 #define ECHO_STEP ((size_t)64 << 10)
+/* Steps of one turn of the loop. */
+#define ECHO_STEPS_MAX 16
 
 static void ignore(struct trip *e)
 {
@@ -67,11 +69,29 @@ static bool must_gather(const struct trip *e)
 	return e->is_outsourced && e->echo_n > (uint64_t)e->q.body_size;
 }
 
+/* Whole repetitions, so that a short body does not go in short pieces. */
+static void repeat_body(struct trip *e)
+{
+	size_t n = e->body.n;
+	size_t most = (size_t)MIN(e->echo_n, (uint64_t)ECHO_STEP);
+
+	if (n > most / 2) {
+		return;
+	}
+	/* All at once: what is being repeated does not move. */
+	(void)buf_reserve(&e->body, most - n);
+	while (e->body.n + n <= most) {
+		buf_put(&e->body, str_slice(buf_str(&e->body), 0, n));
+	}
+}
+
 static void echo_pump(struct later *w)
 {
 	struct trip *e = container_of(w, struct trip, echo_work);
 
-	while (e->state == TRIP_RUNNING && e->echo_left > 0 && !e->reply.is_paused) {
+	for (int i = 0; i < ECHO_STEPS_MAX && e->state == TRIP_RUNNING && e->echo_left > 0 &&
+			!e->reply.is_paused;
+	     i++) {
 		size_t at = (size_t)((e->echo_n - e->echo_left) % e->body.n);
 		struct str piece = str_slice(buf_str(&e->body), at,
 					     (size_t)MIN(e->echo_left, (uint64_t)ECHO_STEP));
@@ -79,8 +99,13 @@ static void echo_pump(struct later *w)
 		e->echo_left -= piece.n;
 		trip_reply_data(e, piece);
 	}
-	if (e->state == TRIP_RUNNING && e->echo_left == 0 && !e->reply.ended) {
+	if (e->state != TRIP_RUNNING || e->reply.ended) {
+		return;
+	}
+	if (e->echo_left == 0) {
 		trip_reply_end(e);
+	} else if (!e->reply.is_paused) {
+		loop_next_turn(e->c->loop, &e->echo_work, echo_pump);
 	}
 }
 
@@ -90,10 +115,18 @@ static void echo_begin(struct trip *e)
 	trip_reply_begin(e, 200, NULL, (int64_t)e->echo_n);
 }
 
+/* All of the body is there. */
+static void echo_memory(struct trip *e)
+{
+	repeat_body(e);
+	echo_begin(e);
+	echo_pump(&e->echo_work);
+}
+
 static void echo_start(struct trip *e)
 {
 	e->reached_target = true;
-	if (!str_eq(e->q.method, STR("POST")) || body_size(e) == 0) {
+	if (!str_eq(e->q.method, STR("POST")) || body_size(e) == 0 || e->q.discard) {
 		trip_reply_begin(e, 204, NULL, 0);
 		trip_reply_end(e);
 		return;
@@ -106,9 +139,10 @@ static void echo_start(struct trip *e)
 	if (must_gather(e)) {
 		return;
 	}
-	echo_begin(e);
-	if (!e->is_outsourced) {
-		echo_pump(&e->echo_work);
+	if (e->is_outsourced) {
+		echo_begin(e);
+	} else {
+		echo_memory(e);
 	}
 }
 
@@ -135,8 +169,7 @@ static void echo_on_body_end(struct trip *e)
 {
 	if (must_gather(e)) {
 		e->is_outsourced = false;
-		echo_begin(e);
-		echo_pump(&e->echo_work);
+		echo_memory(e);
 	} else {
 		trip_reply_end(e);
 	}

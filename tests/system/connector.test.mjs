@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { check, until, within } from './lib/check.mjs';
-import { abortable, request } from './lib/client.mjs';
+import { abortable, request, timed } from './lib/client.mjs';
 import { Connector } from './lib/connector.mjs';
 import { Original } from './lib/original.mjs';
 import { run } from './lib/process.mjs';
@@ -398,6 +398,18 @@ check('a small answer that takes longer than a transfer may is not lost', async 
 		slow.close();
 		await own.close();
 	}
+});
+
+check('$echo/N does not keep others waiting', async () => {
+	await connected({}, async () => {
+		for (let i = 0; i < 4; i++) {
+			assert.equal((await request(server.relay, '/queue/T1/$echo/1073741824', { method: 'POST', body: 'x' })).status, 202);
+		}
+		const { ms } = await timed(relay('$ping'));
+		assert.ok(ms < 3000, `${Math.round(ms)} ms`);
+		const reply = await relay('$echo/10000001', { method: 'POST', body: 'abc' });
+		assert.ok(reply.body.equals(Buffer.alloc(10_000_001, 'abc')));
+	});
 });
 
 check('$echo/N: as many bytes as were asked for, whatever the length of the body', async () => {
