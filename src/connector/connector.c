@@ -10,6 +10,8 @@
 #define DISCOVERY_RETRY_MS 10000
 #define DISCOVERY_TIMEOUT_MS 10000
 #define POOL_PER_ORIGIN 256
+/* For the server to answer that we leave. */
+#define LEAVE_MS 2000
 
 /* ---- invocations ---- */
 
@@ -238,20 +240,33 @@ void connector_set_targets(struct connector *c, struct target_set *targets)
 void connector_drain(struct connector *c)
 {
 	c->draining = true;
+	c->leave_by_ms = loop_now_ms(c->loop) + LEAVE_MS;
 	timer_pause(&c->timer);
 	if (c->fetch) {
 		http_fetch_cancel(c->fetch);
 		c->fetch = NULL;
 	}
 	for (unsigned i = 0; i < c->n_links; i++) {
-		if (!link_is_open(&c->links[i])) {
+		if (link_is_open(&c->links[i])) {
+			link_leave(&c->links[i]);
+		} else {
 			link_stop(&c->links[i]);
 		}
 	}
 }
 
+bool connector_refuses(const struct connector *c, const struct link *l)
+{
+	return c->draining && (l->has_left || loop_now_ms(c->loop) >= c->leave_by_ms);
+}
+
 bool connector_is_idle(const struct connector *c)
 {
+	for (unsigned i = 0; i < c->n_links; i++) {
+		if (link_is_open(&c->links[i]) && !connector_refuses(c, &c->links[i])) {
+			return false;
+		}
+	}
 	return c->n_running == 0 && c->n_waiting == 0;
 }
 

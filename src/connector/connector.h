@@ -38,9 +38,12 @@ struct connector *connector_new(struct loop *l, const struct connect_config *con
 				unsigned connections, const struct connector_events *events);
 /* For requests from now on; takes its own reference. */
 void connector_set_targets(struct connector *c, struct target_set *targets);
-/* Takes no more requests (they are answered 503), makes no more connections. */
+/*
+ * Asks the server for no more requests, makes no more connections. What comes until the server
+ * answers is run as usual; from a server that goes on, what comes then is answered 503.
+ */
 void connector_drain(struct connector *c);
-/* No request is running, and what was answered has left. */
+/* No request is running or on its way, and what was answered has left. */
 bool connector_is_idle(const struct connector *c);
 /* Cancels what runs and says goodbye on all connections. They flush and end while the loop runs. */
 void connector_close(struct connector *c);

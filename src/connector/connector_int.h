@@ -46,6 +46,7 @@ struct connector {
 	struct link *out_link; /* while an invocation is built; NULL = into scratch */
 	size_t out_start;
 	bool draining;
+	uint64_t leave_by_ms; /* draining: requests that come later are refused */
 	bool closed;
 };
 
@@ -56,6 +57,8 @@ struct connector {
  */
 struct buf *connector_invoke_begin(struct connector *c, struct link *preferred);
 void connector_invoke_end(struct connector *c, uint64_t expires_ms);
+/* We drain, and what still comes over this link is not for us. */
+bool connector_refuses(const struct connector *c, const struct link *l);
 /* Sends what could not be sent before. */
 void connector_flush(struct connector *c);
 /* Keep-alive, delays and tracing that the server wishes. */

@@ -421,6 +421,10 @@ static void on_handshake(struct link *l, struct str record)
 
 static void on_completion(struct link *l, const struct wire_record *r)
 {
+	if (r->invocation_id != 0 && r->invocation_id == l->leaving) {
+		l->has_left = true;
+		return;
+	}
 	if (r->error.p) {
 		log_warn("connector", "the server could not take a message",
 			 LOG_STR("error", r->error));
@@ -557,6 +561,14 @@ void link_invoke_end(struct link *l, size_t start, uint64_t expires_ms)
 	wire_write_end(l->out, ask);
 	l->ops->send(l);
 	l->sent_ms = loop_now_ms(l->c->loop);
+}
+
+void link_leave(struct link *l)
+{
+	l->leaving = ++l->seq;
+	wire_write_leave(link_invoke_begin(l));
+	wire_write_end(l->out, l->leaving);
+	l->ops->send(l);
 }
 
 void link_stop(struct link *l)

@@ -91,6 +91,8 @@ struct link {
 	bool was_useful;
 	uint64_t seq;	  /* of the last invocation */
 	uint64_t awaited; /* whose completion is awaited; 0 = none */
+	uint64_t leaving; /* the invocation that said so; 0 = not said */
+	bool has_left;	  /* the server answered that */
 	struct backlog sent;
 	struct buf *out; /* while an invocation is built */
 };
@@ -98,6 +100,11 @@ struct link {
 void link_init(struct link *l, struct connector *c, unsigned index);
 void link_fini(struct link *l);
 void link_start(struct link *l, uint64_t delay_ms);
+/*
+ * Open: asks for no more requests, see has_left. A server of ours gives them to others; the
+ * original knows no such message, says so, and goes on.
+ */
+void link_leave(struct link *l);
 /* Says goodbye; ends as STOPPED. */
 void link_stop(struct link *l);
 bool link_is_open(const struct link *l);

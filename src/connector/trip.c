@@ -234,7 +234,7 @@ void trip_take(struct trip *e, struct link *from)
 	e->is_outsourced = !e->q.body.p && e->q.body_size > 0;
 	e->expires_ms = loop_now_ms(c->loop) + (uint64_t)c->at.timeout_ms;
 	e->targets = target_set_ref(c->targets);
-	if (c->draining || is_full) {
+	if (connector_refuses(c, from) || is_full) {
 		enter_running(e);
 		trip_fail(e, 503);
 	} else if (may_run(c) && c->n_waiting == 0) {

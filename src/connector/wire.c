@@ -319,3 +319,8 @@ void wire_write_acknowledge(struct buf *out, const struct guid *origin_id, const
 	put_guid(out, id);
 	buf_printf(out, "\",\"removeRequestBodyContent\":%s}]", remove_body ? "true" : "false");
 }
+
+void wire_write_leave(struct buf *out)
+{
+	buf_puts(out, "{\"type\":1,\"target\":\"Leave\",\"arguments\":[]");
+}

@@ -95,5 +95,6 @@ void wire_write_close(struct buf *out);
 void wire_write_deliver(struct buf *out, const struct wire_response *r);
 void wire_write_acknowledge(struct buf *out, const struct guid *origin_id, const struct guid *id,
 			    bool remove_body);
+void wire_write_leave(struct buf *out);
 /* `invocation_id` 0: no answer is wanted. */
 void wire_write_end(struct buf *out, uint64_t invocation_id);

@@ -306,7 +306,7 @@ bool hub_is_working(const struct hub_conn *c)
 
 bool hub_can_take(const struct hub_conn *c)
 {
-	return c->state == HUB_OPEN && (c->limit == 0 || c->counted < c->limit) &&
+	return c->state == HUB_OPEN && !c->is_leaving && (c->limit == 0 || c->counted < c->limit) &&
 	       (!c->transport->is_there || c->transport->is_there(c)) &&
 	       c->transport->pending(c) < HUB_BACKLOG_MAX;
 }

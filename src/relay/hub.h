@@ -80,7 +80,8 @@ struct hub_conn {
 	uint64_t last_seen_ms; /* told to statistics */
 	int64_t keep_alive_ms;
 	bool peer_pings;
-	bool is_ready; /* in tenant->ready */
+	bool is_ready;	 /* in tenant->ready */
+	bool is_leaving; /* said so: gets no more requests */
 
 	unsigned limit; /* unacknowledged requests; 0 = none */
 	unsigned counted;

@@ -129,12 +129,23 @@ static enum err on_acknowledge(struct hub_conn *c, const struct json *arg)
 	return ERR_OK;
 }
 
+/* Ours, not the original's: what is running will be answered, but no more is wanted. */
+static enum err on_leave(struct hub_conn *c, const struct json *arg)
+{
+	(void)arg;
+	c->is_leaving = true;
+	tenant_settle_conn(c->tenant, c);
+	return ERR_OK;
+}
+
 static const struct {
 	struct str name;
+	size_t n_args;
 	enum err (*fn)(struct hub_conn *c, const struct json *arg);
 } methods[] = {
-	{STR_INIT("Deliver"), on_deliver},
-	{STR_INIT("Acknowledge"), on_acknowledge},
+	{STR_INIT("Deliver"), 1, on_deliver},
+	{STR_INIT("Acknowledge"), 1, on_acknowledge},
+	{STR_INIT("Leave"), 0, on_leave},
 };
 
 static struct str error_text(struct arena *a, struct str target, bool known)
@@ -163,7 +174,7 @@ static enum err on_invocation(struct hub_conn *c, const struct json *j)
 		if (known) {
 			e = ERR_INVALID;
 		}
-		if (known && args->n == 1) {
+		if (known && args->n == methods[i].n_args) {
 			e = methods[i].fn(c, args->child);
 		}
 	}

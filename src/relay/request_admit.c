@@ -89,7 +89,7 @@ int request_check_tenant(const struct tenant *t)
 	if (!t->info.found) {
 		return 404;
 	}
-	return config->require_active_connection && t->n_conns == 0 ? 503 : 0;
+	return config->require_active_connection && !tenant_is_served(t) ? 503 : 0;
 }
 
 static int check(struct relay_request *r, const struct tenant *t)

@@ -79,6 +79,8 @@ static inline bool tenant_exists(const struct tenant *t)
 
 void tenant_add_conn(struct tenant *t, struct hub_conn *c);
 void tenant_remove_conn(struct tenant *t, struct hub_conn *c);
+/* Whether one of its connections takes requests, if only later. */
+bool tenant_is_served(const struct tenant *t);
 /* A request has ended: while the loop drains, connections that this left without work leave. */
 void tenant_release(struct tenant *t);
 /* The connection can take more, or no more, than before. */

@@ -19,6 +19,16 @@ void tenant_remove_conn(struct tenant *t, struct hub_conn *c)
 	relay_count(t->rl, COUNT_CONNECTIONS, -1);
 }
 
+bool tenant_is_served(const struct tenant *t)
+{
+	bool served = !list_is_empty(&t->ready);
+
+	LIST_EACH (&t->busy, n) {
+		served = served || !container_of(n, struct hub_conn, node)->is_leaving;
+	}
+	return served;
+}
+
 void tenant_release(struct tenant *t)
 {
 	if (!t->rl->draining) {

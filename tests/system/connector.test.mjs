@@ -459,17 +459,45 @@ check('redirects are passed on, or followed where the target says so', async () 
 	await other.close();
 });
 
-check('SIGTERM: running requests are answered, then it goes', async () => {
-	await connected({}, async (connector) => {
+for (const transport of ['websockets', 'server_sent_events', 'long_polling']) {
+	check(`SIGTERM over ${transport}: running requests are answered, others take the rest, then it goes`, async () => {
+		await connected({ settings: { transports: [transport] } }, async (connector) => {
+			target.forget();
+			const pending = relay('web/gate');
+			await target.hits.take();
+			const ended = connector.stop();
+			const rest = Array.from({ length: 20 }, () => relay('web/status/200'));
+			const other = await Connector.start(server, { tenant: 'T1', secret, targets: { web: target.url } });
+			for (let i = 0; i < 20; i++) {
+				rest.push(relay('web/status/200'));
+			}
+			assert.deepEqual((await Promise.all(rest)).map((r) => r.status), Array(40).fill(200));
+			target.open();
+			assert.equal((await pending).text, 'through the gate');
+			await ended;
+			await other.stop();
+		});
+	});
+}
+
+check('require_active_connection: a connector that leaves is none', async () => {
+	const own = await Server.start({ relay: { require_active_connection: true } });
+	const theirs = await own.addTenant('T1');
+	const connector = await Connector.start(own, { tenant: 'T1', secret: theirs, targets: { web: target.url } });
+	try {
 		target.forget();
-		const pending = relay('web/gate');
+		const pending = request(own.relay, '/relay/T1/web/gate');
 		await target.hits.take();
 		const ended = connector.stop();
-		await until(async () => (await relay('web/status/200')).status === 503, 'no new requests');
+		await until(async () => (await request(own.relay, '/relay/T1/$ping')).status === 503, 'it has left');
 		target.open();
 		assert.equal((await pending).text, 'through the gate');
 		await ended;
-	});
+	} finally {
+		target.open();
+		await connector.close();
+		await own.close();
+	}
 });
 
 /* ---- towards an original server ---- */
@@ -497,6 +525,23 @@ check('check 41: a secret with special characters is form-encoded', async () => 
 		assert.deepEqual(link.records[0], { protocol: 'json', version: 1 });
 	});
 });
+
+check('SIGTERM towards a server that does not know what leaving is', () => original({}, async (theirs, link, connector) => {
+	target.forget();
+	link.request({ url: 'gate' });
+	await target.hits.take();
+	const ended = connector.stop();
+	await until(() => link.records.some((r) => r.target === 'Leave'), 'it leaves');
+	/* Behind the answer to that. */
+	link.request({ url: 'status/200' });
+	const refused = await link.delivered.take();
+	assert.equal(refused.httpStatusCode, 503);
+	assert.equal(refused.requestFailed, true);
+	target.open();
+	assert.equal((await link.delivered.take()).httpStatusCode, 200);
+	await ended;
+	assert.equal(connector.child.code, 0, connector.child.story());
+}));
 
 check('the shape of a response', async () => {
 	await original({}, async (theirs, link) => {

@@ -140,6 +140,10 @@ class Link {
 	}
 
 	invoked(record) {
+		if (!['Deliver', 'Acknowledge'].includes(record.target)) {
+			this.send({ type: 3, invocationId: record.invocationId, error: `Unknown hub method '${record.target}'` });
+			return;
+		}
 		const box = record.target === 'Deliver' ? this.delivered : this.acknowledged;
 		box.put(record.arguments[0]);
 		if (record.invocationId !== undefined && this.completes) {

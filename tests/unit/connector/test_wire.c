@@ -271,6 +271,18 @@ static void an_acknowledgement_is_written(void **state)
 	buf_free(&b);
 }
 
+static void leaving_is_said(void **state)
+{
+	(void)state;
+	struct buf b = {0};
+
+	wire_write_leave(&b);
+	wire_write_end(&b, 3);
+	assert_str(buf_str(&b), STR("{\"type\":1,\"target\":\"Leave\",\"arguments\":[],"
+				    "\"invocationId\":\"3\"}\x1e"));
+	buf_free(&b);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -287,6 +299,7 @@ int main(void)
 		TEST(a_response_is_written),
 		TEST(times_failures_and_ends_are_written),
 		TEST(an_acknowledgement_is_written),
+		TEST(leaving_is_said),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

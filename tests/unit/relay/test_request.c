@@ -334,6 +334,31 @@ static void test_bodies(void **state)
 	assert_err(blob_stat(x->bodies, (struct blob_key){BLOB_REQUEST, id}, &size), ERR_NOT_FOUND);
 }
 
+/* It answers what it has, others get the rest. */
+static void test_leaving(void **state)
+{
+	struct relay_fixture *x = *state;
+	struct fake_link *leaving = connect_to(x, "T1");
+	struct guid first = relay_one(x, "T1", "1");
+
+	unsay(leaving);
+	say(leaving, "{\"type\":1,\"target\":\"Leave\",\"arguments\":[],\"invocationId\":\"7\"}\n");
+	assert_str(said(leaving), STR("{\"type\":3,\"invocationId\":\"7\",\"result\":null}\n"));
+	struct guid second = relay_one(x, "T1", "2");
+
+	deliver(x, leaving, &first);
+	assert_int_equal(requests_said(leaving), 0);
+	assert_int_equal(count(x, RELAY_SUCCEEDED), 1);
+	x->config.require_active_connection = true;
+	(void)relay_one(x, "T1", "3");
+	assert_int_equal(count(x, RELAY_REFUSED), 1);
+	struct fake_link *other = connect_to(x, "T1");
+
+	assert_int_equal(requests_said(other), 1);
+	deliver(x, other, &second);
+	assert_int_equal(count(x, RELAY_SUCCEEDED), 2);
+}
+
 /* What a long poll could not deliver goes to another connection, even in mode Disabled. */
 static void test_undelivered(void **state)
 {
@@ -529,6 +554,7 @@ int main(void)
 		RELAY_TEST(test_disabled_waits_for_the_old_connector),
 		RELAY_TEST(test_other_tenants_are_strangers),
 		RELAY_TEST(test_fire_and_forget),
+		RELAY_TEST(test_leaving),
 		RELAY_TEST(test_unfetched_body),
 		RELAY_TEST(test_drain_does_not_wait_for_the_fetch),
 		RELAY_TEST(test_bodies),
