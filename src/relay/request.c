@@ -185,28 +185,22 @@ void request_arm(struct relay_request *r)
 }
 
 /*
- * A /queue request in mode Disabled ends when its stored body is fetched, and in no other way that
- * we hear of: the connector that refuses it does so before it asks for the body.
+ * A /queue request in mode Disabled ends when its stored body is fetched, which may be long after
+ * it was sent, and over another connection. A connector that refuses it does so before it asks for
+ * the body, and only ours says so: what stays is counted, see tenant_enqueue.
  */
 static bool awaits_fetch(const struct relay_request *r)
 {
 	return r->is_discard && r->ack == ACK_DISABLED && r->state == REQUEST_SENT;
 }
 
-static void hasten(struct relay_request *r, uint64_t delay_ms)
-{
-	uint64_t due = loop_now_ms(r->rl->loop) + delay_ms;
-
-	if (r->deadline_ms == 0 || due < r->deadline_ms) {
-		r->deadline_ms = due;
-		request_arm(r);
-	}
-}
-
 void request_drain(struct relay_request *r)
 {
-	if (awaits_fetch(r)) {
-		hasten(r, DRAIN_FETCH_MS);
+	uint64_t due = loop_now_ms(r->rl->loop) + DRAIN_FETCH_MS;
+
+	if (awaits_fetch(r) && due < r->deadline_ms) {
+		r->deadline_ms = due;
+		request_arm(r);
 	}
 }
 
@@ -274,17 +268,23 @@ void request_sent(struct relay_request *r, struct hub_conn *c)
 		r->is_counted = true;
 		c->counted++;
 	}
-	if (awaits_fetch(r) && r->rl->epoch->config->request_expiration_ms > 0) {
-		hasten(r, (uint64_t)r->rl->epoch->config->request_expiration_ms);
+	if (awaits_fetch(r)) {
+		c->tenant->bytes_unfetched += r->body_size;
+		r->is_unfetched = true;
+	}
+}
+
+static void forget_fetch(struct relay_request *r)
+{
+	if (r->is_unfetched) {
+		r->is_unfetched = false;
+		r->tenant->bytes_unfetched -= r->body_size;
 	}
 }
 
 static void wait_again(struct relay_request *r)
 {
-	if (awaits_fetch(r)) {
-		r->deadline_ms = r->queued_until_ms;
-		request_arm(r);
-	}
+	forget_fetch(r);
 	request_enter(r, REQUEST_QUEUED);
 	tenant_requeue(r->tenant, r);
 	if (r->rl->draining && r->is_discard) {
@@ -301,8 +301,6 @@ void request_conn_lost(struct relay_request *r)
 	part_from_conn(r);
 	if (r->state == REQUEST_SENT && (r->ack != ACK_DISABLED || !was_seen)) {
 		wait_again(r);
-	} else if (awaits_fetch(r)) {
-		request_fail(r, REQUEST_FAILED, 503, RELAY_FAILED);
 	}
 }
 
@@ -405,6 +403,7 @@ void request_finish(struct relay_request *r, enum request_state as, enum relay_o
 	relay_count(r->rl, outcome, 1);
 	log_event(r, outcome, an);
 	leave_conn(r);
+	forget_fetch(r);
 	unregister(r);
 	request_discard(r);
 }

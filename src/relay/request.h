@@ -68,6 +68,7 @@ struct relay_request {
 	bool is_promised : 1;	 /* to one who takes it away: nobody else gets it */
 	bool has_response : 1;	 /* a response body is in the blob store */
 	bool is_counted : 1;	 /* against the limit of its connection */
+	bool is_unfetched : 1;	 /* counted among such of its tenant */
 	bool is_registered : 1;	 /* in rl->requests */
 	bool is_local : 1;	 /* `client` is on this loop */
 	bool has_two_tokens : 1; /* more than one Authorization line */
@@ -89,9 +90,8 @@ struct relay_request {
 	struct list_node node;	   /* tenant's queue, or the connection's in_flight */
 	struct relay_epoch *epoch; /* whose rules matched; NULL = none did */
 	uint64_t matched;
-	uint64_t start_ms;	  /* loop time of the head */
-	uint64_t deadline_ms;	  /* 0 = none */
-	uint64_t queued_until_ms; /* is_discard: deadline while no connector has it */
+	uint64_t start_ms;    /* loop time of the head */
+	uint64_t deadline_ms; /* 0 = none */
 	struct timer timer;
 	unsigned sent; /* how often */
 };

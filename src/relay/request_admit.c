@@ -141,8 +141,7 @@ static void detach_client(struct relay_request *r, const struct answer *an)
 	r->client = NULL;
 	r->client_id.id.gen = 0;
 	r->is_discard = true;
-	r->queued_until_ms = loop_now_ms(r->rl->loop) + (uint64_t)max_age;
-	r->deadline_ms = r->queued_until_ms;
+	r->deadline_ms = loop_now_ms(r->rl->loop) + (uint64_t)max_age;
 	request_arm(r);
 	request_enter(r, REQUEST_QUEUED);
 	struct answer full = {.status = 503};

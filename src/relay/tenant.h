@@ -49,7 +49,9 @@ struct tenant {
 	struct list ready, busy;
 	struct list queue;
 	size_t n_queued;
-	uint64_t bytes_queued; /* of their bodies, stored or not */
+	uint64_t bytes_queued;	  /* of their bodies, stored or not */
+	uint64_t bytes_unfetched; /* of bodies of /queue requests that connectors have without them
+				   */
 	size_t n_conns;
 	size_t n_loose; /* requests that no connection holds: they wait, or theirs was lost */
 	struct list_node idle;

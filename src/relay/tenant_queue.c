@@ -104,11 +104,16 @@ void tenant_dequeue(struct tenant *t, struct relay_request *r)
 
 enum err tenant_enqueue(struct tenant *t, struct relay_request *r)
 {
+	const struct relay_config *config = t->rl->epoch->config;
+
+	/* Whoever knows a path that a connector refuses must not fill the store of all tenants. */
+	if (r->is_discard && r->is_stored &&
+	    t->bytes_unfetched >= (uint64_t)config->tenant_queue_bytes_max) {
+		return ERR_LIMIT;
+	}
 	if (list_is_empty(&t->queue) && send_now(t, r)) {
 		return ERR_OK;
 	}
-	const struct relay_config *config = t->rl->epoch->config;
-
 	/* However large, one body may wait. */
 	if (t->n_queued >= (size_t)config->tenant_queue_max ||
 	    t->bytes_queued >= (uint64_t)config->tenant_queue_bytes_max) {

@@ -413,21 +413,6 @@ check('waiting /queue requests without a connector do not hold up the shutdown',
 		assert.ok(ms < 10_000, `${Math.round(ms)} ms`);
 	});
 
-check('a /queue request that its connector refuses, unheard, does not keep its body', () => withHub(async (hub) => {
-	const queue = async () => {
-		assert.equal((await request(server.relay, '/queue/T1/nosuch/', { method: 'POST', body: Buffer.alloc(30_000) })).status, 202);
-		return await taken(hub);
-	};
-	await queue();
-	await idle(); /* by request_expiration */
-	await queue();
-	const { ms } = await timed((async () => {
-		hub.close();
-		await idle();
-	})());
-	assert.ok(ms < 2500, `${Math.round(ms)} ms after the connection was lost`);
-}));
-
 check('a connector that asks without reading is dropped before it takes much memory', async () => {
 	const { server, token } = await start();
 	const { connectionToken } = await (await negotiate(server, { token })).json();
