@@ -82,8 +82,16 @@ static void give_kept_body(struct gw_call *c)
 
 /* ---- the service's answer ---- */
 
-static int64_t length_of(const struct http_response *r)
+static bool is_head(struct str method)
 {
+	return str_eq(method, STR("HEAD"));
+}
+
+static int64_t length_of(const struct gw_call *c, const struct http_response *r)
+{
+	if (is_head(c->method) && !is_head(exchange_request(c->x)->method_text)) {
+		return 0; /* a plugin asked for no more */
+	}
 	if (r->framing == HTTP_BODY_LENGTH || r->has_content_length) {
 		return (int64_t)r->content_length;
 	}
@@ -115,7 +123,7 @@ static void on_head(struct http_call *hc, const struct http_response *r)
 	call_enter(c, CALL_ANSWER);
 	call_finish_answer_head(c);
 	/* How long a body that does not come would be once it is edited, nobody knows. */
-	c->answer_length = is_wanted ? -1 : length_of(r);
+	c->answer_length = is_wanted ? -1 : length_of(c, r);
 	exchange_start(c->x, c->status, c->answer.v, c->answer.n, c->answer_length);
 }
 
@@ -237,7 +245,11 @@ static void on_fail(struct http_call *hc, enum err why)
 	struct exchange *x = c->x;
 
 	c->call = NULL;
-	call_tell_balancer(c, why == ERR_TIMEOUT ? BALANCER_TIMEOUT : BALANCER_TCP_FAILURE, 0);
+	call_tell_balancer(c,
+			   why == ERR_TIMEOUT	       ? BALANCER_TIMEOUT
+			   : http_call_was_refused(hc) ? BALANCER_ABORTED
+						       : BALANCER_TCP_FAILURE,
+			   0);
 	if (c->state == CALL_ANSWER) {
 		call_enter(c, CALL_DONE);
 		call_log(c);

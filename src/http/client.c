@@ -9,6 +9,7 @@ const struct http_client_options http_client_options_default = {
 	.connect_timeout_ms = 10000,
 	.idle_timeout_ms = 60000,
 	.pool_per_origin = 64,
+	.idle_max = 2048,
 	.connections_max = 0,
 	.proxy_from_env = true,
 };
@@ -23,6 +24,7 @@ struct http_client *http_client_new(struct loop *l, const struct http_client_opt
 	c->tls = o->tls ? tls_client_ref(o->tls) : NULL;
 	list_init(&c->calls);
 	list_init(&c->free_calls);
+	list_init(&c->idle);
 	if (o->proxy_from_env) {
 		c->proxies = http_proxy_env_read();
 	}

@@ -33,6 +33,7 @@ struct http_client_options {
 	uint32_t connect_timeout_ms; /* DNS, TCP, tunnel and TLS; 10 s */
 	uint32_t idle_timeout_ms;    /* a pooled connection; 60 s */
 	uint32_t pool_per_origin;    /* idle ones kept; 64 */
+	uint32_t idle_max;	     /* of all origins; the oldest goes; 2048 */
 	uint32_t connections_max;    /* per origin; further calls wait; 0 = no limit */
 	/* For https calls that bring none; the client takes a reference. NULL = the system's CAs.
 	 */
@@ -139,6 +140,8 @@ void http_call_finish(struct http_call *c);
 void http_call_finish_trailers(struct http_call *c, const struct http_header *v, size_t n);
 /* Whether anything of the request may have reached the peer. Also in on_fail. */
 bool http_call_was_sent(const struct http_call *c);
+/* The peer said that it has not looked at it (RFC 9113 8.7), and is well. */
+bool http_call_was_refused(const struct http_call *c);
 size_t http_call_pending(const struct http_call *c);
 void http_call_pause(struct http_call *c);
 void http_call_resume(struct http_call *c);

@@ -394,6 +394,7 @@ bool http_call_is_replayable(const struct http_call *c)
 static void send_again(struct http_call *c)
 {
 	c->retried = true;
+	c->refused = false;
 	http_call_enter(c, CALL_WAITING);
 	client_pool_dispatch(c);
 }
@@ -420,6 +421,7 @@ void http_call_on_gone(struct http_call *c, enum err why, bool unanswered)
 void http_call_on_refused(struct http_call *c)
 {
 	c->sent = false;
+	c->refused = true;
 	if (c->state == CALL_HEAD && !c->retried &&
 	    (c->body_kind == HTTP_CALL_NO_BODY || c->body_kind == HTTP_CALL_MEM)) {
 		send_again(c);
@@ -555,6 +557,11 @@ void http_call_finish_trailers(struct http_call *c, const struct http_header *v,
 bool http_call_was_sent(const struct http_call *c)
 {
 	return c->sent;
+}
+
+bool http_call_was_refused(const struct http_call *c)
+{
+	return c->refused;
 }
 
 size_t http_call_pending(const struct http_call *c)

@@ -49,21 +49,26 @@ static void on_buried(struct grave *g)
 	mem_free(k);
 }
 
+void client_conn_uncount_idle(struct client_conn *k)
+{
+	list_remove(&k->idle);
+	k->origin->n_idle--;
+	k->client->stats.idle--;
+}
+
 void client_conn_close(struct client_conn *k)
 {
 	struct client_origin *o = k->origin;
-	struct http_client_stats *stats = &k->client->stats;
 
 	if (k->state == CONN_DEAD) {
 		return;
 	}
 	if (k->state == CONN_IDLE) {
-		o->n_idle--;
-		stats->idle--;
+		client_conn_uncount_idle(k);
 	}
 	client_conn_enter(k, CONN_DEAD);
 	o->n_conns--;
-	stats->connections--;
+	k->client->stats.connections--;
 	list_remove(&k->node);
 	timer_stop(k->loop, &k->timer);
 	dns_cancel(k->query);

@@ -98,6 +98,7 @@ enum conn_state {
 
 struct client_conn {
 	struct list_node node; /* of the origin */
+	struct list_node idle; /* of the client, the latest used last */
 	struct client_origin *origin;
 	struct loop *loop;
 	struct stream *stream;
@@ -171,6 +172,7 @@ struct http_call {
 	bool upgrade;
 	bool starting; /* http_call_start has not returned: no callbacks yet */
 	bool retried;
+	bool refused;
 	bool sent;	 /* at least once */
 	bool body_given; /* the whole request body is with the stream */
 	bool paused;
@@ -189,6 +191,7 @@ struct http_client {
 	struct client_origin *recent[CLIENT_RECENT_ORIGINS]; /* by what is cheap to look at */
 	struct list calls;
 	struct list free_calls;
+	struct list idle; /* connections of all origins, the oldest first */
 	unsigned n_free_calls;
 	unsigned refs; /* the owner, and objects not yet out of their graves */
 	bool closed;
@@ -219,6 +222,7 @@ void client_conn_open(struct client_origin *o, struct http_call *c);
 void client_conn_close(struct client_conn *k);
 /* Takes the stream out of a busy connection, which ends. */
 struct stream *client_conn_take_stream(struct client_conn *k);
+void client_conn_uncount_idle(struct client_conn *k);
 /* Waits idle for at most `ms`. */
 void client_conn_idle(struct client_conn *k, uint32_t ms);
 

@@ -204,8 +204,7 @@ static void use_idle(struct client_conn *k, struct http_call *c)
 
 	list_remove(&k->node);
 	list_push(&o->busy, &k->node);
-	o->n_idle--;
-	o->client->stats.idle--;
+	client_conn_uncount_idle(k);
 	o->client->stats.reused_total++;
 	timer_pause(&k->timer);
 	k->reused = true;
@@ -352,8 +351,12 @@ void client_pool_release(struct client_conn *k, bool reusable)
 		client_conn_close(k);
 		return;
 	}
+	if (c->stats.idle >= c->options.idle_max && c->stats.idle > 0) {
+		client_conn_close(container_of(list_first(&c->idle), struct client_conn, idle));
+	}
 	list_remove(&k->node);
 	list_push_front(&o->idle, &k->node);
+	list_push(&c->idle, &k->idle);
 	o->n_idle++;
 	c->stats.idle++;
 	client_conn_idle(k, keep_ms(k));

@@ -27,6 +27,7 @@
 #define SLICE ((size_t)16 << 10)
 #define HEADS_PER_TURN 32
 #define CONTINUATIONS_MAX 8
+#define FIRST_UNKNOWN_TYPE 10 /* behind CONTINUATION */
 #define HPACK_TABLE_BYTES 4096
 #define FICKLE_MISSES 2
 #define SEND_BLOCK_MAX ((size_t)256 << 10)
@@ -89,6 +90,11 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 			(void)h2_charge(h, COST_RESET);
 		}
 		break;
+	case NGHTTP2_WINDOW_UPDATE:
+		if (h->is_server) {
+			(void)h2_charge(h, COST_CONTROL);
+		}
+		break;
 	case NGHTTP2_SETTINGS:
 		(void)h2_charge(h, COST_SETTINGS);
 		break;
@@ -97,6 +103,17 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 		break;
 	}
 	return alive(h);
+}
+
+/* Of a type that is not ours to know. */
+static int on_unknown(nghttp2_session *session, void **payload, const nghttp2_frame_hd *hd,
+		      void *user)
+{
+	(void)session;
+	(void)payload;
+	(void)hd;
+	(void)user;
+	return NGHTTP2_ERR_CANCEL; /* ignored */
 }
 
 static void begin_fields(struct h2_stream *s)
@@ -179,12 +196,13 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 	return alive(h);
 }
 
-static void headers_complete(struct h2_stream *s, bool end)
+/* False: they are no trailers, and the stream does not end in order. */
+static bool headers_complete(struct h2_stream *s, bool end)
 {
 	struct h2 *h = s->h2;
 
 	if (!s->arena || !s->fields) {
-		return;
+		return true;
 	}
 	if (!s->head_done) {
 		h->events->on_head(s, end);
@@ -192,7 +210,9 @@ static void headers_complete(struct h2_stream *s, bool end)
 		h->events->on_trailers(s, &s->fields->list);
 	} else {
 		h2_reset(s, H2_PROTOCOL_ERROR);
+		return false;
 	}
+	return true;
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -203,7 +223,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 
 	(void)session;
 	if (frame->hd.type == NGHTTP2_HEADERS && s) {
-		headers_complete(s, end);
+		end = headers_complete(s, end) && end;
 	} else if (frame->hd.type == NGHTTP2_DATA) {
 		if (frame->hd.length > frame->data.padlen) {
 			h2_earn(h, 1);
@@ -324,6 +344,7 @@ static nghttp2_session_callbacks *callbacks_new(void)
 	nghttp2_session_callbacks_set_on_frame_not_send_callback(cb, on_frame_not_sent);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_closed);
 	nghttp2_session_callbacks_set_send_data_callback(cb, h2_send_data);
+	nghttp2_session_callbacks_set_unpack_extension_callback(cb, on_unknown);
 	return cb;
 }
 
@@ -337,6 +358,10 @@ static nghttp2_option *option_new(void)
 	nghttp2_option_set_max_continuations(o, CONTINUATIONS_MAX);
 	nghttp2_option_set_max_deflate_dynamic_table_size(o, HPACK_TABLE_BYTES);
 	nghttp2_option_set_max_send_header_block_length(o, SEND_BLOCK_MAX);
+	/* With on_unknown: on_begin_frame hears of frames that are ignored. They cost, too. */
+	for (unsigned type = FIRST_UNKNOWN_TYPE; type <= UINT8_MAX; type++) {
+		nghttp2_option_set_user_recv_extension_type(o, (uint8_t)type);
+	}
 	return o;
 }
 

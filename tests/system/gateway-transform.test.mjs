@@ -250,6 +250,11 @@ check('check 36: request-transformer: templates, the path and the method', async
 	seen = await passed(ask('/users/7/mail'));
 	assert.equal(seen.headers['x-a'], 'none');
 
+	/* The head alone, of a service that tells how long the body would be. */
+	await serve('as-head', { 'request-transformer': { http_method: 'HEAD' } });
+	const head = await through('/as-head', { headers: { 'Content-Length': '7', 'X-Seen': 'yes' } });
+	assert.deepEqual([head.status, head.headers['x-seen'], head.headers['content-length'], head.text], [200, 'yes', '0', '']);
+
 	/* In each verb that has values, and in the body. */
 	await serve('tpl-all', { 'request-transformer': {
 		replace: { headers: ['X-R:$(query_params.v)'], querystring: ['r:$(query_params.v)'], body: ['r:$(query_params.v)'] },

@@ -264,7 +264,7 @@ for (const [name, [make, first]] of Object.entries(FLOODS)) {
 
 check('frames of an unknown type are skipped', async () => {
 	const c = await H2Connection.open(server.url);
-	c.send(...Array.from({ length: 1000 }, () => frame(0x55, 0, 0, Buffer.from('x'))), headers(1, GET('/')));
+	c.send(...Array.from({ length: 100 }, () => frame(0x55, 0, 0, Buffer.from('x'))), headers(1, GET('/')));
 	assert.equal(await c.status(1), 200);
 	c.close();
 });

@@ -24,6 +24,8 @@ export const FLOODS = {
 	'PING': [() => () => ping()],
 	'SETTINGS': [() => () => settings()],
 	'PRIORITY': [() => (i) => frame(TYPE.PRIORITY, 0, id(i), Buffer.from([0, 0, 0, 0, 1]))],
+	'PRIORITY_UPDATE': [() => () => frame(16, 0, 0, Buffer.from([0, 0, 0, 1, 0x75, 0x3d, 0x31]))],
+	'frames of an unknown type': [() => () => frame(100, 0, 0)],
 	'WINDOW_UPDATE': [() => () => windowUpdate(0, 1)],
 	'empty DATA': [() => () => data(1, ''), unending],
 	'DATA of padding alone': [() => () => frame(TYPE.DATA, 8, 1, Buffer.from([3, 0, 0, 0])), unending],

@@ -81,7 +81,8 @@ static void on_fail(struct http_call *c, enum err why)
 {
 	struct record *r = http_call_user(c);
 
-	buf_printf(&r->text, "fail %s%s", err_name(why), http_call_was_sent(c) ? "" : " unsent");
+	buf_printf(&r->text, "fail %s%s%s", err_name(why), http_call_was_sent(c) ? "" : " unsent",
+		   http_call_was_refused(c) ? " refused" : "");
 	over(r);
 }
 
@@ -656,6 +657,10 @@ static const struct step answers[] = {
 	{STEP(SETTINGS OK_HEAD FRAME("\4", "\1", "\5", "\1") "\x0f\x0d\1"
 							     "3"),
 	 .record = "200 fail protocol error", .connections = 1},
+	{STEP(SETTINGS OK_HEAD FRAME("\1", "\0", "\0", "\1") "x" FRAME("\4", "\1", "\5",
+								       "\1") "\x0f\x0d\1"
+									     "3"),
+	 .record = "200 x fail protocol error", .connections = 1},
 	{STEP(SETTINGS FRAME("\6", "\1", "\5", "\1") "\0\1a\2bc"), .record = "fail protocol error",
 	 .connections = 1},
 	{STEP(SETTINGS FRAME("\5", "\1", "\5", "\1") "\x08\x03"
@@ -692,7 +697,8 @@ static void test_sent_again(void **state)
 		{STEP(SETTINGS OK_ALONE)},
 		{0}};
 	const struct step twice[] = {{STEP(SETTINGS FRAME("\4", "\3", "\0", "\1") CODE("\7")),
-				      .record = "fail unavailable unsent", .connections = 1},
+				      .record = "fail unavailable unsent refused",
+				      .connections = 1},
 				     {STEP(FRAME("\4", "\3", "\0", "\3") CODE("\7"))},
 				     {0}};
 	const struct step cut[] = {
@@ -827,6 +833,27 @@ static void start_second(struct record *r)
 	start(r->f, &second, STR("/"));
 }
 
+/* As many as a service says that reads an upload of 20 MB in pieces of 8 KiB. */
+static void test_window_updates_cost_nothing(void **state)
+{
+	enum { UPDATES = 2500 };
+	static const char update[] = FRAME("\4", "\x8", "\0", "\0") "\0\0\0\1";
+	static const char rest[] = OK_ALONE;
+	struct buf b = {0};
+	struct step steps[] = {{.record = "200 end", .connections = 1}, {0}};
+
+	(void)state;
+	buf_put(&b, str_of(SETTINGS, 9));
+	for (size_t i = 0; i < UPDATES; i++) {
+		buf_put(&b, str_of(update, sizeof(update) - 1));
+	}
+	buf_put(&b, str_of(rest, sizeof(rest) - 1));
+	steps[0].bytes = b.p;
+	steps[0].n = b.n;
+	play(steps, STR("GET"), 0);
+	buf_free(&b);
+}
+
 /* A GOAWAY that counts our stream in: it is answered, and the next call goes elsewhere. */
 static void test_goaway_after(void **state)
 {
@@ -869,6 +896,7 @@ int main(void)
 		cmocka_unit_test(test_sent_again),
 		cmocka_unit_test(test_pause_beyond_the_connection),
 		cmocka_unit_test(test_cancels_cost_nothing),
+		cmocka_unit_test(test_window_updates_cost_nothing),
 		cmocka_unit_test(test_goaway_after),
 	};
 
