@@ -291,6 +291,17 @@ static struct str without_port(struct str authority)
 	return str_slice(authority, 0, (size_t)colon);
 }
 
+/* As TLS has it (RFC 6066 3): no brackets, no dot at the end. */
+static struct str server_name(struct str authority)
+{
+	struct str host = without_port(authority);
+
+	if (str_starts(host, STR("[")) && str_ends(host, STR("]"))) {
+		return str_slice(host, 1, host.n - 2);
+	}
+	return str_ends(host, STR(".")) ? str_slice(host, 0, host.n - 1) : host;
+}
+
 static struct str peer_ip(struct gw_call *c)
 {
 	const struct addr *peer = exchange_peer(c->x);
@@ -419,7 +430,7 @@ void call_set_host(struct gw_call *c)
 		*value = c->peer.authority.n > 0 ? c->peer.authority : s->authority;
 	}
 	if (c->entry->tls) {
-		c->peer.sni = without_port(*value);
+		c->peer.sni = server_name(*value);
 	}
 }
 

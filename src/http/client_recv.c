@@ -130,8 +130,9 @@ static bool skip_informational(struct http_call *c)
 static size_t recv_head(struct http_call *c, struct str in)
 {
 	struct http_response r;
-	enum err e =
-		h1_parse_response(&c->arena, in, &c->client->options.head, c->method, &c->scan, &r);
+	const struct h1_limits *limits =
+		c->origin->route.server ? &h1_limits_in_process : &c->client->options.head;
+	enum err e = h1_parse_response(&c->arena, in, limits, c->method, &c->scan, &r);
 	size_t len = c->scan.head;
 
 	if (e == ERR_AGAIN) {

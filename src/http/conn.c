@@ -244,8 +244,9 @@ static size_t take_head(struct conn *c, struct str in)
 	const struct http_server *server = c->owner->server;
 	struct exchange *x = exchange_new(c);
 	int status = 400;
-	enum err e =
-		h1_parse_request(&x->arena, in, &server->limits.head, &c->scan, &x->req, &status);
+	const struct h1_limits *limits =
+		c->in_process ? &h1_limits_in_process : &server->limits.head;
+	enum err e = h1_parse_request(&x->arena, in, limits, &c->scan, &x->req, &status);
 
 	if (e == ERR_OK && x->req.method == HTTP_CONNECT) {
 		/* We are no tunnel. What follows was meant for one and is no request of ours. */
@@ -512,6 +513,10 @@ void conn_resume_body(struct conn *c)
 
 	if (x->body_done || x->paused || c->state != CONN_HELD) {
 		return;
+	}
+	if (x->expect_continue && !x->answer_begun) {
+		x->expect_continue = false;
+		stream_write(c->stream, STR("HTTP/1.1 100 Continue\r\n\r\n"));
 	}
 	conn_enter(c, CONN_BODY);
 	if (!c->in_on_data) {

@@ -156,8 +156,6 @@ uint64_t exchange_start_ms(const struct exchange *x)
 
 /* ---- body ---- */
 
-static const struct str continue_line = STR_INIT("HTTP/1.1 100 Continue\r\n\r\n");
-
 void exchange_too_large(struct exchange *x)
 {
 	if (x->h && x->h->on_too_large && !x->answer_begun) {
@@ -190,10 +188,6 @@ static void accept_body(struct exchange *x, uint64_t max, const struct exchange_
 	if (x->h2) {
 		h2_exchange_accept(x);
 		return;
-	}
-	if (x->expect_continue) {
-		x->expect_continue = false;
-		stream_write(c->stream, continue_line);
 	}
 	conn_resume_body(c);
 }

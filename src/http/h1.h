@@ -28,6 +28,8 @@ struct h1_limits {
 
 /* 8 KiB line, 64 KiB head, 100 headers. */
 extern const struct h1_limits h1_limits_default;
+/* Twice that: between roles of a process, where what is told of a client comes on top. */
+extern const struct h1_limits h1_limits_in_process;
 
 /* Zero before the first byte of each message. */
 struct h1_scan {

@@ -14,6 +14,12 @@ const struct h1_limits h1_limits_default = {
 	.headers = 100,
 };
 
+const struct h1_limits h1_limits_in_process = {
+	.line_bytes = 16384,
+	.head_bytes = 131072,
+	.headers = 200,
+};
+
 /*
  * Checked wherever the scan stops, be it at a control or at the end of input, so
  * that the verdict does not depend on how the bytes were cut.

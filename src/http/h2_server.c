@@ -170,22 +170,27 @@ static void watch_body(struct h2_stream *s)
 	timer_start(s->h2->loop, &s->in_timer, limits_of(s)->body_timeout_ms, on_body_timeout);
 }
 
-void h2_exchange_accept(struct exchange *x)
+static void begin_body(struct exchange *x)
 {
 	struct h2_stream *s = x->h2;
 
-	if (x->expect_continue && !s->ended_in && s->in.n == 0) {
+	if (x->expect_continue && !x->answer_begun && !s->ended_in && s->in.n == 0) {
 		h2_submit_informational(s, 100);
 	}
 	x->expect_continue = false;
 	if (!s->ended_in) {
 		watch_body(s);
 	}
+	h2_stream_resume(s);
+}
+
+void h2_exchange_accept(struct exchange *x)
+{
 	if (x->paused) {
-		s->wanted = true;
+		x->h2->wanted = true;
 		h2_exchange_pause(x);
 	} else {
-		h2_stream_resume(s);
+		begin_body(x);
 	}
 }
 
@@ -197,13 +202,9 @@ void h2_exchange_pause(struct exchange *x)
 
 void h2_exchange_resume(struct exchange *x)
 {
-	if (!x->accepted) {
-		return;
+	if (x->accepted) {
+		begin_body(x);
 	}
-	if (!x->h2->ended_in) {
-		watch_body(x->h2);
-	}
-	h2_stream_resume(x->h2);
 }
 
 static void on_data(struct h2_stream *s, struct str data)

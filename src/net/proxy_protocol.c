@@ -239,7 +239,10 @@ static ptrdiff_t proxy_recv(struct stream *s, void *p, size_t n)
 	if (e == ERR_OK) {
 		return begin_next(s, &h, used, p, n);
 	}
-	return e == ERR_AGAIN ? -1 : -2;
+	if (e == ERR_AGAIN) {
+		return s->hangup ? 0 : -1; /* what was only looked at hides the end */
+	}
+	return -2;
 }
 
 /* Nobody queues output before the header has come. */

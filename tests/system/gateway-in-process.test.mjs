@@ -115,6 +115,15 @@ check('the role sees whom a trusted proxy names as the client', async () => {
 	assert.deepEqual(values(raw, 'forwarded'), ['for=203.0.113.9;host="shop.example";proto=https']);
 });
 
+check('what is told on the way to a role takes no room from the client', async () => {
+	const headers = Object.fromEntries(Array.from({ length: 97 }, (_, i) => [`x-${i}`, 'y']));
+	const path = `/out/${'p'.repeat(8150)}`;
+	const { raw, url } = await describe(path, { headers });
+	assert.equal(raw.filter(([name]) => /^x-\d+$/.test(name)).length, 97);
+	assert.equal(url, path.slice('/out'.length));
+	assert.equal((await via(`${path}${'p'.repeat(100)}`)).status, 414);
+});
+
 check('a second pass through the gateway keeps what the first one said', async () => {
 	const { raw } = await describe('/out/x', { headers: {
 		'X-Real-IP': '203.0.113.9', 'X-Forwarded-For': '203.0.113.9', 'X-Forwarded-Proto': 'https',
