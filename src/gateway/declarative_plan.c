@@ -97,6 +97,14 @@ static bool has_all_tags(const struct json *v, const struct json *tags)
 	return true;
 }
 
+/* It has tags, which do not select it: somebody else minds it. */
+static bool is_of_others(const struct json *v, const struct json *select_tags)
+{
+	const struct json *own = json_get(v, STR("tags"));
+
+	return !json_is_null(own) && own->n > 0 && !has_all_tags(v, select_tags);
+}
+
 static const struct json *with_tags(struct arena *a, const struct json *v, const struct json *add)
 {
 	const struct json *own = json_get(v, STR("tags"));
@@ -195,6 +203,9 @@ static void plan_writes(struct planning *p, const struct declarative *wanted,
 		const struct declarative_item *w = &wanted->v[i];
 		const struct declarative_item *n = lookup(p, &p->now, w);
 
+		if (n && !out->of_others && is_of_others(n->json, p->select_tags)) {
+			out->of_others = n;
+		}
 		if (!n) {
 			add_step(p, DECLARATIVE_CREATE, NULL, w);
 			out->created++;
@@ -299,10 +310,10 @@ bool declarative_index_find_outside(void *arg, enum entity_kind kind, struct str
 
 /* ---- for people ---- */
 
-static struct str name_of(struct arena *a, const struct declarative_step *s)
+static struct str name_of(struct arena *a, const struct declarative_item *item)
 {
-	const struct entity_def *def = &entity_defs[s->kind];
-	const struct json *v = s->after ? s->after : s->before;
+	const struct entity_def *def = &entity_defs[item->kind];
+	const struct json *v = item->json;
 	const struct json *name = def->endpoint_key ? json_get(v, str_c(def->endpoint_key)) : NULL;
 
 	for (size_t i = 0; i < def->schema->n; i++) {
@@ -316,7 +327,7 @@ static struct str name_of(struct arena *a, const struct declarative_step *s)
 		name = json_get(v, STR("name"));
 	}
 	if (json_is_null(name)) {
-		return guid_d_str(a, &s->id);
+		return guid_d_str(a, &item->id);
 	}
 	return str_fmt(a, "'%.*s'", STR_ARG(json_str(name)));
 }
@@ -375,15 +386,21 @@ static void describe_record(struct arena *a, const struct schema *s, struct str 
 	}
 }
 
+struct str declarative_item_text(struct arena *a, const struct declarative_item *item)
+{
+	struct str kind = str_c(declarative_name(&entity_defs[item->kind]));
+
+	kind = str_ends(kind, STR("s")) ? str_slice(kind, 0, kind.n - 1) : kind;
+	return STR_CAT(a, kind, STR(" "), name_of(a, item));
+}
+
 void declarative_describe(struct arena *a, const struct declarative_step *s, struct buf *out)
 {
 	static const char *const verbs[] = {"create", "update", "delete"};
-	const struct entity_def *def = &entity_defs[s->kind];
-	struct str kind = str_c(declarative_name(def));
+	struct declarative_item item = {s->kind, s->id, s->after ? s->after : s->before};
 
-	kind = str_ends(kind, STR("s")) ? str_slice(kind, 0, kind.n - 1) : kind;
-	buf_printf(out, "%s %.*s %.*s\n", verbs[s->op], STR_ARG(kind), STR_ARG(name_of(a, s)));
+	buf_printf(out, "%s %.*s\n", verbs[s->op], STR_ARG(declarative_item_text(a, &item)));
 	if (s->op == DECLARATIVE_UPDATE) {
-		describe_record(a, def->schema, STR(""), s, out);
+		describe_record(a, entity_defs[s->kind].schema, STR(""), s, out);
 	}
 }

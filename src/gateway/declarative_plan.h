@@ -25,6 +25,11 @@ struct declarative_plan {
 	const struct declarative_step *v;
 	size_t n;
 	size_t created, updated, deleted, same;
+	/*
+	 * NULL, or the first of the file's that is there with other tags than those selected: the
+	 * plan would take it from whoever minds those.
+	 */
+	const struct declarative_item *of_others;
 };
 
 /* `select_tags`: only those that have all of these are deleted; NULL = any. */
@@ -44,5 +49,7 @@ declarative_find_fn declarative_index_find;
 /* By id or endpoint key. */
 declarative_find_fn declarative_index_find_outside;
 
+/* "service 's'"; never a secret */
+struct str declarative_item_text(struct arena *a, const struct declarative_item *item);
 /* "create service 's'", "update route 'r'", then a line for each field that differs. */
 void declarative_describe(struct arena *a, const struct declarative_step *s, struct buf *out);

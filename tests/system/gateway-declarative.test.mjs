@@ -117,6 +117,13 @@ check('a change is a change, whatever it moves', async () => {
 	assert.deepEqual(n, { created: 1, updated: 0, deleted: 0, unchanged: 0 });
 	assert.match((await gateway(['dump', '--select-tag', 'team'])).stdout, /username: d\n {2}tags:\n {2}- team\n$/);
 	await gateway(['load', '-', '--select-tag', 'team'], { input: '_format_version: "3.0"\n_info: {select_tags: [team]}\n' });
+	/* What has others' tags is theirs. */
+	await gateway(['load', '-', '--select-tag', 'other'], { input: '_format_version: "3.0"\nconsumers: [{username: theirs}]\n' });
+	for (const [command, code] of [['load', 1], ['diff', 2]]) {
+		const { stderr } = await gateway([command, '-', '--select-tag', 'team'],
+			{ code, input: '_format_version: "3.0"\nconsumers: [{username: theirs, custom_id: x}]\n' });
+		assert.match(stderr, /consumer 'theirs' has other tags than those selected/);
+	}
 	const left = (await gateway(['dump'])).stdout;
 	assert.match(left, /username: c/);
 	assert.doesNotMatch(left, /username: d/);

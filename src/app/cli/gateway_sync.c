@@ -79,6 +79,12 @@ static const struct json *all_tags(struct arena *a, const struct option_value *g
 	return tags->n ? tags : NULL;
 }
 
+static enum err refuse_of_others(struct gateway_sync *s, const struct declarative_item *item)
+{
+	return fault_set(&s->cli->fault, ERR_CONFLICT, "%.*s has other tags than those selected",
+			 STR_ARG(declarative_item_text(&s->cli->arena, item)));
+}
+
 enum err gateway_sync_plan(struct gateway_sync *s, struct str path,
 			   const struct option_value *select_tags)
 {
@@ -94,7 +100,7 @@ enum err gateway_sync_plan(struct gateway_sync *s, struct str path,
 	s->select_tags = all_tags(a, select_tags, s->wanted.select_tags);
 	declarative_add_tags(a, &s->wanted, s->select_tags);
 	declarative_plan(a, &s->now, &s->wanted, s->select_tags, &s->plan);
-	return ERR_OK;
+	return s->plan.of_others ? refuse_of_others(s, s->plan.of_others) : ERR_OK;
 }
 
 /* What a database keeps itself is not written. */

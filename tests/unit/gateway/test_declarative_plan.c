@@ -2,6 +2,8 @@
 #include "gateway/yaml_text.h"
 #include "unit.h"
 
+#include <stdio.h>
+
 static struct arena arena;
 
 static int set_up(void **state)
@@ -137,6 +139,35 @@ static void tags_bound_what_is_deleted(void **state)
 		    "  tags: null -> [\"t\"]\n"));
 }
 
+static bool takes_from_others(const char *tags_now, const char *select)
+{
+	char text[128];
+	struct declarative n, w;
+	struct declarative_plan p;
+	struct json *tags = NULL;
+
+	(void)snprintf(text, sizeof(text), V "services: [{name: s, host: h, tags: %s}]", tags_now);
+	n = read_yaml(text);
+	w = read_yaml(V "services: [{name: s, host: i}]");
+	if (select) {
+		assert_ok(json_parse(&arena, str_c(select), &tags, NULL));
+		declarative_add_tags(&arena, &w, tags);
+	}
+	declarative_plan(&arena, &n, &w, tags, &p);
+	return p.of_others != NULL;
+}
+
+static void what_has_other_tags_is_told(void **state)
+{
+	(void)state;
+	assert_true(takes_from_others("[other]", "[\"t\"]"));
+	assert_true(takes_from_others("[t]", "[\"t\",\"u\"]"));
+	assert_false(takes_from_others("[other, t]", "[\"t\"]"));
+	assert_false(takes_from_others("[]", "[\"t\"]"));
+	assert_false(takes_from_others("null", "[\"t\"]"));
+	assert_false(takes_from_others("[other]", NULL));
+}
+
 static void secrets_are_not_shown(void **state)
 {
 	(void)state;
@@ -156,7 +187,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_to_do_is_an_empty_plan), TEST(existing_ids_are_found_by_name),
 		TEST(what_is_in_the_way_goes_first),  TEST(what_is_still_referred_to_goes_last),
-		TEST(tags_bound_what_is_deleted),     TEST(secrets_are_not_shown),
+		TEST(tags_bound_what_is_deleted),     TEST(what_has_other_tags_is_told),
+		TEST(secrets_are_not_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
