@@ -5,6 +5,8 @@
 #include "http/message.h"
 #include "net/addr.h"
 
+#define NAME_LEN_MAX 253 /* of DNS; no client can ask for more */
+
 static bool is_alnum(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -285,6 +287,9 @@ enum err entity_check_sni(struct arena *a, const struct schema_field *field, con
 
 	(void)a;
 	(void)field;
+	if (s.n > NAME_LEN_MAX + (size_t)str_ends(s, STR("."))) {
+		return fault_set(f, ERR_INVALID, "length must be at most %d", NAME_LEN_MAX);
+	}
 	if (str_index(s, '*') >= 0) {
 		if (str_eq(s, STR("*"))) {
 			return ERR_OK;

@@ -506,9 +506,13 @@ static void test_ca_certificate(void **state)
 	end();
 }
 
+#define LABEL "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff23"
+#define LONG LABEL "." LABEL "." LABEL "." LABEL /* 251 */
+
 static void test_sni(void **state)
 {
-	static const char *const good[] = {"a.com", "*.a.com", "a.*", "*", NULL};
+	static const char *const good[] = {"a.com",   "*.a.com",     "a.*", "*",
+					   "a." LONG, "a." LONG ".", NULL};
 	static const struct {
 		const char *name, *error;
 	} bad[] = {
@@ -517,6 +521,8 @@ static void test_sni(void **state)
 		{"10.0.0.1", "must not be an IP"},
 		{"a.com:443", "must not have a port"},
 		{"a b", "invalid value: a b"},
+		{"ab." LONG, "length must be at most 253"},
+		{"*.a." LONG, "length must be at most 253"},
 	};
 
 	(void)state;
