@@ -15,6 +15,7 @@ struct held_server {
 	void (*_Atomic on_begin)(struct exchange *x); /* NULL: it waits */
 	struct exchange *x;			      /* owning loop only */
 	_Atomic unsigned aborted, released;
+	_Atomic int abort_status; /* of the latest that was aborted */
 };
 
 static void held_on_data(struct exchange *x, struct str data)
@@ -27,7 +28,7 @@ static void held_on_abort(struct exchange *x, int status)
 {
 	struct held_server *h = exchange_user(x);
 
-	(void)status;
+	h->abort_status = status;
 	h->aborted++;
 }
 
@@ -47,20 +48,27 @@ static void held_dispatch(struct exchange *x, void *role)
 	}
 }
 
-static void held_open(struct held_server *h, struct tls_server *tls, uint32_t write_timeout_ms)
+static void held_open_limited(struct held_server *h, struct tls_server *tls,
+			      const struct http_limits *lim)
 {
-	struct http_limits lim = http_limits_default;
 	struct fault f = {0};
 
 	*h = (struct held_server){0};
-	lim.write_timeout_ms = write_timeout_ms;
 	assert_ok(loops_start(&h->loops, 1, &f));
-	h->server = http_server_new(&lim, held_dispatch, h);
+	h->server = http_server_new(lim, held_dispatch, h);
 	assert_ok(http_server_listen_to(
 		h->server, &h->loops,
 		&(struct http_listen){.address = STR("127.0.0.1:0"), .http2 = true, .tls = tls},
 		&f));
 	h->port = addr_port(http_server_addr(h->server, 0));
+}
+
+static void held_open(struct held_server *h, struct tls_server *tls, uint32_t write_timeout_ms)
+{
+	struct http_limits lim = http_limits_default;
+
+	lim.write_timeout_ms = write_timeout_ms;
+	held_open_limited(h, tls, &lim);
 }
 
 static void held_fini_loop(struct loop *l, void *arg)

@@ -13,6 +13,9 @@
 /* SETTINGS_INITIAL_WINDOW_SIZE, below 128 */
 #define WINDOW(n) FRAME("\6", "\4", "\0", "\0") "\0\4\0\0\0" n
 #define GET(id) FRAME("\6", "\1", "\5", id) "\x82\x86\x84\1\1a"
+/* Of a request whose body is to come: method and path as of GET. */
+#define OPEN(id) FRAME("\6", "\1", "\4", id) "\x83\x86\x84\1\1a"
+#define DATA(id) FRAME("\1", "\0", "\0", id) "x"
 #define MORE(id, n) FRAME("\4", "\x8", "\0", id) CODE(n)
 #define RESET(id, code) FRAME("\4", "\3", "\0", id) CODE(code)
 #define GOAWAY FRAME("\x8", "\7", "\0", "\0") CODE("\0") CODE("\0")
@@ -368,6 +371,37 @@ static void test_reset_before_the_head(void **state)
 	held_close(&h);
 }
 
+/* ---- a client that is silent ---- */
+
+/* One without an answer is the clock: it is refused no sooner than those before it would be. */
+static void test_silence_is_no_fault_once_there_is_an_answer(void **state)
+{
+	struct http_limits lim = http_limits_default;
+	struct held_server h;
+	struct peer p;
+
+	(void)state;
+	lim.body_timeout_ms = 100;
+	held_open_limited(&h, NULL, &lim);
+	dial(&p, &h);
+	h.on_begin = held_start;
+	SAY(&p, PREFACE SETTINGS OPEN("\1") OPEN("\3"));
+	expect(&p, "head1 head3 ");
+	SAY(&p, DATA("\3")); /* nor behind a turn of his */
+	settle(&p);
+	h.on_begin = NULL;
+	SAY(&p, OPEN("\5"));
+	expect(&p, "head5 end5 ");
+	settle(&p);
+	assert_int_equal(h.aborted, 1);
+	assert_int_equal(h.abort_status, 408);
+	h.on_begin = answer;
+	SAY(&p, GET("\7"));
+	expect(&p, "head7 data7=half of end7 ");
+	hang_up(&p);
+	held_close(&h);
+}
+
 /* ---- GOAWAY ---- */
 
 static void test_goaway_from_the_client_before_the_head(void **state)
@@ -524,6 +558,7 @@ int main(void)
 		cmocka_unit_test(test_end_behind_the_window),
 		cmocka_unit_test(test_reset_while_the_body_waits),
 		cmocka_unit_test(test_reset_before_the_head),
+		cmocka_unit_test(test_silence_is_no_fault_once_there_is_an_answer),
 		cmocka_unit_test(test_goaway_from_the_client_before_the_head),
 		cmocka_unit_test(test_drain_before_the_head),
 		cmocka_unit_test(test_stop),

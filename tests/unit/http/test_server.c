@@ -1,6 +1,6 @@
 /* The server on a real socket: a test thread talks raw bytes to a loop. */
 #include "base/mem.h"
-#include "http/server.h"
+#include "http/server_int.h"
 #include "talk.h"
 
 #include <errno.h>
@@ -386,6 +386,46 @@ static void test_timeouts(void **state)
 	assert_true(str_starts(got, STR("HTTP/1.1 408 ")));
 }
 
+/* A stream has its time for each piece, a body in memory for each 16 KiB: not for single bytes. */
+static void test_time_for_a_body(void **state)
+{
+	static const struct {
+		uint64_t seen;
+		size_t n;
+		bool earns;
+	} cases[] = {
+		{0, 0, false},
+		{0, 1, false},
+		{0, 16383, false},
+		{0, 16384, true},
+		{16383, 0, false},
+		{16383, 1, true},
+		{16384, 1, false},
+		{16384, 16383, false},
+		{16384, 16384, true},
+		{1, 16384, true},
+		{0, 1000000, true},
+		{(uint64_t)1 << 40, 16383, false},
+		{((uint64_t)1 << 40) - 1, 1, true},
+	};
+	struct exchange x = {0};
+	unsigned earned = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		x.body_seen = cases[i].seen;
+		x.collecting = true;
+		assert_int_equal(exchange_earns_time(&x, cases[i].n), cases[i].earns);
+		x.collecting = false;
+		assert_true(exchange_earns_time(&x, cases[i].n));
+	}
+	x.collecting = true;
+	for (x.body_seen = 0; x.body_seen < 100000; x.body_seen += 7) {
+		earned += exchange_earns_time(&x, 7);
+	}
+	assert_int_equal(earned, 100000 / 16384);
+}
+
 static void test_early_answer_keeps_connection(void **state)
 {
 	struct str got =
@@ -551,6 +591,7 @@ int main(void)
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_bad_requests),
 		cmocka_unit_test(test_timeouts),
+		cmocka_unit_test(test_time_for_a_body),
 		cmocka_unit_test(test_early_answer_keeps_connection),
 		cmocka_unit_test(test_streamed),
 		cmocka_unit_test(test_announced_length_is_kept),
