@@ -29,9 +29,11 @@ after(async () => {
 	await echo?.close();
 });
 
-/* The answer to a request head, line by line; `proxy` is another listener. */
-async function say(...lines) {
-	const raw = await RawConnection.open(gw.proxy);
+/* The answer to a request head, line by line. */
+const say = (...lines) => sayTo(gw.proxy, ...lines);
+
+async function sayTo(url, ...lines) {
+	const raw = await RawConnection.open(url);
 	try {
 		raw.send([...lines, '', ''].join('\r\n'));
 		return await raw.response();
@@ -114,6 +116,57 @@ check('several lines of X-Forwarded-For are one list', async () => {
 	const { raw } = JSON.parse((await ask('/r', '10.0.0.1, 10.0.0.2', '6.6.6.6')).body);
 	assert.deepEqual(values(raw, 'x-forwarded-for'), ['10.0.0.1, 10.0.0.2, 6.6.6.6, 127.0.0.1']);
 	assert.deepEqual(values(raw, 'x-real-ip'), ['6.6.6.6']);
+});
+
+check('forty lines of X-Forwarded-For and of Via are one list each, complete and in order', async () => {
+	const hops = Array.from({ length: 40 }, (_, i) => Array.from({ length: 8 }, (__, k) => `10.1.${i}.${k}`).join(', '));
+	const vias = hops.map((_, i) => `1.1 front-${i} (${'x'.repeat(88)})`);
+	const lines = hops.flatMap((hop, i) => [`X-Forwarded-For: ${hop}`, `Via: ${vias[i]}`]);
+	const trustless = await Gateway.start({ gateway: { listen: [{ address: '127.0.0.1:0', http2: true }] } });
+	try {
+		await trustless.route({ url: echo.url }, { paths: ['/r'] });
+		for (const [url, client] of [[gw.proxy, '10.1.39.7'], [trustless.proxy, '127.0.0.1']]) {
+			const session = http2.connect(url);
+			const stream = session.request({ ':path': '/r', 'x-forwarded-for': hops, via: vias }).setEncoding('utf8');
+			let text = '';
+			for await (const part of stream) {
+				text += part;
+			}
+			session.close();
+			const seen = { '1.1': (await sayTo(url, 'GET /r HTTP/1.1', 'Host: a', ...lines)).body, 2: text };
+			for (const [version, body] of Object.entries(seen)) {
+				const { raw } = JSON.parse(body);
+				assert.deepEqual(values(raw, 'x-forwarded-for'), [[...hops, '127.0.0.1'].join(', ')]);
+				assert.deepEqual(values(raw, 'via'), [[...vias, `${version} kong/3.10.0`].join(', ')]);
+				assert.deepEqual(values(raw, 'x-real-ip'), [client]);
+			}
+		}
+	} finally {
+		await trustless.close();
+	}
+});
+
+check('real_ip_header proxy_protocol is no header: the PROXY protocol alone says who the client is', async () => {
+	const told = await Gateway.start({ gateway: {
+		listen: [{ address: '127.0.0.1:0', proxy_protocol: true }, { address: '127.0.0.1:0' }],
+		trusted_ips: ['0.0.0.0/0', '::/0'], real_ip_header: 'proxy_protocol',
+	} });
+	const ask = ['GET /r HTTP/1.1', 'Host: a'];
+	const from = (ip, ...lines) => sayTo(told.proxies[0], `PROXY TCP4 ${ip} 127.0.0.1 1111 80`, ...ask, ...lines);
+	try {
+		const { route } = await told.route({ url: echo.url }, { paths: ['/r'] });
+		await told.make(`/routes/${route.id}/plugins`, { name: 'ip-restriction', config: { allow: ['10.9.9.9'] } });
+		assert.equal((await from('6.6.6.6')).status, 403);
+		for (const name of ['proxy_protocol', 'Proxy_Protocol', 'proxy-protocol', 'X-Real-IP', 'X-Forwarded-For']) {
+			assert.equal((await from('6.6.6.6', `${name}: 10.9.9.9`)).status, 403, name);
+			assert.equal((await sayTo(told.proxies[1], ...ask, `${name}: 10.9.9.9`)).status, 403, `${name}, and nobody spoke of PROXY`);
+			const reply = await from('10.9.9.9', `${name}: 6.6.6.6`);
+			assert.equal(reply.status, 200, name);
+			assert.deepEqual(values(JSON.parse(reply.body).raw, 'x-real-ip'), ['10.9.9.9']);
+		}
+	} finally {
+		await told.close();
+	}
 });
 
 check('a plugin cannot frame a request anew', async () => {
