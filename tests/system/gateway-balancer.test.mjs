@@ -477,10 +477,15 @@ check('names: a target of the hosts file, one address of it, and a service witho
 	assert.equal(await server('/plain'), echo.port);
 });
 
-/* Answers A questions with 127.0.0.1 and counts them by name; all else has no records. */
-async function nameServer() {
+/*
+ * Answers A questions with 127.0.0.1 and counts them by name; all else has no records. One that is silent answers
+ * nothing that it is asked before speak().
+ */
+async function nameServer({ isSilent = false } = {}) {
 	const socket = dgram.createSocket('udp4');
 	const asked = new Map();
+	const held = [];
+	const reply = (data, from) => socket.send(data, from.port, from.address);
 	socket.on('message', (query, from) => {
 		const labels = [];
 		let at = 12;
@@ -499,11 +504,26 @@ async function nameServer() {
 		head.writeUInt16BE(isA ? 1 : 0, 6);
 		head.writeUInt32BE(0, 8);
 		const record = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 127, 0, 0, 1]);
-		socket.send(Buffer.concat([head, query.subarray(12, end), ...(isA ? [record] : [])]), from.port, from.address);
+		const data = Buffer.concat([head, query.subarray(12, end), ...(isA ? [record] : [])]);
+		if (isSilent) {
+			held.push([data, from]);
+		} else {
+			reply(data, from);
+		}
 	});
 	socket.bind(0, '127.0.0.1');
 	await once(socket, 'listening');
-	return { asked, address: `127.0.0.1:${socket.address().port}`, close: () => socket.close() };
+	return {
+		asked,
+		address: `127.0.0.1:${socket.address().port}`,
+		speak() {
+			isSilent = false;
+			for (const [data, from] of held.splice(0)) {
+				reply(data, from);
+			}
+		},
+		close: () => socket.close(),
+	};
 }
 
 check('names: the resolver, the hosts file, the order and the times of the configuration', async () => {
@@ -529,6 +549,35 @@ check('names: the resolver, the hosts file, the order and the times of the confi
 		await asking.close();
 		names.close();
 		await rm(dir, { recursive: true, force: true });
+	}
+});
+
+check('names: a resolver that is silent costs the time of a connection; what it says later is taken', async () => {
+	const [echo] = await echoes(1);
+	const names = await nameServer({ isSilent: true });
+	const asking = await Gateway.start({ loops: 1, gateway: { dns_resolver: names.address, dns_order: 'A' } });
+	const times = { connect_timeout: 300, retries: 3 };
+	/* The resolver itself gives up after 14 s. */
+	const ms = 8000;
+	try {
+		await asking.route({ url: `http://plain.test:${echo.port}`, ...times }, { paths: ['/plain'] });
+		await asking.want(201, 'POST', '/upstreams', { name: 'unnamed' });
+		await asking.want(201, 'POST', '/upstreams/unnamed/targets', { target: `target.test:${echo.port}` });
+		await asking.route({ host: 'unnamed', ...times }, { paths: ['/target'] });
+		for (const path of ['/plain', '/target', '/plain', '/target']) {
+			const { status, text } = await asking.send('GET', path, { ms });
+			assert.equal(status, 503, path);
+			assert.match(text, /name resolution failed/);
+		}
+		assert.deepEqual([...names.asked.keys()].sort(), ['plain.test', 'target.test']);
+		assert.equal(hits(echo), 0);
+		names.speak();
+		for (const path of ['/plain', '/target']) {
+			await until(async () => (await asking.get(path)).status === 200, path);
+		}
+	} finally {
+		await asking.close();
+		names.close();
 	}
 });
 
