@@ -1,0 +1,286 @@
+/* Services over HTTP/2: what they have not looked at is sent again, and one that falls silent is asked anew. */
+import assert from 'node:assert/strict';
+import http2 from 'node:http2';
+import net from 'node:net';
+import { once } from 'node:events';
+import { after, before } from 'node:test';
+import { check, event, Mailbox, SLOWNESS, within } from './lib/check.mjs';
+import { Gateway } from './lib/gateway.mjs';
+
+const { NGHTTP2_INTERNAL_ERROR: INTERNAL_ERROR, NGHTTP2_REFUSED_STREAM: REFUSED_STREAM } = http2.constants;
+
+let gw;
+
+before(async () => {
+	/* One loop: all share the connections to a service. */
+	gw = await Gateway.start({ loops: 1, gateway: { listen: [{ address: '127.0.0.1:0', http2: true }] } });
+});
+
+after(() => gw?.close());
+
+/*
+ * Answers with the body of the request; as often as `faults` says it does `fault(stream, service)` instead, which puts
+ * into `seen` that it has. `tries` counts the requests.
+ */
+class Service {
+	static async start(fault) {
+		const service = Object.assign(new Service(), { faults: 0, tries: 0, fault, seen: new Mailbox('a fault of the service') });
+		service.server = http2.createServer().listen(0, '127.0.0.1');
+		service.sockets = new Set();
+		service.server.on('connection', (socket) => {
+			service.sockets.add(socket);
+			socket.once('close', () => service.sockets.delete(socket));
+		});
+		service.server.on('session', (session) => session.on('error', () => {}));
+		service.server.on('stream', (stream) => service.serve(stream.on('error', () => {})));
+		await once(service.server, 'listening');
+		service.port = service.server.address().port;
+		return service;
+	}
+
+	serve(stream) {
+		let body = '';
+		this.tries++;
+		if (this.faults > 0) {
+			this.faults--;
+			this.fault(stream, this);
+			return;
+		}
+		stream.setEncoding('latin1').on('data', (data) => {
+			body += data;
+		});
+		stream.on('end', () => {
+			stream.respond({ ':status': 200 });
+			stream.end(body);
+		});
+	}
+
+	/* The way to it, on the path of that name. */
+	async route(name, more, port = this.port) {
+		await gw.route({ name, url: `grpc://127.0.0.1:${port}`, ...more }, { name, paths: [`/${name}`], protocols: ['http', 'https'] });
+	}
+
+	cut() {
+		for (const socket of this.sockets) {
+			socket.destroy();
+		}
+	}
+
+	async close() {
+		this.cut();
+		await new Promise((done) => this.server.close(done));
+	}
+}
+
+/* Clients that do not say how long their POST is, as those of gRPC: a body in pieces. */
+const CLIENTS = {
+	'HTTP/1.1': async (path, pieces) => {
+		const { status, text } = await gw.post(path, pieces.join(''), { 'Transfer-Encoding': 'chunked' });
+		return { status, text };
+	},
+	'HTTP/2': async (path, pieces, between = () => {}) => {
+		const session = http2.connect(gw.proxy);
+		const stream = session.request({ ':method': 'POST', ':path': path, 'content-type': 'application/octet-stream', te: 'trailers' });
+		const answered = event(stream, 'response', 'the answer');
+		let text = '';
+		stream.setEncoding('latin1').on('data', (data) => {
+			text += data;
+		});
+		try {
+			for (const piece of pieces.slice(0, -1)) {
+				stream.write(piece);
+				await between();
+			}
+			stream.end(pieces.at(-1));
+			const [head] = await answered;
+			await within(once(stream, 'close'), 'its end');
+			return { status: head[':status'], text };
+		} finally {
+			session.destroy();
+		}
+	},
+};
+
+const atHead = (act) => (stream, service) => {
+	act(stream, service);
+	service.seen.put(stream.id);
+};
+
+const behindAll = (act) => (stream, service) => stream.resume().once('end', () => {
+	act(stream, service);
+	service.seen.put(stream.id);
+});
+
+/* Node says 0 for none, so the session has had another one before. */
+const sayGoaway = ({ session, id }) => session.goaway(0, id - 2);
+const refuse = (stream) => stream.close(REFUSED_STREAM);
+
+const UNPROCESSED = {
+	'REFUSED_STREAM at its head': atHead(refuse),
+	'REFUSED_STREAM behind all of it': behindAll(refuse),
+	'GOAWAY at its head': atHead(sayGoaway),
+	'GOAWAY behind all of it': behindAll(sayGoaway),
+};
+
+check('a POST of unknown length is sent again when a service over HTTP/2 has not looked at it', async (t) => {
+	let n = 0;
+	for (const [what, fault] of Object.entries(UNPROCESSED)) {
+		for (const [version, post] of Object.entries(CLIENTS)) {
+			await t.test(`${what}, ${version}`, async () => {
+				const name = `again-${n++}`;
+				const service = await Service.start(fault);
+				try {
+					await service.route(name, { retries: 3 });
+					assert.equal((await post(`/${name}`, ['first'])).text, 'first');
+					service.faults = 1;
+					assert.deepEqual(await post(`/${name}`, ['once ', 'more']), { status: 200, text: 'once more' });
+					assert.equal(service.tries, 3);
+				} finally {
+					await service.close();
+				}
+			});
+		}
+	}
+});
+
+check('it is sent again as often as the service may be tried, and no body that is too large to be kept', async () => {
+	const service = await Service.start(behindAll(refuse));
+	try {
+		await service.route('often', { retries: 3 });
+		for (const post of Object.values(CLIENTS)) {
+			for (const [body, faults, status, tries] of [['small', 3, 200, 4], ['small', 4, 502, 4],
+				['x'.repeat(65536), 1, 200, 2], ['x'.repeat(65537), 1, 502, 1]]) {
+				Object.assign(service, { faults, tries: 0 });
+				const reply = await post('/often', [body]);
+				assert.deepEqual([reply.status, service.tries], [status, tries]);
+				assert.ok(status !== 200 || reply.text === body);
+			}
+		}
+	} finally {
+		await service.close();
+	}
+});
+
+check('a POST that goes on while it is refused is one', async () => {
+	const service = await Service.start(atHead(refuse));
+	try {
+		await service.route('goes-on', { retries: 3 });
+		service.faults = 2;
+		const refusals = async () => {
+			await service.seen.take();
+			await service.seen.take();
+		};
+		assert.deepEqual(await CLIENTS['HTTP/2']('/goes-on', ['first', 'second'], refusals), { status: 200, text: 'firstsecond' });
+		assert.equal(service.tries, 3);
+	} finally {
+		await service.close();
+	}
+});
+
+const fail = (stream) => stream.close(INTERNAL_ERROR);
+
+function leave({ session }) {
+	session.goaway();
+	setImmediate(() => session.destroy());
+}
+
+const PROCESSED = {
+	'INTERNAL_ERROR at its head': atHead(fail),
+	'INTERNAL_ERROR behind all of it': behindAll(fail),
+	'GOAWAY that counts it, and the end, at its head': atHead(leave),
+	'GOAWAY that counts it, and the end, behind all of it': behindAll(leave),
+	'the end without a GOAWAY, at its head': atHead((_, service) => service.cut()),
+	'the end without a GOAWAY, behind all of it': behindAll((_, service) => service.cut()),
+};
+
+check('a POST that a service over HTTP/2 may have acted on is not repeated', async (t) => {
+	let n = 0;
+	for (const [what, fault] of Object.entries(PROCESSED)) {
+		await t.test(what, async () => {
+			const name = `not-again-${n++}`;
+			const service = await Service.start(fault);
+			try {
+				await service.route(name, { retries: 3 });
+				for (const post of Object.values(CLIENTS)) {
+					Object.assign(service, { faults: 4, tries: 0 });
+					assert.equal((await post(`/${name}`, ['once'])).status, 502);
+					assert.equal(service.tries, 1);
+				}
+			} finally {
+				await service.close();
+			}
+		});
+	}
+});
+
+/* Passes on what comes on its connections; those that are there at hush() pass nothing more, but stay. */
+async function forwarder(port) {
+	const pairs = [];
+	const server = net.createServer((client) => {
+		const service = net.connect(port, '127.0.0.1');
+		pairs.push([client, service]);
+		for (const [from, to] of [[client, service], [service, client]]) {
+			from.on('error', () => {}).on('data', (data) => to.write(data)).on('close', () => to.destroy());
+		}
+	}).listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	return {
+		port: server.address().port,
+		get connections() {
+			return pairs.length;
+		},
+		hush() {
+			for (const socket of pairs.flat()) {
+				socket.removeAllListeners('data').resume();
+			}
+		},
+		async close() {
+			for (const socket of pairs.flat()) {
+				socket.destroy();
+			}
+			await new Promise((done) => server.close(done));
+		},
+	};
+}
+
+check('a connection over HTTP/2 that has fallen silent costs one answer, and the next request goes over another', async () => {
+	const service = await Service.start();
+	const way = await forwarder(service.port);
+	const patience = (ms) => gw.make('/services/silent', { read_timeout: ms }, 'PATCH');
+	try {
+		await service.route('silent', { retries: 0 }, way.port);
+		for (let round = 1; round <= 2; round++) {
+			await patience(10_000);
+			assert.equal((await gw.post('/silent', 'x')).status, 200);
+			assert.equal((await gw.get('/silent')).status, 200);
+			assert.equal(way.connections, round, 'it is shared');
+			way.hush();
+			await patience(200);
+			assert.equal((await gw.post('/silent', 'x')).status, 504);
+		}
+		await patience(10_000);
+		assert.equal((await gw.post('/silent', 'x')).status, 200);
+		assert.equal(way.connections, 3);
+	} finally {
+		await way.close();
+		await service.close();
+	}
+});
+
+check('an answer that is overdue costs no connection on which others come', async () => {
+	const service = await Service.start(atHead(() => {}));
+	const way = await forwarder(service.port);
+	try {
+		await service.route('slow', { retries: 0, read_timeout: 2000 * SLOWNESS }, way.port);
+		service.faults = 1;
+		const late = gw.post('/slow', 'x');
+		await service.seen.take();
+		assert.equal((await gw.post('/slow', 'x')).status, 200);
+		assert.equal((await late).status, 504);
+		assert.equal((await gw.post('/slow', 'x')).status, 200);
+		assert.equal(way.connections, 1);
+	} finally {
+		await way.close();
+		await service.close();
+	}
+});
