@@ -9,7 +9,7 @@ import { Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import grpc from '@grpc/grpc-js';
 import WebSocket from 'ws';
-import { check, Mailbox, SANITIZED, deferred, event, until, within } from './lib/check.mjs';
+import { check, Mailbox, SANITIZED, deferred, event, standstill, until, within } from './lib/check.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
 import { freePort } from './lib/ports.mjs';
 import { execute } from './lib/process.mjs';
@@ -653,19 +653,6 @@ check('check 28: uploads and downloads of 1 GiB pass in constant memory', { time
 		server.close();
 	}
 });
-
-/* Resolves when the count stands still; its last value. */
-async function standstill(count) {
-	let last;
-	let same = 0;
-	await until(() => {
-		const n = count();
-		same = n === last ? same + 1 : 0;
-		last = n;
-		return same === 10;
-	}, 'nothing more is taken');
-	return last;
-}
 
 check('check 28: what is not taken waits at its sender, in both directions', async () => {
 	const size = 64 * MIB;

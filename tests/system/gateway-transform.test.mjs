@@ -3,23 +3,33 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
+import { Readable } from 'node:stream';
 import { after, before } from 'node:test';
-import { check, within } from './lib/check.mjs';
+import { check, deferred, event, Mailbox, standstill, until, within } from './lib/check.mjs';
+import * as h2 from './lib/h2raw.mjs';
 import { Plugged } from './lib/plugged.mjs';
 import { RawConnection } from './lib/raw.mjs';
 
 const FRAMING = new Set(['content-length', 'transfer-encoding', 'connection', 'keep-alive', 'upgrade', 'te', 'trailer', 'proxy-connection']);
 
 let plugged;
-let answer; /* of the service: { status, headers, body }, or the start of a body that goes on */
+/* Of the service: { status, headers, body, after: a promise }, { start } of a body that goes on, or what answers itself. */
+let answer;
+const gone = new Mailbox('an answer of the service has ended');
 const serve = (...args) => plugged.serve(...args);
 const ask = (...args) => plugged.ask(...args);
 const passed = (asking) => plugged.passed(asking);
 
 before(async () => {
 	plugged = await Plugged.start({ loops: 2, gateway: { listen: [{ address: '127.0.0.1:0', http2: true }] } }, {
-		answer: (req, res, seen) => {
-			const { status, headers, body, start } = answer ?? {};
+		answer: async (req, res, seen) => {
+			if (typeof answer === 'function') {
+				answer(res);
+				return;
+			}
+			const { status, headers, body, start, after: gate } = answer ?? {};
+			res.once('close', () => gone.put(res.writableFinished));
+			await gate;
 			res.writeHead(status ?? 200, headers ?? { 'Content-Type': 'application/json' });
 			if (start) {
 				res.write(start);
@@ -277,6 +287,105 @@ check('check 36: request-transformer: templates, the path and the method', async
 	await plugged.want(400, 'POST', '/plugins', {
 		name: 'request-transformer', config: { add: { headers: ['X-A:$(os.execute("id"))'] } },
 	});
+});
+
+/* What makes a body of none: the plugin's config, method and type of the request, and what the service gets. */
+const BODILESS = {
+	'made-form': [{ add: { body: ['a:1'] } }, 'POST', 'application/x-www-form-urlencoded', 'a=1'],
+	'made-json': [{ append: { body: ['a:1'] } }, 'POST', 'application/json', '{"a":["1"]}'],
+	'made-empty': [{ remove: { body: ['a'] } }, 'GET', 'application/json', undefined],
+};
+
+/* Asks without a body, over a connection of its own. */
+async function askBare(version, path, method, type) {
+	if (version === 1) {
+		const raw = await RawConnection.open(plugged.gw.proxy);
+		return raw.send(`${method} ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\n${method === 'POST' ? 'Content-Length: 0\r\n' : ''}\r\n`);
+	}
+	const c = await h2.H2Connection.open(plugged.gw.proxy);
+	return c.send(h2.headers(1, h2[method](path, [['content-type', type]])));
+}
+
+const LEAVING = {
+	'HTTP/1.1': [1, (c) => c.close()],
+	'HTTP/2': [2, (c) => c.close()],
+	'HTTP/2, its stream alone': [2, (c) => c.send(h2.reset(1))],
+};
+
+async function noConnection() {
+	const { server } = await plugged.gw.make('/status', undefined, 'GET');
+	return ['active', 'reading', 'writing', 'waiting'].every((state) => server[`connections_${state}`] === 0);
+}
+
+check('check 36: request-transformer: a body for a request without one, whose client leaves before the answer', async (t) => {
+	const { hits } = plugged.echo;
+	for (const [name, [config, method, type, body]] of Object.entries(BODILESS)) {
+		await serve(name, { 'request-transformer': config });
+		for (const [how, [version, leave]] of Object.entries(LEAVING)) {
+			await t.test(`${name}, ${how}`, async () => {
+				const gate = deferred();
+				hits.items.length = gone.items.length = 0;
+				answer = { after: gate.promise };
+				try {
+					const client = await askBare(version, `/${name}`, method, type);
+					const seen = await hits.take();
+					assert.equal(seen.body, body ?? seen.body);
+					leave(client);
+					assert.equal(await gone.take(), false, 'the call ends with its client');
+					client.close();
+				} finally {
+					answer = undefined;
+					gate.resolve();
+				}
+				await until(noConnection, 'no connection is counted');
+				await passed(ask(`/${name}`, { 'Content-Type': type }, { method }));
+			});
+		}
+	}
+});
+
+check('check 36: request-transformer: a body for a request without one, and a large answer that is read late', async (t) => {
+	const piece = Buffer.alloc(1 << 20, 'x');
+	const size = 30 * piece.length;
+	const [config, method, type] = BODILESS['made-json'];
+	await serve('made-large', { 'request-transformer': config });
+	const clients = {
+		'HTTP/1.1': async () => {
+			const [res] = await event(http.request(`${plugged.gw.proxy}/made-large`, { method, agent: false,
+				headers: { 'Content-Type': type, 'Content-Length': 0 } }).end(), 'response');
+			return res;
+		},
+		'HTTP/2': async () => {
+			const session = http2.connect(plugged.gw.proxy);
+			const stream = session.request({ ':method': method, ':path': '/made-large', 'content-type': type }, { endStream: true });
+			stream.once('close', () => session.close());
+			await event(stream, 'response');
+			return stream;
+		},
+	};
+	for (const [version, open] of Object.entries(clients)) {
+		await t.test(version, async () => {
+			let socket;
+			answer = (res) => {
+				({ socket } = res);
+				res.writeHead(200, { 'Content-Length': size });
+				Readable.from(Array(30).fill(piece)).pipe(res);
+			};
+			try {
+				const reply = await open();
+				assert.ok(await standstill(() => socket.bytesWritten) < size, 'the service is made to wait');
+				let n = 0;
+				await within((async () => {
+					for await (const data of reply) {
+						n += data.length;
+					}
+				})(), 'the rest of it');
+				assert.equal(n, size);
+			} finally {
+				answer = undefined;
+			}
+		});
+	}
 });
 
 check('check 36: response-transformer: headers of the service and of plugins before it', async () => {

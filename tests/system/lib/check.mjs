@@ -77,6 +77,19 @@ export async function until(ask, what, ms = DEADLINE_MS) {
 	}
 }
 
+/* Resolves when the count stands still; its last value. */
+export async function standstill(count, what = 'nothing more is taken') {
+	let last;
+	let same = 0;
+	await until(() => {
+		const n = count();
+		same = n === last ? same + 1 : 0;
+		last = n;
+		return same === 10;
+	}, what);
+	return last;
+}
+
 export function event(emitter, name, what, ms = DEADLINE_MS) {
 	return within(once(emitter, name), what ?? name, ms);
 }
