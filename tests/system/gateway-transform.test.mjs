@@ -293,7 +293,7 @@ check('check 36: request-transformer: templates, the path and the method', async
 const BODILESS = {
 	'made-form': [{ add: { body: ['a:1'] } }, 'POST', 'application/x-www-form-urlencoded', 'a=1'],
 	'made-json': [{ append: { body: ['a:1'] } }, 'POST', 'application/json', '{"a":["1"]}'],
-	'made-empty': [{ remove: { body: ['a'] } }, 'GET', 'application/json', undefined],
+	'made-empty': [{ remove: { body: ['a'] } }, 'GET', 'application/json', ''],
 };
 
 /* Asks without a body, over a connection of its own. */
