@@ -19,33 +19,12 @@
 #pragma once
 #include "base/map.h"
 #include "http/client.h"
+#include "http/client_proxy.h"
 #include "net/dns.h"
 
-/* ---- proxies ---- */
-
-struct http_proxy {
-	struct str host;
-	uint16_t port;
-	struct str authorization; /* "Basic …" or empty */
-	bool usable;		  /* an http:// proxy; calls through any other fail */
-};
-
-/* As in the environment; empty = not set. */
-struct http_proxy_vars {
-	struct str http, https, all, none;
-};
-
-struct http_proxy_env;
 struct h2;
 struct h2_nvs;
 struct h2_stream;
-
-struct http_proxy_env *http_proxy_env_new(const struct http_proxy_vars *vars);
-/* http_proxy, HTTP_PROXY, ...: the lower-case name comes first, as with curl. */
-struct http_proxy_env *http_proxy_env_read(void);
-void http_proxy_env_free(struct http_proxy_env **e);
-/* NULL = connect directly. Loopback addresses and what NO_PROXY names are direct. */
-const struct http_proxy *http_proxy_for(const struct http_proxy_env *e, const struct uri *u);
 
 /* ---- origins ---- */
 

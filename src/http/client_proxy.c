@@ -1,13 +1,9 @@
-/*
- * Proxies named in the environment, as curl and most others read them: http_proxy,
- * https_proxy, all_proxy and no_proxy, in lower or upper case. NO_PROXY is a list of
- * "*", host names (which also stand for their subdomains, with or without a leading
- * dot), IP addresses and networks; each but networks may have a port.
- */
+#include "http/client_proxy.h"
+
 #include "base/enc.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "http/client_int.h"
+#include "net/addr.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-#include "http/client_int.h"
+#include "http/client_proxy.h"
 #include "unit.h"
 
 static struct uri uri_of(const char *host, uint16_t port)
