@@ -315,9 +315,14 @@ void roles_drain(struct roles *r)
 	}
 }
 
+bool roles_relay_is_drained(const struct roles *r)
+{
+	return !r->relay || relay_active(r->relay) == 0;
+}
+
 bool roles_are_drained(const struct roles *r)
 {
-	return (!r->relay || relay_active(r->relay) == 0) &&
+	return roles_relay_is_drained(r) &&
 	       (!r->gateway.gateway ||
 		(gateway_active(r->gateway.gateway) == 0 && gateway_flush(r->gateway.gateway)));
 }

@@ -55,6 +55,7 @@ dispatch_fn *roles_dispatch_fn(enum role which);
 void *roles_dispatch_arg(struct roles *r, enum role which);
 enum err roles_reload(struct roles *r, struct settings *next, struct fault *f) MUST_USE;
 void roles_drain(struct roles *r);
+bool roles_relay_is_drained(const struct roles *r);
 bool roles_are_drained(const struct roles *r);
 /* While the loops run. */
 void roles_stop(struct roles *r);

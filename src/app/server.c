@@ -37,7 +37,7 @@ struct server {
 	struct roles roles;
 	struct status status;
 	struct http_server *http[LISTENERS];
-	bool relay_accepts; /* while all else drains */
+	bool doors_open; /* of the relay, while all else drains */
 };
 
 /* ---- start ---- */
@@ -264,6 +264,12 @@ enum err server_reload(struct server *s, struct settings *next, struct fault *f)
 	return ERR_OK;
 }
 
+/* Connectors come through the gateway, too, where it leads to role://relay. */
+static bool is_door(int which)
+{
+	return which == ROLE_RELAY || which == ROLE_GATEWAY;
+}
+
 /*
  * Requests at connectors are waited for, and their bodies come over connections of their own, all
  * that is said as well where WebSockets do not pass. An heir would accept those instead of us.
@@ -272,10 +278,10 @@ void server_drain(struct server *s, uint32_t idle_ms)
 {
 	atomic_store(&s->status.draining, true);
 	roles_drain(&s->roles);
-	s->relay_accepts = s->http[ROLE_RELAY] && idle_ms == 0;
+	s->doors_open = idle_ms == 0 && !roles_relay_is_drained(&s->roles);
 	for (int i = 0; i < LISTENERS; i++) {
 		/* Status answers to the last: others watch us leave. */
-		if (s->http[i] && i != LISTENER_STATUS && !(i == ROLE_RELAY && s->relay_accepts)) {
+		if (s->http[i] && i != LISTENER_STATUS && !(s->doors_open && is_door(i))) {
 			http_server_drain(s->http[i], idle_ms);
 		}
 	}
@@ -301,9 +307,13 @@ static bool is_closing(const struct server *s)
 
 bool server_drain_on(struct server *s)
 {
-	if (s->relay_accepts && roles_are_drained(&s->roles)) {
-		s->relay_accepts = false;
-		http_server_drain(s->http[ROLE_RELAY], 0);
+	if (s->doors_open && roles_relay_is_drained(&s->roles)) {
+		s->doors_open = false;
+		for (int i = 0; i < LISTENERS; i++) {
+			if (s->http[i] && is_door(i)) {
+				http_server_drain(s->http[i], 0);
+			}
+		}
 	}
 	for (int i = 0; i < LISTENERS; i++) {
 		if (s->http[i] && i != LISTENER_STATUS && http_server_active(s->http[i]) > 0) {

@@ -97,7 +97,7 @@ struct client_conn {
 	uint8_t state;	     /* enum conn_state */
 	bool reused;	     /* carried a call before this one */
 	bool got_bytes;	     /* of the answer to this call */
-	uint16_t given_up;   /* SHARED: streams that were reset */
+	uint32_t given_up;   /* SHARED: streams that were reset */
 	bool pinged;	     /* SHARED: an answer to a PING is due */
 	bool retired;	     /* SHARED: takes no more calls */
 };

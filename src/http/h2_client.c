@@ -6,7 +6,7 @@
  * last stream has ended, or after having been quiet for the idle timeout. It is retired,
  * and calls go to another one, when nothing at all has come on it while an answer was
  * waited for, for it may be that nothing ever will; and before the peer takes the many
- * calls that clients gave up for a flood. A stream that the peer did
+ * calls that clients gave up for a flood. Then a PING tells whether the peer lives. A stream that the peer did
  * not process (REFUSED_STREAM, or above the last of a GOAWAY) counts as never sent,
  * and the call goes to another connection once, if its body is still at hand.
  */
@@ -114,6 +114,7 @@ static void give_body(struct http_call *c)
 }
 
 static void watch_peer(struct client_conn *k);
+static void on_silence(struct timer *t);
 
 bool h2_call_send(struct client_conn *k, struct http_call *c)
 {
@@ -195,12 +196,25 @@ static void part(struct http_call *c)
 	h2_stream_detach(s);
 }
 
+/* Soon asked whether it lives: who reads nothing does not take our resets either. */
+static void retire(struct client_conn *k)
+{
+	if (!k->retired) {
+		k->retired = true;
+		k->pinged = false;
+		k->seen_bytes = k->stream->bytes_in;
+		timer_start(k->loop, &k->timer, PONG_WITHIN_MS, on_silence);
+	}
+}
+
 /* A body in memory is not ours any longer. */
 static void give_up(struct h2_stream *s)
 {
 	struct client_conn *k = s->h2->owner;
 
-	k->retired = k->retired || ++k->given_up == GIVEN_UP_MAX;
+	if (++k->given_up >= GIVEN_UP_MAX) {
+		retire(k);
+	}
 	h2_stream_drop_output(s);
 	h2_reset(s, H2_CANCEL);
 }
@@ -220,7 +234,9 @@ void h2_call_overdue(struct http_call *c)
 	if (c->h2) {
 		struct client_conn *k = c->h2->h2->owner;
 
-		k->retired = k->retired || k->stream->bytes_in == c->heard_bytes;
+		if (k->stream->bytes_in == c->heard_bytes) {
+			retire(k);
+		}
 	}
 }
 
@@ -405,7 +421,6 @@ static void on_silence(struct timer *t)
 	struct client_conn *k = container_of(t, struct client_conn, timer);
 
 	if (k->stream->bytes_in != k->seen_bytes) {
-		k->pinged = false;
 		watch_peer(k);
 	} else if (k->pinged) {
 		k->why = ERR_TIMEOUT;
@@ -419,6 +434,7 @@ static void on_silence(struct timer *t)
 
 static void watch_peer(struct client_conn *k)
 {
+	k->pinged = false;
 	k->seen_bytes = k->stream->bytes_in;
 	timer_start(k->loop, &k->timer, PING_AFTER_MS, on_silence);
 }

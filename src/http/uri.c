@@ -220,12 +220,7 @@ struct str uri_origin(struct arena *a, const struct uri *u)
 	return str_fmt(a, "%s://%.*s", u->tls ? "https" : "http", STR_ARG(authority));
 }
 
-/*
- * A byte at `*i` as the most eager reader would see it: escapes decoded, also
- * escaped escapes ("%252e") and overlong UTF-8 ("%c0%ae"). -1 when broken or
- * not allowed in a path.
- */
-static int eager_byte(struct str s, size_t *i)
+int uri_eager_byte(struct str s, size_t *i)
 {
 	unsigned v;
 
@@ -289,7 +284,7 @@ static bool path_is_safe(struct str path)
 	}
 	while (i < path.n) {
 		bool is_double = i > 0 && path.p[i] == '/' && path.p[i - 1] == '/';
-		int c = eager_byte(path, &i);
+		int c = uri_eager_byte(path, &i);
 
 		if (c < 0 || is_double) {
 			return false;

@@ -40,6 +40,11 @@ bool uri_is_authority(struct str s);
  */
 bool uri_rest_is_safe(struct str rest);
 /*
+ * The byte of a path at `*i`, which moves behind it, as a server sees it that decodes eagerly:
+ * escaped escapes ("%252e") and overlong UTF-8 ("%c0%ae"). -1 when broken or not allowed in a path.
+ */
+int uri_eager_byte(struct str s, size_t *i);
+/*
  * base path + rest. The base gets a "/" at its end unless rest is empty or only
  * a query. The base's own query stays only when rest is empty (RFC 3986 5.2.2).
  * "./" before a first segment with a colon, as in "./ftp:x", is taken off.

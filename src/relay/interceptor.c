@@ -1,6 +1,5 @@
 #include "relay/interceptor.h"
 
-#include "base/enc.h"
 #include "http/chars.h"
 #include "http/uri.h"
 
@@ -75,17 +74,21 @@ static enum err check_keys(const struct conf_node *map, const char *const *known
 	return ERR_OK;
 }
 
-/* As path_starts compares it. */
+/* As path_starts compares it; a '%' that begins no escape is one. */
 static struct str without_escapes(struct arena *a, struct str path)
 {
-	struct buf b = {0};
-	struct str plain = path;
+	char *to = arena_alloc(a, path.n);
+	size_t n = 0;
 
-	if (percent_decode(&b, path) == ERR_OK) {
-		plain = str_dup(a, buf_str(&b));
+	for (size_t i = 0; i < path.n; n++) {
+		const char *p = path.p + i;
+		bool is_escape = *p == '%' && path.n - i >= 3 && char_is(p[1], CHAR_HEX) &&
+				 char_is(p[2], CHAR_HEX);
+
+		to[n] = is_escape ? (char)(char_hex(p[1]) << 4 | char_hex(p[2])) : *p;
+		i += is_escape ? 3 : 1;
 	}
-	buf_free(&b);
-	return plain;
+	return str_of(to, n);
 }
 
 static enum err read_when(struct arena *a, const struct conf_node *rule, struct interceptor *out,
@@ -249,37 +252,50 @@ static bool header_matches(const struct interceptor *rule, const struct http_hea
 	return false;
 }
 
-/* The character at `*at`, which moves behind it: an escape is one. */
-static char next_char(struct str url, size_t *at)
+/* Some take '\\' for '/'. */
+static int next_char(struct str url, size_t *at)
 {
-	const char *p = url.p + *at;
+	int c = uri_eager_byte(url, at);
 
-	if (*p == '%' && url.n - *at >= 3 && char_is(p[1], CHAR_HEX) && char_is(p[2], CHAR_HEX)) {
-		*at += 3;
-		return (char)(char_hex(p[1]) << 4 | char_hex(p[2]));
+	return c == '\\' ? '/' : c;
+}
+
+/*
+ * Behind what some leave out at the end of a segment, of which `c` is the first: blanks and dots
+ * (Windows), parameters (";v=1"). False: the segment goes on.
+ */
+static bool skip_tail(struct str url, size_t *at, int c)
+{
+	size_t next = *at;
+	bool has_params = c == ';';
+
+	while (*at < url.n && (c = next_char(url, &next)) != '/') {
+		has_params = has_params || c == ';';
+		if (!has_params && c != ' ' && c != '.') {
+			return false;
+		}
+		*at = next;
 	}
-	*at += 1;
-	return *p;
+	return *at < url.n;
 }
 
 /*
  * As a target may read it, lest a rule that answers in place of one be passed by: without escapes,
- * slashes in a row as one, parameters of segments (";v=1") left out.
+ * slashes in a row as one, without what is left out at the end of segments.
  */
 static bool path_starts(struct str url, struct str want)
 {
-	char last = '/', c;
+	struct str path = str_slice(url, 0, str_find_char(url, 0, '?'));
+	int last = '/';
 
 	for (size_t at = 0, i = 0; i < want.n;) {
-		if (at == url.n) {
-			return false;
-		}
-		c = next_char(url, &at);
-		if (c == want.p[i]) {
+		int c = at < path.n ? next_char(path, &at) : -1;
+
+		if (c == (unsigned char)want.p[i]) {
 			i++;
-		} else if (c == ';') {
-			while (at < url.n && url.p[at] != '/') {
-				at++;
+		} else if (c == ';' || c == ' ' || c == '.') {
+			if (!skip_tail(path, &at, c)) {
+				return false;
 			}
 			continue;
 		} else if (c != '/' || last != '/') {

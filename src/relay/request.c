@@ -277,6 +277,7 @@ void request_sent(struct relay_request *r, struct hub_conn *c)
 static void forget_fetch(struct relay_request *r)
 {
 	if (r->is_unfetched) {
+		ASSERT(r->tenant);
 		r->is_unfetched = false;
 		r->tenant->bytes_unfetched -= r->body_size;
 	}

@@ -111,12 +111,16 @@ static void test_conditions(void **state)
 static void test_path_as_targets_read_it(void **state)
 {
 	static const char *const same[] = {
-		"admin/x",     "%61dmin/x",   "adm%69n/x", "admin%2fx", "admin//x",
-		"admin;v=1/x", "admin%3bv/x", "%2Fadmin/", "/admin/x",
+		"admin/x",     "%61dmin/x",    "adm%69n/x",   "admin%2fx",
+		"admin%2f/x",  "admin;v=1/x",  "admin%3bv/x", "%2Fadmin/",
+		"admin%5Cx",   "admin./x",     "admin%20/x",  "admin%20.;v/x",
+		"admin%252fx", "admin%c0%afx", "admin;v%2fx", "admin/?a",
 	};
 	static const char *const other[] = {
-		"admin", "admin2/x", "x/admin/",    "a",       "",	  "%",
-		"%6",	 "admin%",   "%2561dmin/x", "Admin/x", "admin;x", "a/dmin/",
+		"admin",     "admin2/x",  "x/admin/",	"a",	    "",
+		"%",	     "%6",	  "admin%",	"Admin/x",  "admin;x",
+		"a/dmin/",   "admin?/x",  "admin;a?/x", "ad.min/x", "adm%20in/x",
+		"admin.x/y", "admin%3f/", "admin.",	".admin/",  "admin;?/x",
 	};
 	struct fixture *x = *state;
 	uint64_t matched;
