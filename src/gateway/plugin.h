@@ -25,7 +25,7 @@ enum plugin_verdict {
 };
 
 enum plugin_needs {
-	PLUGIN_NEEDS_BODY = 1,	      /* the client's body, in memory, before its access */
+	PLUGIN_NEEDS_BODY = 1,	      /* the client's body, in memory: of what wants_body says */
 	PLUGIN_NEEDS_ANSWER_BODY = 2, /* the service's body, in memory: of what wants_answer says */
 };
 
@@ -97,6 +97,11 @@ struct plugin {
 
 	enum plugin_verdict (*rewrite)(struct gw_call *c,
 				       const struct plugin_instance *p); /* global only */
+	/*
+	 * Whether a request with that head has a body for `access`: only then it is collected.
+	 * Asked of instances with PLUGIN_NEEDS_BODY. NULL = any.
+	 */
+	bool (*wants_body)(const struct plugin_instance *p, const struct http_headers *head);
 	enum plugin_verdict (*access)(struct gw_call *c, const struct plugin_instance *p);
 	void (*response_head)(struct gw_call *c, const struct plugin_instance *p);
 	/*

@@ -374,7 +374,7 @@ static const struct exchange_handler collecting_late = {
 
 /*
  * After access: the body is in memory, or small enough to be, or it is streamed. That of a plugin
- * may go with a request that came without any.
+ * may go with a request that came without any, but in place of none that the plugin has not seen.
  */
 static void send_on(struct gw_call *c)
 {
@@ -383,13 +383,14 @@ static void send_on(struct gw_call *c)
 	if (!http_request_has_body(r)) {
 		exchange_stream(c->x, 0, &streaming);
 		call_go_upstream(c);
-	} else if (c->has_body) {
+	} else if (c->state == CALL_BODY) {
 		call_go_upstream(c);
 	} else if (c->entry->traits.request_buffering && r->framing == HTTP_BODY_LENGTH &&
 		   r->content_length <= (uint64_t)c->gl->gateway->config->body_replay_max) {
 		call_enter(c, CALL_BODY);
 		exchange_collect(c->x, (size_t)r->content_length, &collecting_late);
 	} else {
+		c->has_body = false;
 		c->streams_body = true;
 		exchange_pause_body(c->x);
 		exchange_stream(c->x, c->body_max, &streaming);
@@ -398,6 +399,12 @@ static void send_on(struct gw_call *c)
 }
 
 /* ---- the beginning ---- */
+
+static bool wants_body(struct gw_call *c, const struct plugin_instance *p)
+{
+	return p->needs & PLUGIN_NEEDS_BODY && http_request_has_body(exchange_request(c->x)) &&
+	       (!p->plugin->wants_body || p->plugin->wants_body(p, call_headers(c)));
+}
 
 /*
  * False: it was answered, or goes on when the body is there. That is asked for when it is the turn
@@ -416,8 +423,7 @@ static bool run_access(struct gw_call *c)
 		if (!runs(p) || !p->plugin->access) {
 			continue;
 		}
-		if (p->needs & PLUGIN_NEEDS_BODY && !c->has_body &&
-		    http_request_has_body(exchange_request(c->x))) {
+		if (c->state != CALL_BODY && wants_body(c, p)) {
 			collect_body(c);
 			return false;
 		}

@@ -72,7 +72,7 @@ void client_conn_close(struct client_conn *k)
 	list_remove(&k->node);
 	timer_stop(k->loop, &k->timer);
 	dns_cancel(k->query);
-	if (k->stream && k->h2) {
+	if (k->stream && k->h2 && k->why != ERR_TIMEOUT) {
 		stream_close(k->stream); /* a GOAWAY may be on its way */
 	} else if (k->stream) {
 		stream_abort(k->stream);

@@ -6,9 +6,11 @@
  * last stream has ended, or after having been quiet for the idle timeout. It is retired,
  * and calls go to another one, when nothing at all has come on it while an answer was
  * waited for, for it may be that nothing ever will; and before the peer takes the many
- * calls that clients gave up for a flood. Then a PING tells whether the peer lives. A stream that the peer did
- * not process (REFUSED_STREAM, or above the last of a GOAWAY) counts as never sent,
- * and the call goes to another connection once, if its body is still at hand.
+ * calls that clients gave up for a flood. Then a PING tells whether the peer lives.
+ *
+ * A stream that the peer did not process (REFUSED_STREAM, or above the last of a GOAWAY)
+ * counts as never sent, and the call goes to another connection once, if its body is
+ * still at hand.
  */
 #include "base/mem.h"
 #include "http/client_int.h"

@@ -196,6 +196,18 @@ check('check 36: request-transformer: no body becomes one only when something is
 	assert.deepEqual([JSON.parse(seen.body), seen.headers['content-length']], [{ a: '1', b: ['1'] }, '19']);
 });
 
+check('check 36: request-transformer: only bodies that it might edit are collected', async () => {
+	await serve('stream-up', { 'request-transformer': { remove: { body: ['a'] }, add: { body: ['b:1'] } } });
+	const large = 'x'.repeat(9 << 20); /* more than body_memory_max */
+	const post = (path, type, body) => ask(path, { 'Content-Type': type }, { method: 'POST', body });
+	assert.equal((await passed(post('/stream-up', 'application/octet-stream', large))).body.length, large.length);
+	assert.equal((await post('/stream-up', 'application/json', large)).status, 413);
+	assert.equal((await passed(post('/stream-up', 'application/json', '{"a":1}'))).body, '{"b":"1"}');
+	/* A type that we say ourselves is one that the service reads. */
+	await serve('typed', { 'request-transformer': { replace: { headers: ['Content-Type:application/json'] }, remove: { body: ['a'] } } });
+	assert.equal((await passed(post('/typed', 'text/plain', '{"a":1,"c":2}'))).body, '{"c":2}');
+});
+
 check('check 36: request-transformer: a Host out of a template is one', async () => {
 	const host = async (path, headers) => (await passed(ask(path, headers))).headers.host;
 	const own = new URL(plugged.echo.url).host;

@@ -204,6 +204,13 @@ static void hide_keys(struct gw_call *c, struct search *s)
 	}
 }
 
+/* Of a type in which there may be a key. */
+static bool wants_body(const struct plugin_instance *p, const struct http_headers *head)
+{
+	(void)p;
+	return media_kind_of(http_header_get(head, STR("content-type"))) != MEDIA_OTHER;
+}
+
 static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_instance *p)
 {
 	const struct config *k = p->config;
@@ -270,6 +277,7 @@ const struct plugin plugin_key_auth = {
 	.doc = "Lets in clients that show a key of a consumer.",
 	.example = example,
 	.compile = compile,
+	.wants_body = wants_body,
 	.access = on_access,
 	.edits = edits,
 };

@@ -348,6 +348,15 @@ static bool has_parts_as_meant(struct gw_call *c, struct str type, const struct 
 		again.parts.n == m->parts.n);
 }
 
+/* What would pass for an editable type only with headers of our own has to be seen as well. */
+static bool wants_body(const struct plugin_instance *p, const struct http_headers *head)
+{
+	struct str type = http_header_get(head, STR("content-type"));
+
+	return media_kind_of(type) != MEDIA_OTHER || is_veiled(head) ||
+	       edits(p, PLUGIN_TO_SERVICE, STR("content-type"));
+}
+
 /*
  * A body that cannot be parsed goes on as it is if we only had something to put in. Otherwise
  * false: the service, less strict than we are, might find in it what was to be taken out.
@@ -488,6 +497,7 @@ const struct plugin plugin_request_transformer = {
 	.doc = "Edits headers, query, body, path and method of requests.",
 	.example = example,
 	.compile = compile,
+	.wants_body = wants_body,
 	.access = on_access,
 	.edits = edits,
 };
