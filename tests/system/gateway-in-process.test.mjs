@@ -117,11 +117,8 @@ check('the role sees whom a trusted proxy names as the client', async () => {
 
 check('what is told on the way to a role takes no room from the client', async () => {
 	const headers = Object.fromEntries(Array.from({ length: 97 }, (_, i) => [`x-${i}`, 'y']));
-	const path = `/out/${'p'.repeat(8150)}`;
-	const { raw, url } = await describe(path, { headers });
+	const { raw } = await describe('/out/x', { headers });
 	assert.equal(raw.filter(([name]) => /^x-\d+$/.test(name)).length, 97);
-	assert.equal(url, path.slice('/out'.length));
-	assert.equal((await via(`${path}${'p'.repeat(100)}`)).status, 414);
 });
 
 check('a second pass through the gateway keeps what the first one said', async () => {
@@ -385,33 +382,39 @@ check('a WebSocket through a role ends when nothing has passed for read_timeout'
 
 /* ---- the end of the process ---- */
 
-check('SIGTERM lets what is under way end, also where a connection is still to be made', async () => {
-	const other = await startServer();
-	let own;
-	try {
-		await publish(other, '/management', 'role://management', { strip_path: false });
-		own = await Connector.start(behindGateway(other), {
-			tenant: 'T1', secret: await other.addTenant('T1'), targets: { web: target.url },
-		});
-		target.forget();
-		const waiting = request(other.gateway, '/erp/gate');
-		await target.hits.take();
-		/* The gateway has the head of this one and waits for the rest of its small body. */
-		const late = await RawConnection.open(other.gateway);
-		late.send(`GET /management/tenants HTTP/1.1\r\nHost: x\r\nApi-Key: ${KEYS.read}\r\nContent-Length: 2\r\n\r\n{`);
-		await until(async () => await other.metric('posthouse_http_requests_total', /role="gateway"/) >= 2, 'its head is there');
-		const idle = await RawConnection.open(other.gateway);
-		other.child.signal_('SIGTERM');
-		await idle.closed();
-		late.send('}');
-		const answer = await late.response();
-		assert.equal(answer.status, 200, answer.body?.toString());
-		target.open();
-		assert.equal((await waiting).text, 'through the gate');
-		const end = await within(other.child.exited, 'the server ends');
-		assert.equal(end.code, 0);
-	} finally {
-		await own?.close();
-		await other.close();
-	}
-});
+/* Large answers, and all over long polling, come over new connections through the gateway. */
+for (const transport of ['websockets', 'long_polling']) {
+	check(`SIGTERM lets what is under way end, also where a connection is still to be made: ${transport}`, async () => {
+		const other = await startServer();
+		let own;
+		try {
+			await publish(other, '/management', 'role://management', { strip_path: false });
+			own = await Connector.start(behindGateway(other), {
+				tenant: 'T1', secret: await other.addTenant('T1'), targets: { web: target.url }, settings: { transports: [transport] },
+			});
+			target.forget();
+			const waiting = ['/erp/gate', '/erp/gate/100000'].map((path) => request(other.gateway, path));
+			await target.hits.take();
+			await target.hits.take();
+			/* The gateway has the head of this one and waits for the rest of its small body. */
+			const late = await RawConnection.open(other.gateway);
+			late.send(`GET /management/tenants HTTP/1.1\r\nHost: x\r\nApi-Key: ${KEYS.read}\r\nContent-Length: 2\r\n\r\n{`);
+			await until(async () => await other.metric('posthouse_http_requests_total', /role="gateway"/) >= 3, 'its head is there');
+			const idle = await RawConnection.open(other.gateway);
+			other.child.signal_('SIGTERM');
+			await until(async () => (await request(other.gateway, '/erp/bytes/5')).status === 503, 'no more are taken');
+			late.send('}');
+			const answer = await late.response();
+			assert.equal(answer.status, 200, answer.body?.toString());
+			target.open();
+			assert.equal((await waiting[0]).text, 'through the gate');
+			assert.deepEqual((await waiting[1]).body, pattern(100_000));
+			await idle.closed();
+			const end = await within(other.child.exited, 'the server ends');
+			assert.equal(end.code, 0);
+		} finally {
+			await own?.close();
+			await other.close();
+		}
+	});
+}
