@@ -219,6 +219,7 @@ struct connector *connector_new(struct loop *l, const struct connect_config *con
 	list_init(&c->running);
 	list_init(&c->waiting);
 	list_init(&c->spare);
+	list_init(&c->overtime);
 	backlog_init(&c->backlog, (size_t)config->undelivered_max,
 		     (size_t)config->undelivered_max_size);
 	grant_init(&c->grant, c);

@@ -39,6 +39,7 @@ struct connector {
 	unsigned n_links;
 	/* requests */
 	struct list running, waiting, spare;
+	struct list overtime; /* of `running`; empty while somebody waits */
 	unsigned n_running, n_waiting, n_spare;
 	struct later work;
 	struct backlog backlog; /* not sent */

@@ -36,7 +36,8 @@ struct trip *trip_get(struct connector *c)
 static bool is_awaited(const struct trip *e)
 {
 	return e->fetch || e->call || e->reply.call || list_is_linked(&e->fetch_grant.node) ||
-	       list_is_linked(&e->reply.grant.node) || list_is_linked(&e->echo_work.node);
+	       list_is_linked(&e->reply.grant.node) || list_is_linked(&e->reply.overtime) ||
+	       list_is_linked(&e->echo_work.node);
 }
 
 void trip_free(struct trip *e)
@@ -225,16 +226,24 @@ static bool may_run(const struct connector *c)
 	return max == 0 || c->n_running < max;
 }
 
+static bool is_full(const struct connector *c)
+{
+	return c->n_running + c->n_waiting >= c->config.requests_max;
+}
+
 void trip_take(struct trip *e, struct link *from)
 {
 	struct connector *c = e->c;
-	bool is_full = c->n_running + c->n_waiting >= c->config.requests_max;
+	bool is_refused = connector_refuses(c, from);
 
 	e->link = from;
 	e->is_outsourced = !e->q.body.p && e->q.body_size > 0;
 	e->expires_ms = loop_now_ms(c->loop) + (uint64_t)c->at.timeout_ms;
 	e->targets = target_set_ref(c->targets);
-	if (connector_refuses(c, from) || is_full) {
+	if (!is_refused && (is_full(c) || !may_run(c))) {
+		trip_reply_make_place(c);
+	}
+	if (is_refused || is_full(c)) {
 		enter_running(e);
 		trip_fail(e, 503);
 	} else if (may_run(c) && c->n_waiting == 0) {

@@ -41,13 +41,14 @@ struct trip_reply {
 	bool retried;
 	int status;
 	struct http_headers headers;
-	int64_t length;	    /* -1 = not known */
-	uint64_t n;	    /* bytes so far */
-	struct buf data;    /* gathered; of an upload: what can still be sent again */
-	bool can_replay;    /* `data` is all of it */
-	struct timer timer; /* while it is gathered */
+	int64_t length;		   /* -1 = not known */
+	uint64_t n;		   /* bytes so far */
+	struct buf data;	   /* gathered; of an upload: what can still be sent again */
+	bool can_replay;	   /* `data` is all of it */
+	struct timer timer;	   /* while it is gathered or discarded */
+	struct list_node overtime; /* c->overtime */
 	struct grant_wait grant;
-	struct http_call *call;
+	struct http_call *call; /* the upload; while it is gathered: one that asks */
 };
 
 struct trip {
@@ -123,3 +124,5 @@ void trip_reply_data(struct trip *e, struct str data);
 void trip_reply_end(struct trip *e);
 void trip_reply_cancel(struct trip *e);
 void trip_reply_failure(struct trip *e, int status);
+/* Ends the oldest of those trips that are only continued while there is room. */
+void trip_reply_make_place(struct connector *c);

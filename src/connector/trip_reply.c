@@ -7,16 +7,20 @@
  * that is faster than the server is paused.
  *
  * Nobody tells us that a request is over, but an upload for it is refused, or cut while it
- * runs. So what is gathered for as long as transfers may take is uploaded, too, however small:
- * an event stream then ends with its request. An answer that is discarded is read for the sake of
- * the target, which may still be at work, up to that time or some bytes.
+ * runs. So while an answer is gathered for longer than transfers may take we ask with uploads that
+ * bring nothing and never end: an event stream then ends with its request. Only a 404 counts;
+ * whatever else becomes of them (408, since they are silent), the answer goes on to be gathered.
+ *
+ * An answer that is discarded is read for the sake of the target, which may still be at work: for
+ * that time in any case, beyond it as long as no other request needs its place, and in
+ * all DISCARD_TIMES as long. Its bytes do not count.
  */
 #include "base/clock.h"
 #include "connector/connector_int.h"
 
 /* Of an upload, as long as no more was sent: then a refused token costs nothing. */
 #define REPLAY_BYTES_MAX ((size_t)256 << 10)
-#define DISCARD_BYTES_MAX ((uint64_t)1 << 20)
+#define DISCARD_TIMES 10
 
 static void on_grant(struct grant_wait *w, enum err err, struct str authorization);
 
@@ -261,7 +265,7 @@ static void open_upload(struct trip *e)
 {
 	struct trip_reply *r = &e->reply;
 
-	timer_pause(&r->timer);
+	trip_reply_cancel(e); /* asks no more */
 	keep_headers(e);
 	r->is_upload = true;
 	r->can_replay = true;
@@ -287,6 +291,111 @@ static void upload_data(struct trip *e, struct str data)
 	}
 }
 
+/* ---- an answer that takes its time ---- */
+
+static void on_slow(struct timer *t);
+
+static void watch(struct trip *e)
+{
+	timer_start(e->c->loop, &e->reply.timer, (uint64_t)e->c->at.timeout_ms, on_slow);
+}
+
+/* Any answer is the last of the call: a server that takes it before its end is told no more. */
+static void on_asked_head(struct http_call *call, const struct http_response *h)
+{
+	struct trip *e = http_call_user(call);
+	struct trip_reply *r = &e->reply;
+
+	if (h->status == 404) {
+		trip_fail(e, 502);
+		return;
+	}
+	if (h->status == 401) {
+		grant_refuse(&e->c->grant);
+	}
+	http_call_cancel(r->call);
+	r->call = NULL;
+	watch(e);
+}
+
+static void on_asked_end(struct http_call *call)
+{
+	(void)call;
+	ASSERT(false); /* cancelled with its head */
+}
+
+static void on_asked_fail(struct http_call *call, enum err why)
+{
+	struct trip *e = http_call_user(call);
+
+	(void)why;
+	e->reply.call = NULL;
+	watch(e);
+}
+
+static const struct http_call_handler asked_handler = {
+	.on_head = on_asked_head,
+	.on_data = on_data,
+	.on_end = on_asked_end,
+	.on_fail = on_asked_fail,
+};
+
+/* An upload without an end leaves nothing at the server. */
+static void on_ask_grant(struct grant_wait *w, enum err err, struct str authorization)
+{
+	struct trip *e = container_of(w, struct trip, reply.grant);
+	struct http_header headers[2];
+
+	if (err != ERR_OK) {
+		watch(e);
+		return;
+	}
+	struct http_call_spec spec =
+		trip_server_call(e, &e->c->at.response, STR_NULL, authorization, headers);
+
+	spec.method = STR("POST");
+	spec.body_kind = HTTP_CALL_CHUNKED;
+	e->reply.call = http_call_start(e->c->http, &spec, &asked_handler, e);
+}
+
+static void on_overdue(struct timer *t)
+{
+	deliver_reply(container_of(t, struct trip, reply.timer));
+}
+
+static void enter_overtime(struct trip *e)
+{
+	struct connector *c = e->c;
+
+	if (c->n_waiting > 0) {
+		deliver_reply(e);
+		return;
+	}
+	list_push(&c->overtime, &e->reply.overtime);
+	timer_start(c->loop, &e->reply.timer, (DISCARD_TIMES - 1) * (uint64_t)c->at.timeout_ms,
+		    on_overdue);
+}
+
+void trip_reply_make_place(struct connector *c)
+{
+	struct list_node *first = list_first(&c->overtime);
+
+	if (first) {
+		deliver_reply(container_of(first, struct trip, reply.overtime));
+	}
+}
+
+static void on_slow(struct timer *t)
+{
+	struct trip *e = container_of(t, struct trip, reply.timer);
+
+	if (e->q.discard) {
+		enter_overtime(e);
+	} else {
+		grant_get(&e->c->grant, &e->reply.grant, on_ask_grant);
+	}
+}
+
 /* ---- what the target gives ---- */
 
 static void copy_headers(struct trip *e, const struct http_headers *from)
@@ -301,17 +410,6 @@ static void copy_headers(struct trip *e, const struct http_headers *from)
 	}
 }
 
-static void on_slow(struct timer *t)
-{
-	struct trip *e = container_of(t, struct trip, reply.timer);
-
-	if (e->q.discard) {
-		deliver_reply(e);
-	} else {
-		open_upload(e);
-	}
-}
-
 void trip_reply_begin(struct trip *e, int status, const struct http_headers *headers,
 		      int64_t length)
 {
@@ -323,7 +421,7 @@ void trip_reply_begin(struct trip *e, int status, const struct http_headers *hea
 	if (length > TRIP_INLINE_MAX && !e->q.discard) {
 		open_upload(e);
 	} else {
-		timer_start(e->c->loop, &r->timer, (uint64_t)e->c->at.timeout_ms, on_slow);
+		watch(e);
 	}
 }
 
@@ -331,13 +429,10 @@ void trip_reply_data(struct trip *e, struct str data)
 {
 	struct trip_reply *r = &e->reply;
 
-	r->n += data.n;
 	if (e->q.discard) {
-		if (r->n > DISCARD_BYTES_MAX) {
-			deliver_reply(e);
-		}
 		return;
 	}
+	r->n += data.n;
 	if (r->is_upload) {
 		upload_data(e, data);
 		return;
@@ -365,6 +460,7 @@ void trip_reply_cancel(struct trip *e)
 	struct trip_reply *r = &e->reply;
 
 	timer_pause(&r->timer);
+	list_remove(&r->overtime);
 	grant_cancel(&r->grant);
 	if (r->call) {
 		http_call_cancel(r->call);

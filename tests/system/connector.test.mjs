@@ -6,7 +6,7 @@ import { after, before } from 'node:test';
 import { once } from 'node:events';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { check, until, within } from './lib/check.mjs';
+import { check, event, Mailbox, until, within } from './lib/check.mjs';
 import { abortable, request, timed } from './lib/client.mjs';
 import { Connector } from './lib/connector.mjs';
 import { Original } from './lib/original.mjs';
@@ -353,15 +353,19 @@ check('an answer without end ends with its request', async () => {
 		settings: { max_concurrent: 1 },
 	});
 	try {
-		for (const [path, status] of [['relay/T1/web/', 408], ['relay/T1/web/big', 408], ['queue/T1/web/', 202], ['queue/T1/web/big', 202]]) {
-			assert.equal((await request(own.relay, `/${path}`)).status, status, path);
+		const ping = async () => (await request(own.relay, '/relay/T1/$ping')).status === 200;
+		for (const path of ['', 'big']) {
+			assert.equal((await request(own.relay, `/relay/T1/web/${path}`)).status, 408);
 			await until(() => open === 0, `${path}: the target is left`);
+			assert.equal((await request(own.relay, `/queue/T1/web/${path}`)).status, 202);
+			await until(ping, `${path}: the next has its place`);
+			await until(() => open === 0, `${path}: the target is left for the next`);
 		}
 		const gone = abortable(own.relay, '/relay/T1/web/big');
 		await until(() => open === 1, 'the target is asked');
 		gone.abort();
 		await until(() => open === 0, 'the target is left with its visitor');
-		assert.equal((await request(own.relay, '/relay/T1/$ping')).status, 200);
+		assert.ok(await ping());
 		await own.noBodyFiles();
 	} finally {
 		await connector.close();
@@ -379,7 +383,7 @@ check('a small answer that takes longer than a transfer may is not lost', async 
 			res.setHeader('Content-Length', 10);
 		}
 		res.write('12345');
-		setTimeout(() => res.end('67890'), 1500);
+		setTimeout(() => res.end('67890'), 2500);
 	});
 	slow.listen(0, '127.0.0.1');
 	await once(slow, 'listening');
@@ -388,11 +392,12 @@ check('a small answer that takes longer than a transfer may is not lost', async 
 		tenant: 'T1', secret: theirs, targets: { web: `http://127.0.0.1:${slow.address().port}/` },
 	});
 	try {
-		for (const path of ['known', 'unknown']) {
+		await Promise.all(['known', 'unknown'].map(async (path) => {
 			const reply = await request(own.relay, `/relay/T1/web/${path}`);
 			assert.equal(reply.text, '1234567890');
 			assert.equal(reply.headers['x-slow'], '1');
-		}
+		}));
+		await own.noBodyFiles();
 	} finally {
 		await connector.close();
 		slow.close();
@@ -586,6 +591,105 @@ check('a refused token at the body endpoints: a new one, once', async () => {
 		assert.equal((await link.delivered.take()).httpStatusCode, 502);
 	});
 });
+
+/* A service that begins an answer; `fn` gets what it answers with. */
+async function beginner(begin, fn) {
+	const begun = new Mailbox('the target is asked');
+	const service = http.createServer((req, res) => {
+		begin(req, res);
+		begun.put(res);
+	});
+	service.listen(0, '127.0.0.1');
+	await once(service, 'listening');
+	try {
+		await fn(`http://127.0.0.1:${service.address().port}/`, begun);
+	} finally {
+		service.closeAllConnections();
+		service.close();
+	}
+}
+
+check('an answer is gathered until its request is over, which nothing but 404 says', () => beginner((req, res) => {
+	res.writeHead(200, req.url === '/known' ? { 'Content-Length': 10 } : {});
+	res.write('12345');
+}, (url, begun) => original({ endpointTimeout: '00:00:00.5000000' }, async (theirs, link) => {
+	const begin = async (path, statuses) => {
+		const id = link.request({ url: path });
+		const line = new RegExp(`POST /body/response/${id.replaceAll('-', '')}`);
+		for (const status of statuses) {
+			theirs.answer(new RegExp(line), status);
+		}
+		return { res: await begun.take(), id, asked: (n) => until(() => theirs.count(line) >= n, `it asks ${n} times`) };
+	};
+	for (const path of ['known', 'unknown']) {
+		const { res, asked } = await begin(path, [408, 401, 200]);
+		/* The fourth gets no answer. */
+		await asked(5);
+		res.end('67890');
+		const delivered = await link.delivered.take();
+		assert.equal(delivered.httpStatusCode, 200);
+		assert.equal(Buffer.from(delivered.bodyContent, 'base64').toString(), '1234567890');
+	}
+	assert.equal(theirs.tokens.length, 3, 'a refused token is not used again');
+	assert.equal(theirs.uploads.size, 0);
+	const grows = await begin('unknown', [408]);
+	await grows.asked(2);
+	grows.res.end(pattern(50_000));
+	assert.equal((await link.delivered.take()).bodySize, 50_005);
+	assert.equal(sha256(theirs.uploads.get(grows.id.replaceAll('-', ''))), sha256(Buffer.concat([Buffer.from('12345'), pattern(50_000)])));
+	const over = await begin('unknown', [408, 404]);
+	await event(over.res, 'close', 'the target is left');
+	assert.equal((await link.delivered.take()).httpStatusCode, 502);
+}, { targets: { web: url } })));
+
+check('a discarded answer is read for a time, and ten times as long where there is room', () => beginner((req, res) => {
+	const timer = setInterval(() => res.write('x'.repeat(100_000)), 20);
+	res.begunAt = Date.now();
+	res.lasted = () => Date.now() - res.begunAt;
+	res.left = once(res, 'close').then(() => clearInterval(timer));
+	res.stop = () => {
+		clearInterval(timer);
+		res.end();
+	};
+}, async (url, begun) => {
+	const run = (settings, fn) => original({ endpointTimeout: '00:00:00.3000000' }, async (theirs, link) => {
+		const job = async () => {
+			link.request({ discardConnectorResponse: true, acknowledgeMode: 2 });
+			return await begun.take();
+		};
+		await fn(link, job);
+	}, { targets: { web: url }, settings });
+	const isLeft = async (link, res) => {
+		await within(res.left, 'the target is left');
+		await link.acknowledged.take();
+	};
+	await run({ max_concurrent: 1 }, async (link, job) => {
+		let res = await job();
+		await until(() => res.lasted() > 1000 && res.socket.bytesWritten > 2 << 20, 'a job of some time and size');
+		assert.equal(link.acknowledged.length, 0);
+		res.stop();
+		await link.acknowledged.take();
+		assert.ok(res.writableFinished);
+		res = await job();
+		link.request({ target: '$ping' });
+		await isLeft(link, res);
+		assert.equal((await link.delivered.take()).httpStatusCode, 200);
+		assert.ok(res.lasted() > 250, 'its time is its own');
+		res = await job();
+		await isLeft(link, res);
+		assert.ok(res.lasted() > 2500, 'nobody waited');
+	});
+	for (const settings of [{ max_concurrent: 1 }, { requests_max: 1 }]) {
+		await run(settings, async (link, job) => {
+			const res = await job();
+			await until(() => res.lasted() > 600, 'its time is over');
+			link.request({ target: '$ping' });
+			assert.equal((await link.delivered.take()).httpStatusCode, 200);
+			await isLeft(link, res);
+			assert.ok(res.lasted() < 2500, 'it made room');
+		});
+	}
+}));
 
 check('acknowledgements by mode, and before the response', async () => {
 	await original({}, async (theirs, link) => {

@@ -16,10 +16,10 @@ import { Mailbox } from './check.mjs';
 const RS = '\x1e';
 
 export class Original {
-	static async start({ tokenLifetime = 300, delays = ['00:00:01', '00:00:01'] } = {}) {
+	static async start({ tokenLifetime = 300, delays = ['00:00:01', '00:00:01'], endpointTimeout = '00:02:00' } = {}) {
 		const server = new Original();
 		Object.assign(server, {
-			tokenLifetime, delays, calls: [], bodies: new Map(), uploads: new Map(), tokens: [],
+			tokenLifetime, delays, endpointTimeout, calls: [], bodies: new Map(), uploads: new Map(), tokens: [],
 			refuse: new Map(), links: new Mailbox('a connector'), sockets: new Set(),
 		});
 		server.ws = new WebSocket.Server({ noServer: true });
@@ -94,7 +94,7 @@ export class Original {
 			serverVersion: '3.1.0', authorizationServer: `${this.relay}/`,
 			authorizationTokenEndpoint: `${this.relay}/token`, connectorEndpoint: `${this.relay}/connector`,
 			acknowledgeEndpoint: `${this.relay}/acknowledge`, requestEndpoint: `${this.relay}/body/request`,
-			responseEndpoint: `${this.relay}/body/response`, endpointTimeout: '00:02:00',
+			responseEndpoint: `${this.relay}/body/response`, endpointTimeout: this.endpointTimeout,
 			reconnectMinimumDelay: this.delays[0], reconnectMaximumDelay: this.delays[1],
 			handshakeTimeout: '00:00:15', keepAliveInterval: '00:00:15',
 		};
