@@ -201,7 +201,7 @@ static void part(struct http_call *c)
 /* Soon asked whether it lives: who reads nothing does not take our resets either. */
 static void retire(struct client_conn *k)
 {
-	if (!k->retired) {
+	if (!k->retired && k->stream) {
 		k->retired = true;
 		k->pinged = false;
 		k->seen_bytes = k->stream->bytes_in;
@@ -236,7 +236,7 @@ void h2_call_overdue(struct http_call *c)
 	if (c->h2) {
 		struct client_conn *k = c->h2->h2->owner;
 
-		if (k->stream->bytes_in == c->heard_bytes) {
+		if (k->stream && k->stream->bytes_in == c->heard_bytes) {
 			retire(k);
 		}
 	}

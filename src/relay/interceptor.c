@@ -74,19 +74,26 @@ static enum err check_keys(const struct conf_node *map, const char *const *known
 	return ERR_OK;
 }
 
+/* Some take '\\' for '/'. */
+static int next_char(struct str url, size_t *at)
+{
+	int c = uri_eager_byte(url, at);
+
+	return c == '\\' ? '/' : c;
+}
+
 /* As path_starts compares it; a '%' that begins no escape is one. */
-static struct str without_escapes(struct arena *a, struct str path)
+static struct str as_compared(struct arena *a, struct str path)
 {
 	char *to = arena_alloc(a, path.n);
 	size_t n = 0;
 
-	for (size_t i = 0; i < path.n; n++) {
-		const char *p = path.p + i;
-		bool is_escape = *p == '%' && path.n - i >= 3 && char_is(p[1], CHAR_HEX) &&
-				 char_is(p[2], CHAR_HEX);
+	for (size_t i = 0; i < path.n;) {
+		size_t next = i;
+		int c = next_char(path, &next);
 
-		to[n] = is_escape ? (char)(char_hex(p[1]) << 4 | char_hex(p[2])) : *p;
-		i += is_escape ? 3 : 1;
+		to[n++] = c < 0 ? path.p[i] : (char)c;
+		i = c < 0 ? i + 1 : next;
 	}
 	return str_of(to, n);
 }
@@ -104,7 +111,7 @@ static enum err read_when(struct arena *a, const struct conf_node *rule, struct 
 	TRY(read_strs(a, when, "method", &out->methods, f));
 	out->tenant = conf_text(conf_get(when, STR("tenant")));
 	out->target = conf_text(conf_get(when, STR("target")));
-	out->path = without_escapes(a, conf_text(conf_get(when, STR("path"))));
+	out->path = as_compared(a, conf_text(conf_get(when, STR("path"))));
 	struct str header = conf_text(conf_get(when, STR("header")));
 	ptrdiff_t colon = str_index(header, ':');
 
@@ -252,14 +259,6 @@ static bool header_matches(const struct interceptor *rule, const struct http_hea
 	return false;
 }
 
-/* Some take '\\' for '/'. */
-static int next_char(struct str url, size_t *at)
-{
-	int c = uri_eager_byte(url, at);
-
-	return c == '\\' ? '/' : c;
-}
-
 /*
  * Behind what some leave out at the end of a segment, of which `c` is the first: blanks and dots
  * (Windows), parameters (";v=1"). False: the segment goes on.
@@ -270,6 +269,9 @@ static bool skip_tail(struct str url, size_t *at, int c)
 	bool has_params = c == ';';
 
 	while (*at < url.n && (c = next_char(url, &next)) != '/') {
+		if (c < 0) {
+			return false;
+		}
 		has_params = has_params || c == ';';
 		if (!has_params && c != ' ' && c != '.') {
 			return false;

@@ -302,6 +302,8 @@ void request_conn_lost(struct relay_request *r)
 	part_from_conn(r);
 	if (r->state == REQUEST_SENT && (r->ack != ACK_DISABLED || !was_seen)) {
 		wait_again(r);
+	} else {
+		forget_fetch(r); /* that connector may be gone for ever */
 	}
 }
 

@@ -2,6 +2,8 @@
 
 #include "relay/interceptor.h"
 
+#include <stdio.h>
+
 struct fixture {
 	struct arena a;
 	struct interceptors rules;
@@ -138,6 +140,32 @@ static void test_path_as_targets_read_it(void **state)
 	}
 }
 
+/* As an operator wrote them, asked for as they stand. */
+static void test_escapes_in_rules(void **state)
+{
+	static const struct {
+		const char *rule, *url;
+		bool matches;
+	} cases[] = {
+		{"back%5Cslash", "back%5Cslash", true}, {"back%5Cslash", "back/slash", true},
+		{"dbl%2541x", "dbl%2541x", true},	{"dbl%2541x", "dblAx", true},
+		{"pct%2525z", "pct%2525z", true},	{"p%20q/100%", "p%20q/100%25", true},
+		{"p%20q/100%", "p%20q/100x", false},	{"a%", "a", false},
+	};
+	struct fixture *x = *state;
+	uint64_t matched;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char text[100];
+
+		(void)snprintf(text, sizeof(text), "[{\"when\":{\"path\":\"%s\"}}]", cases[i].rule);
+		rules(x, text);
+		x->r.url = str_c(cases[i].url);
+		(void)apply(x, &matched);
+		assert_int_equal(matched, cases[i].matches);
+	}
+}
+
 static void test_answer_ends_the_chain(void **state)
 {
 	struct fixture *x = *state;
@@ -203,6 +231,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_conditions, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_answer_ends_the_chain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_path_as_targets_read_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_escapes_in_rules, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rewrite_stays_below, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 	};

@@ -288,17 +288,21 @@ static void test_unfetched_body(void **state)
 	assert_int_equal(r->state, REQUEST_SENT);
 	hub_lost(l->conn);
 	assert_int_equal(r->state, REQUEST_SENT);
-	assert_int_equal(r->tenant->bytes_unfetched, INLINE_MAX + 1);
+	assert_int_equal(r->tenant->bytes_unfetched, 0); /* its connector may never be back */
 	x->config.tenant_queue_bytes_max = INLINE_MAX + 2;
 	l = connect_to(x, "T1");
+	id = queue_large(x);
 	(void)queue_large(x);
-	assert_int_equal(x->rl->requests.n, 2);
+	assert_int_equal(r->tenant->bytes_unfetched, 2 * (INLINE_MAX + 1));
+	assert_int_equal(x->rl->requests.n, 3);
 	(void)queue_large(x);
-	assert_int_equal(x->rl->requests.n, 2);
+	assert_int_equal(x->rl->requests.n, 3);
 	assert_int_equal(count(x, RELAY_FAILED), 1);
 	(void)relay_one(x, "T1", "1"); /* one that is waited for */
-	assert_int_equal(x->rl->requests.n, 3);
+	assert_int_equal(x->rl->requests.n, 4);
 	request_body_taken(r);
+	request_body_taken(request_find(x->rl, &id));
+	assert_int_equal(x->rl->requests.n, 2);
 	(void)queue_large(x);
 	assert_int_equal(x->rl->requests.n, 3);
 	assert_int_equal(count(x, RELAY_FAILED), 1);
