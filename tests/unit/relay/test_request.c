@@ -290,7 +290,7 @@ static void test_unfetched_body(void **state)
 	assert_int_equal(r->state, REQUEST_SENT);
 	assert_int_equal(r->tenant->bytes_unfetched, 0); /* its connector may never be back */
 	x->config.tenant_queue_bytes_max = INLINE_MAX + 2;
-	l = connect_to(x, "T1");
+	(void)connect_to(x, "T1");
 	id = queue_large(x);
 	(void)queue_large(x);
 	assert_int_equal(r->tenant->bytes_unfetched, 2 * (INLINE_MAX + 1));
