@@ -331,7 +331,7 @@ static struct json *as_object(struct arena *a, const struct json *own)
 static const struct json *entry_tree(struct collecting *c, const struct entry *e)
 {
 	const struct json *own = has_errors(e) ? own_errors(c->arena, e) : NULL;
-	struct json *out = NULL;
+	struct tree_tail out = {0};
 
 	if (own) {
 		struct place at = {e->def ? where_of(c->arena, e) : STR(""), STR(""), e->source};
@@ -347,21 +347,22 @@ static const struct json *entry_tree(struct collecting *c, const struct entry *e
 
 		list_message(c, e, l);
 		if (below) {
-			out = out ? out : as_object(c->arena, own);
-			tree_set(c->arena, out, l->name, below);
+			out = out.parent ? out : tree_tail_behind(as_object(c->arena, own));
+			tree_push(c->arena, &out, l->name, below);
 		}
 	}
-	return out ? out : own;
+	return out.parent ? out.parent : own;
 }
 
 /* Members of the file that are no lists of entities, or no lists. */
 static const struct json *leftovers_of(struct arena *a, const struct entry *file)
 {
 	struct json *out = tree_object(a);
+	struct tree_tail tail = tree_tail_of(out);
 
 	for (const struct entry_list *l = file->lists; l; l = l->next) {
 		if (l->message.p) {
-			set_text(a, out, str_cstr(a, l->name), l->message);
+			tree_push(a, &tail, l->name, tree_str(a, l->message));
 		}
 	}
 	return out;

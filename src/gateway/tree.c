@@ -57,6 +57,16 @@ static struct json *linked(struct arena *a, struct str key, const struct json *v
 	return n;
 }
 
+struct tree_tail tree_tail_behind(struct json *parent)
+{
+	struct tree_tail t = {parent, parent->child};
+
+	while (t.last && t.last->next) {
+		t.last = t.last->next;
+	}
+	return t;
+}
+
 struct json *tree_push(struct arena *a, struct tree_tail *t, struct str key, const struct json *v)
 {
 	struct json *n = linked(a, key, v);
@@ -69,16 +79,6 @@ struct json *tree_push(struct arena *a, struct tree_tail *t, struct str key, con
 	t->last = n;
 	t->parent->n++;
 	return n;
-}
-
-static struct json **end_of(struct json *parent)
-{
-	struct json **at = &parent->child;
-
-	while (*at) {
-		at = &(*at)->next;
-	}
-	return at;
 }
 
 struct json *tree_set(struct arena *a, struct json *obj, struct str key, const struct json *v)
@@ -113,11 +113,9 @@ bool tree_remove(struct json *obj, struct str key)
 
 struct json *tree_append(struct arena *a, struct json *arr, const struct json *v)
 {
-	struct json *n = linked(a, STR_NULL, v);
+	struct tree_tail t = tree_tail_behind(arr);
 
-	*end_of(arr) = n;
-	arr->n++;
-	return n;
+	return tree_push(a, &t, STR_NULL, v);
 }
 
 struct json *tree_shallow(struct arena *a, const struct json *v)

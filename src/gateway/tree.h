@@ -36,6 +36,8 @@ static inline struct tree_tail tree_tail_of(struct json *parent)
 {
 	return (struct tree_tail){parent, NULL};
 }
+/* Behind the children that are there. Takes linear time. */
+struct tree_tail tree_tail_behind(struct json *parent);
 
 /* `key` is STR_NULL in arrays. */
 struct json *tree_push(struct arena *a, struct tree_tail *t, struct str key, const struct json *v);
