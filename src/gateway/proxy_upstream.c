@@ -297,6 +297,17 @@ static bool is_websocket(const struct http_response *r)
 	return str_eq_nocase(http_header_get(&r->headers, STR("upgrade")), STR("websocket"));
 }
 
+/* The service's call ends before the tunnel does, which logs what its answer said. */
+static void own_answer_head(struct gw_call *c)
+{
+	for (size_t i = 0; i < c->answer.n; i++) {
+		struct http_header *h = &c->answer.v[i];
+
+		h->name = str_dup(c->arena, h->name);
+		h->value = str_dup(c->arena, h->value);
+	}
+}
+
 static void on_upgrade(struct http_call *hc, const struct http_response *r, struct stream *s,
 		       struct str early)
 {
@@ -309,6 +320,7 @@ static void on_upgrade(struct http_call *hc, const struct http_response *r, stru
 	}
 	c->call = NULL;
 	take_head(c, r);
+	own_answer_head(c);
 	call_run_response_head(c);
 	call_finish_answer_head(c);
 	call_enter(c, CALL_TUNNEL);

@@ -1,6 +1,7 @@
 /* http-log: records arrive, in batches, through an outage and a change of configuration, within bounds. */
 import assert from 'node:assert/strict';
 import https from 'node:https';
+import net from 'node:net';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -55,6 +56,33 @@ async function metric(name) {
 	const { text } = await request(gw.status, '/metrics', { method: 'GET' });
 	return Number(new RegExp(`^posthouse_http_log_${name}_total (\\d+)`, 'm').exec(text)?.[1] ?? 0);
 }
+
+check('http-log: the record of a WebSocket tells its own answer, whatever came after it', async () => {
+	const answers = net.createServer((socket) => {
+		socket.on('error', () => {});
+		socket.on('data', (data) => socket.write(/upgrade: websocket/i.test(data)
+			? `HTTP/1.1 101 Switching Protocols\r\nX-Room: ${'a'.repeat(200)}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`
+			: `HTTP/1.1 200 OK\r\nSet-Cookie: session=other; HttpOnly\r\nX-Private: ${'b'.repeat(64)}\r\nContent-Length: 0\r\n\r\n`));
+	}).listen(0, '127.0.0.1');
+	await once(answers, 'listening');
+	try {
+		await plug({ http_endpoint: `${sink.url}/in` });
+		await gw.route({ name: 'room', url: `http://127.0.0.1:${answers.address().port}` }, { paths: ['/room'] });
+		const raw = await RawConnection.open(gw.proxy);
+		raw.send('GET /room HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+		await raw.until(() => raw.text.includes('\r\n\r\n'), 'the WebSocket is open');
+		for (let i = 0; i < 5; i++) {
+			await gw.get('/room/other');
+		}
+		raw.close();
+		await until(() => records().length === 6, 'the WebSocket is in the log');
+		const { response } = records().find((r) => r.response.status === 101);
+		assert.deepEqual(Object.keys(response.headers).filter((name) => !/^(connection|upgrade|via|x-kong-.*)$/.test(name)), ['x-room']);
+		assert.equal(response.headers['x-room'], 'a'.repeat(200));
+	} finally {
+		answers.close();
+	}
+});
 
 check('check 38: http-log: a record arrives for each request', async () => {
 	await plug({
