@@ -287,6 +287,16 @@ check('a long list of headers: 431, and the connection lives', async () => {
 	c.close();
 });
 
+check('a browser\'s 180 cookies are one line; thousands of empty ones are 431', async () => {
+	const c = await H2Connection.open(server.url);
+	const cookies = (n, text) => GET('/', Array.from({ length: n }, (_, i) => ['cookie', text(i)]));
+	c.send(headers(1, cookies(180, (i) => `name${i}=value`)), headers(3, cookies(1800, () => '')), headers(5, GET('/')));
+	assert.equal(await c.status(1), 200);
+	assert.equal(await c.status(3), 'other');
+	assert.equal(await c.status(5), 200);
+	c.close();
+});
+
 check('floods do not slow down others', async () => {
 	const attackers = await Promise.all(Array.from({ length: 4 }, () => H2Connection.open(server.url)));
 	let stop = false;
