@@ -51,6 +51,8 @@ const char *err_name(enum err e)
 		return "conflict";
 	case ERR_UNAVAILABLE:
 		return "unavailable";
+	case ERR_EXHAUSTED:
+		return "out of descriptors, ports or memory";
 	case ERR_INTERNAL:
 		return "internal error";
 	}

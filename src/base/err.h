@@ -23,6 +23,7 @@ enum err {
 	ERR_NOT_FOUND,
 	ERR_CONFLICT,	 /* exists already, or a concurrent change won */
 	ERR_UNAVAILABLE, /* a dependency is down or a queue is full */
+	ERR_EXHAUSTED,	 /* this machine is out of descriptors, ports or memory */
 	ERR_INTERNAL,	 /* a bug or a broken machine */
 };
 

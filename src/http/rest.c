@@ -47,6 +47,7 @@ int rest_status(enum err e)
 	case ERR_LIMIT:
 		return 413;
 	case ERR_UNAVAILABLE:
+	case ERR_EXHAUSTED:
 	case ERR_AGAIN:
 		return 503;
 	case ERR_TIMEOUT:

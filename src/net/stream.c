@@ -11,6 +11,7 @@
 #include "net/stream.h"
 
 #include "base/mem.h"
+#include "net/descriptors.h"
 #include "net/stream_int.h"
 
 #include <errno.h>
@@ -344,9 +345,34 @@ static void on_connect_timeout(struct timer *t)
 	finish_connect(container_of(t, struct stream, timer), ERR_TIMEOUT);
 }
 
-static void on_connect_failed_at_once(struct later *w)
+static void on_unreachable(struct later *w)
 {
 	finish_connect(container_of(w, struct stream, redeliver), ERR_UNAVAILABLE);
+}
+
+static void on_exhausted(struct later *w)
+{
+	finish_connect(container_of(w, struct stream, redeliver), ERR_EXHAUSTED);
+}
+
+/* Whether there is an address to send from: where IPv6 is off there is none for ::1. */
+static bool has_source_for(const struct addr *to)
+{
+	int fd = socket(to->sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool has = fd < 0 || connect(fd, (const struct sockaddr *)&to->sa, to->len) == 0;
+
+	if (fd >= 0) {
+		(void)close(fd);
+	}
+	return has;
+}
+
+/* EADDRNOTAVAIL is a want of ports, or of an address to send from, which no waiting brings. */
+static void fail_later(struct stream *s, const struct addr *to, int e)
+{
+	bool exhausted = descriptors_are_out(e) && (e != EADDRNOTAVAIL || has_source_for(to));
+
+	loop_later(s->loop, &s->redeliver, exhausted ? on_exhausted : on_unreachable);
 }
 
 static void on_connect_event(struct stream *s)
@@ -429,14 +455,18 @@ struct stream *stream_connect(struct loop *l, const struct addr *to, uint32_t ti
 	s->connecting = true;
 	s->on_connect = on_connect;
 	if (fd < 0) {
-		loop_later(l, &s->redeliver, on_connect_failed_at_once);
+		fail_later(s, to, errno);
 		return s;
 	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if ((connect(fd, (const struct sockaddr *)&to->sa, to->len) != 0 && errno != EINPROGRESS) ||
-	    io_add(l, &s->io, fd, on_io) != ERR_OK) {
+	if (connect(fd, (const struct sockaddr *)&to->sa, to->len) != 0 && errno != EINPROGRESS) {
 		s->io.fd = fd; /* closed by teardown */
-		loop_later(l, &s->redeliver, on_connect_failed_at_once);
+		fail_later(s, to, errno);
+		return s;
+	}
+	if (io_add(l, &s->io, fd, on_io) != ERR_OK) {
+		s->io.fd = fd;
+		fail_later(s, to, ENOMEM);
 		return s;
 	}
 	if (timeout_ms > 0) {

@@ -114,7 +114,8 @@ struct stream {
 struct stream *stream_new(struct loop *l, int fd, const struct stream_handler *h, void *user);
 /*
  * Starts a TCP connection; on_drained is not called for it, `on_connect` is, once,
- * with ERR_OK (the stream is usable) or a failure (the stream is gone; on_close is not called).
+ * with ERR_OK (the stream is usable) or a failure (the stream is gone; on_close is not called):
+ * ERR_UNAVAILABLE, ERR_TIMEOUT, or ERR_EXHAUSTED, which says nothing of the peer.
  */
 typedef void stream_connect_fn(struct stream *s, void *user, enum err result);
 struct stream *stream_connect(struct loop *l, const struct addr *to, uint32_t timeout_ms,

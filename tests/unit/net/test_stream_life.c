@@ -4,6 +4,7 @@
 #include "stream_fixture.h"
 
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 
 /* ---- connecting ---- */
 
@@ -117,6 +118,29 @@ static void test_connect_refused_at_once(void **state)
 	(void)state;
 	assert_ok(addr_parse(STR("255.255.255.255:9"), &to));
 	expect_connect_failure(&to, 5000, ERR_UNAVAILABLE);
+}
+
+/* Without a descriptor nothing is known of the peer. */
+static void test_connect_without_descriptors(void **state)
+{
+	struct listening l = listen_on_loopback(1);
+	struct fixture f;
+	struct connecting c = {.f = &f, .to = &l.addr, .timeout_ms = 5000};
+	struct rlimit before, none;
+
+	(void)state;
+	fixture_init(&f, 1);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	loop_call(f.loops.v[0], run_connect, &c);
+	WAIT(&f, f.count[EV_CONNECT] == 1);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_err(f.why, ERR_EXHAUSTED);
+	assert_int_equal(c.calls_within, 0);
+	settle(&f);
+	fixture_fini(&f);
+	(void)close(l.fd);
 }
 
 /* A listener with a full backlog answers no SYN. */
@@ -367,6 +391,7 @@ int main(void)
 		cmocka_unit_test(test_connect),
 		cmocka_unit_test(test_connect_refused),
 		cmocka_unit_test(test_connect_refused_at_once),
+		cmocka_unit_test(test_connect_without_descriptors),
 		cmocka_unit_test(test_connect_timeout),
 		cmocka_unit_test(test_end_while_connecting),
 		cmocka_unit_test(test_end_inside_on_connect),
