@@ -145,6 +145,8 @@ static void make_server(struct server *s, int which, const char *name, dispatch_
 {
 	struct http_limits lim = http_limits_default;
 
+	/* When clients have all that they may have, operators can still see why. */
+	lim.uses_reserve = which >= LISTENER_STATUS;
 	s->http[which] = http_server_new(&lim, fn, role);
 	http_server_serve(s->http[which], &s->loops);
 	s->status.servers[s->status.n_servers++] = (struct status_server){name, s->http[which]};

@@ -132,7 +132,14 @@ enum err http_server_listen_to(struct http_server *s, struct loops *loops,
 	hl->proxy_protocol = listen->proxy_protocol;
 	hl->http2 = listen->http2;
 	atomic_init(&hl->tls, listen->tls ? tls_server_ref(listen->tls) : NULL);
-	e = listener_open(loops, listen->address, conn_accept, hl, &hl->socket, f);
+	e = listener_open(loops,
+			  &(struct listener_options){
+				  .address = listen->address,
+				  .fn = conn_accept,
+				  .arg = hl,
+				  .uses_reserve = s->limits.uses_reserve,
+			  },
+			  &hl->socket, f);
 	if (e != ERR_OK) {
 		struct tls_server *tls = atomic_load(&hl->tls);
 

@@ -32,12 +32,12 @@ struct exchange;
 
 struct http_limits {
 	struct h1_limits head;
-	uint32_t
-		head_timeout_ms; /* from the first byte of a head to its end; PROXY, TLS likewise */
+	uint32_t head_timeout_ms;  /* from its first byte to its end; PROXY, TLS likewise */
 	uint32_t idle_timeout_ms;  /* keep-alive */
 	uint32_t body_timeout_ms;  /* longest silence; 16 KiB of a collected body: 408 */
 	uint32_t write_timeout_ms; /* longest time in which a client takes nothing */
 	uint32_t connections_max;  /* per listener and loop; beyond: 503 and close */
+	bool uses_reserve;	   /* accepts to the last descriptor, see net/descriptors.h */
 };
 extern const struct http_limits http_limits_default;
 

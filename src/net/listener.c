@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/descriptors.h"
 #include "net/inherit.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@ struct listener {
 	struct addr addr;
 	accept_fn *fn;
 	void *arg;
+	bool uses_reserve;
 	unsigned n;
 	/* each touched by its own loop */
 	struct acceptor *acceptors;
@@ -46,11 +48,6 @@ static void on_pause_over(struct timer *t)
 	accept_some(container_of(t, struct acceptor, pause));
 }
 
-static bool is_exhausted(int e)
-{
-	return e == EMFILE || e == ENFILE || e == ENOBUFS || e == ENOMEM;
-}
-
 static void say_exhausted(struct acceptor *a)
 {
 	uint64_t now = loop_now_ms(a->loop);
@@ -63,6 +60,18 @@ static void say_exhausted(struct acceptor *a)
 	}
 }
 
+static void pause_accepting(struct acceptor *a)
+{
+	say_exhausted(a);
+	timer_start(a->loop, &a->pause, EXHAUSTED_PAUSE_MS, on_pause_over);
+}
+
+/* How many are in use only the number of a new one tells; those behind it wait in the queue. */
+static bool may_keep(const struct listener *l, int fd)
+{
+	return l->uses_reserve || !descriptor_is_reserve(fd);
+}
+
 static void accept_some(struct acceptor *a)
 {
 	for (unsigned i = 0; i < ACCEPTS_PER_TURN && a->io.fd >= 0; i++) {
@@ -70,13 +79,16 @@ static void accept_some(struct acceptor *a)
 		int fd = accept4(a->io.fd, (struct sockaddr *)&peer.sa, &peer.len,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd >= 0) {
+		if (fd >= 0 && may_keep(a->owner, fd)) {
 			a->owner->fn(a->loop, fd, &peer, a->owner->arg);
+		} else if (fd >= 0) {
+			(void)close(fd);
+			pause_accepting(a);
+			return;
 		} else if (errno == EAGAIN) {
 			return;
-		} else if (is_exhausted(errno)) {
-			say_exhausted(a);
-			timer_start(a->loop, &a->pause, EXHAUSTED_PAUSE_MS, on_pause_over);
+		} else if (descriptors_are_out(errno)) {
+			pause_accepting(a);
 			return;
 		}
 		/* Anything else concerned that one connection only. */
@@ -224,23 +236,24 @@ static void free_unstarted(struct listener *l)
 	mem_free(l);
 }
 
-enum err listener_open(struct loops *loops, struct str address, accept_fn *fn, void *arg,
-		       struct listener **out, struct fault *f)
+enum err listener_open(struct loops *loops, const struct listener_options *o, struct listener **out,
+		       struct fault *f)
 {
 	struct addr addr;
 	struct listener *l;
 	enum err e;
 
-	if (addr_parse(address, &addr) != ERR_OK) {
+	if (addr_parse(o->address, &addr) != ERR_OK) {
 		return fault_set(
 			f, ERR_INVALID,
 			"\"%.*s\" is no address to listen on (try 127.0.0.1:5000 or [::]:5000)",
-			STR_ARG(address));
+			STR_ARG(o->address));
 	}
 	l = MEM_NEW(struct listener);
 	l->addr = addr;
-	l->fn = fn;
-	l->arg = arg;
+	l->fn = o->fn;
+	l->arg = o->arg;
+	l->uses_reserve = o->uses_reserve;
 	e = bind_all(l, loops, f);
 	if (e != ERR_OK) {
 		free_unstarted(l);

@@ -3,7 +3,8 @@
  *
  * One listener has a socket for each loop; the kernel spreads connections over
  * them. Sockets inherited for the address (net/inherit.h) are used first. Running out of
- * descriptors pauses accepting for 100 ms instead of spinning.
+ * descriptors, or of those that are no reserve (net/descriptors.h), pauses accepting for
+ * 100 ms instead of spinning.
  *
  * Threads  open, close: the main thread, through loop_call. on_accept: each loop.
  */
@@ -16,9 +17,16 @@ struct listener;
 /* Owns `fd`, which is non-blocking and close-on-exec. */
 typedef void accept_fn(struct loop *l, int fd, const struct addr *peer, void *arg);
 
-/* Binds on all loops; port 0 picks one port for all. `f` says which address and why. */
-enum err listener_open(struct loops *loops, struct str address, accept_fn *fn, void *arg,
-		       struct listener **out, struct fault *f) MUST_USE;
+struct listener_options {
+	struct str address; /* port 0 picks one port for all loops */
+	accept_fn *fn;
+	void *arg;
+	bool uses_reserve; /* accepts to the last descriptor */
+};
+
+/* Binds on all loops. `f` says which address and why. */
+enum err listener_open(struct loops *loops, const struct listener_options *o, struct listener **out,
+		       struct fault *f) MUST_USE;
 /* The bound address, with the real port. */
 const struct addr *listener_addr(const struct listener *l);
 /* No more connections; those accepted live on. */
