@@ -5,7 +5,7 @@
 #include "http/client_int.h"
 
 const struct http_client_options http_client_options_default = {
-	.head = {.line_bytes = 8 << 10, .head_bytes = 64 << 10, .headers = 100},
+	.head = &h1_limits_answer,
 	.connect_timeout_ms = 10000,
 	.idle_timeout_ms = 60000,
 	.pool_per_origin = 64,

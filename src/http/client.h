@@ -7,8 +7,8 @@
  * an answer is sent again once if it may be (idempotent method, RFC 9110 9.2.2) and can
  * be (no body, or a body in memory).
  *
- * An answer with bytes behind it, cut short, or ambiguous in its framing is ERR_PROTO,
- * and its connection is closed. Callbacks may start, cancel and free anything,
+ * An answer with bytes behind it, cut short after its head, or ambiguous in its framing is
+ * ERR_PROTO, and its connection is closed. Callbacks may start, cancel and free anything,
  * the client included; none comes before http_call_start has returned.
  *
  * Life       http_call returns a call owned by the client; it ends with exactly one of
@@ -29,12 +29,12 @@ struct http_call;
 struct http_server;
 
 struct http_client_options {
-	struct h1_limits head;
-	uint32_t connect_timeout_ms; /* DNS, TCP, tunnel and TLS; 10 s */
-	uint32_t idle_timeout_ms;    /* a pooled connection; 60 s */
-	uint32_t pool_per_origin;    /* idle ones kept; 64 */
-	uint32_t idle_max;	     /* of all origins; the oldest goes; 2048 */
-	uint32_t connections_max;    /* per origin; further calls wait; 0 = no limit */
+	const struct h1_limits *head; /* of answers; h1_limits_answer */
+	uint32_t connect_timeout_ms;  /* DNS, TCP, tunnel and TLS; 10 s */
+	uint32_t idle_timeout_ms;     /* a pooled connection; 60 s */
+	uint32_t pool_per_origin;     /* idle ones kept; 64 */
+	uint32_t idle_max;	      /* of all origins; the oldest goes; 2048 */
+	uint32_t connections_max;     /* per origin; further calls wait; 0 = no limit */
 	/* For https calls that bring none; the client takes a reference. NULL = the system's CAs.
 	 */
 	struct tls_client *tls;
@@ -58,8 +58,10 @@ struct http_call_handler {
 	/* Complete. Last call. */
 	void (*on_end)(struct http_call *c);
 	/*
-	 * ERR_UNAVAILABLE (cannot connect), ERR_TIMEOUT, ERR_PROTO, ERR_IO (broke), ERR_LIMIT.
-	 * http_call_was_sent says whether the peer may have seen it. Last call.
+	 * ERR_UNAVAILABLE (cannot connect), ERR_TIMEOUT, ERR_IO (broke); ERR_PROTO, ERR_LIMIT (an
+	 * answer came and is refused); ERR_EXHAUSTED (this machine has no connection left),
+	 * ERR_INVALID (no such request can be sent). http_call_was_sent says whether the peer may
+	 * have seen it. Last call.
 	 */
 	void (*on_fail)(struct http_call *c, enum err why);
 	/*

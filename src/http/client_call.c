@@ -252,7 +252,7 @@ static enum err prepare(struct http_call *c, const struct http_call_spec *s)
 		TRY(write_head(c, s, &route));
 	}
 	c->origin = client_origin_get(c->client, &route);
-	return c->origin ? ERR_OK : ERR_UNAVAILABLE;
+	return c->origin ? ERR_OK : ERR_INVALID;
 }
 
 static void copy_spec(struct http_call *c, const struct http_call_spec *s)
@@ -411,8 +411,7 @@ void http_call_on_gone(struct http_call *c, enum err why, bool unanswered)
 		return;
 	}
 	if (why == ERR_CLOSED) {
-		/* Kept and given up before it answered, or cut in the middle of an answer. */
-		why = unanswered ? ERR_IO : ERR_PROTO;
+		why = c->state == CALL_BODY ? ERR_PROTO : ERR_IO;
 	}
 	http_call_fail(c, why);
 }

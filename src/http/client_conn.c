@@ -285,7 +285,7 @@ static size_t tunnel_on_data(struct client_conn *k, char *p, size_t n)
 {
 	struct http_call *c = k->call;
 	struct http_response r;
-	enum err e = h1_parse_response(&c->arena, str_of(p, n), &k->client->options.head,
+	enum err e = h1_parse_response(&c->arena, str_of(p, n), k->client->options.head,
 				       HTTP_CONNECT, &c->scan, &r);
 	size_t len = c->scan.head;
 

@@ -131,7 +131,7 @@ static size_t recv_head(struct http_call *c, struct str in)
 {
 	struct http_response r;
 	const struct h1_limits *limits =
-		c->origin->route.server ? &h1_limits_in_process : &c->client->options.head;
+		c->origin->route.server ? &h1_limits_in_process : c->client->options.head;
 	enum err e = h1_parse_response(&c->arena, in, limits, c->method, &c->scan, &r);
 	size_t len = c->scan.head;
 

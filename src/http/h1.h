@@ -26,8 +26,13 @@ struct h1_limits {
 	size_t headers;	   /* header lines */
 };
 
-/* 8 KiB line, 64 KiB head, 100 headers. */
+/* Of requests: 8 KiB line, 64 KiB head, 100 headers. */
 extern const struct h1_limits h1_limits_default;
+/*
+ * Of answers, which may repeat a request in longer lines (Location) and with more of them: a line
+ * as long as the head, 200 headers.
+ */
+extern const struct h1_limits h1_limits_answer;
 /* Twice that: between roles of a process, where what is told of a client comes on top. */
 extern const struct h1_limits h1_limits_in_process;
 

@@ -14,10 +14,16 @@ const struct h1_limits h1_limits_default = {
 	.headers = 100,
 };
 
-const struct h1_limits h1_limits_in_process = {
-	.line_bytes = 16384,
-	.head_bytes = 131072,
+const struct h1_limits h1_limits_answer = {
+	.line_bytes = 65536,
+	.head_bytes = 65536,
 	.headers = 200,
+};
+
+const struct h1_limits h1_limits_in_process = {
+	.line_bytes = 131072,
+	.head_bytes = 131072,
+	.headers = 400,
 };
 
 /*

@@ -309,7 +309,7 @@ static enum err reason(const struct h2_stream *s, uint32_t code)
 	if (s->h2->dead) {
 		return k->why;
 	}
-	return code == H2_NO_ERROR || code == H2_PROTOCOL_ERROR ? ERR_PROTO : ERR_IO;
+	return s->refused || code == H2_NO_ERROR || code == H2_PROTOCOL_ERROR ? ERR_PROTO : ERR_IO;
 }
 
 static void on_closed(struct h2_stream *s, uint32_t code)
@@ -470,7 +470,7 @@ static void on_over(struct h2 *h)
 {
 	struct client_conn *k = h->owner;
 
-	k->why = h->kill ? ERR_PROTO : ERR_CLOSED;
+	k->why = ERR_PROTO; /* with calls on it: the peer broke the rules */
 	client_conn_close(k);
 }
 
@@ -521,7 +521,7 @@ void h2_client_start(struct client_conn *k, uint32_t write_timeout_ms)
 		.owner = k,
 		.loop = k->loop,
 		.stream = k->stream,
-		.limits = k->client->options.head,
+		.limits = *k->client->options.head,
 		.write_timeout_ms = write_timeout_ms,
 		.streams_max = 0,
 	});

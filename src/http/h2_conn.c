@@ -144,6 +144,15 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 	return alive(h);
 }
 
+/* The stream is reset. */
+static int refuse_fields(struct h2_stream *s)
+{
+	if (s) {
+		s->refused = true;
+	}
+	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
 /* NOLINTNEXTLINE(readability-function-size): parameters are nghttp2's */
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
 		     size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *user)
@@ -157,7 +166,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	    !h2_fields_add(s->fields, s->arena, &h->limits, str_of((const char *)name, name_n),
 			   str_of((const char *)value, value_n))) {
 		if (!h->is_server) {
-			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* the stream is reset */
+			return refuse_fields(s);
 		}
 		h->kill = H2_ENHANCE_YOUR_CALM;
 	}
@@ -171,14 +180,12 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
 			     size_t value_n, uint8_t flags, void *user)
 {
 	(void)session;
-	(void)frame;
 	(void)name;
 	(void)name_n;
 	(void)value;
 	(void)value_n;
 	(void)flags;
-	(void)user;
-	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	return refuse_fields(stream_of(user, frame->hd.stream_id));
 }
 
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p,

@@ -150,7 +150,8 @@ struct h2_stream {
 	bool was_high : 1;
 	bool tell_drained : 1;
 	bool closed : 1;
-	bool reused : 1; /* client: not the first on its connection */
+	bool reused : 1;  /* client: not the first on its connection */
+	bool refused : 1; /* client: the answer; it is we who reset it */
 };
 
 /* ---- h2_conn.c ---- */

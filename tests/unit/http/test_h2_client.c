@@ -666,6 +666,9 @@ static const struct step answers[] = {
 	{STEP(SETTINGS FRAME("\5", "\1", "\5", "\1") "\x08\x03"
 						     "101"),
 	 .record = "fail protocol error", .connections = 1},
+	/* a value with a line end, which it is we who reset */
+	{STEP(SETTINGS FRAME("\7", "\1", "\5", "\1") "\x88\0\1a\2b\n"),
+	 .record = "fail protocol error", .connections = 1},
 	/* no HTTP/2 at all, a push, an empty line */
 	{STEP("HTTP/1.1 400 Bad Request\r\n\r\n"), .record = "fail protocol error",
 	 .connections = 1},
@@ -685,6 +688,28 @@ static void test_answers(void **state)
 	}
 }
 
+/* So many fields that the rest is not read: it is we who reset the stream. */
+static void test_fields_beyond_measure(void **state)
+{
+	enum { FIELDS = 1000 };
+	struct buf b = {0};
+	struct step steps[] = {{.record = "fail protocol error", .connections = 1}, {0}};
+
+	(void)state;
+	buf_put(&b, str_of(SETTINGS, sizeof(SETTINGS) - 1));
+	buf_putc(&b, 0);
+	buf_putc(&b, (FIELDS + 1) >> 8);
+	buf_putc(&b, (char)((FIELDS + 1) & 0xff));
+	buf_put(&b, str_of("\1\4\0\0\0\1\x88", 7));
+	for (int i = 0; i < FIELDS; i++) {
+		buf_putc(&b, '\x8f'); /* "accept-charset" of the static table */
+	}
+	steps[0].bytes = b.p;
+	steps[0].n = b.n;
+	play(steps, STR("GET"), 0);
+	buf_free(&b);
+}
+
 static void test_sent_again(void **state)
 {
 	const struct step refused[] = {{STEP(SETTINGS FRAME("\4", "\3", "\0", "\1") CODE("\7")),
@@ -701,9 +726,9 @@ static void test_sent_again(void **state)
 				      .connections = 1},
 				     {STEP(FRAME("\4", "\3", "\0", "\3") CODE("\7"))},
 				     {0}};
-	const struct step cut[] = {
-		{STEP(SETTINGS), .close = true, .record = "fail protocol error", .connections = 1},
-		{0}};
+	const struct step cut[] = {{STEP(SETTINGS), .close = true,
+				    .record = "fail input/output error", .connections = 1},
+				   {0}};
 
 	(void)state;
 	/* Not looked at, says the peer: any method may go again, once. */
@@ -893,6 +918,7 @@ int main(void)
 		cmocka_unit_test(test_timeout),
 		cmocka_unit_test(test_cannot_connect),
 		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_fields_beyond_measure),
 		cmocka_unit_test(test_sent_again),
 		cmocka_unit_test(test_pause_beyond_the_connection),
 		cmocka_unit_test(test_cancels_cost_nothing),
