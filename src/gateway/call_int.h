@@ -34,6 +34,7 @@ struct gw_loop {
 	struct list tunnels;
 	uint64_t warn_of_roles_at_ms;
 	uint64_t warn_of_answers_at_ms;
+	uint64_t warn_of_requests_at_ms;
 	_Atomic uint32_t active;
 	bool is_flushed;
 };
@@ -190,7 +191,7 @@ void hold_put(struct hold *h);
  */
 enum err call_pick_peer(struct gw_call *c) MUST_USE;
 
-/* The try ended: tells the balancer, once. */
+/* The try ended: tells the balancer, once; if a head has come, its status. */
 void call_tell_balancer(struct gw_call *c, enum balancer_outcome outcome, int status);
 
 /* proxy_upstream.c */
@@ -205,6 +206,8 @@ void call_retry_target(struct gw_call *c);
 /* proxy.c, on the loop */
 void gw_loop_take_epoch(struct gw_loop *gl, struct epoch *e);
 void gw_loop_drop_epoch(struct gw_loop *gl);
+/* Seldom enough for a log, whatever clients do; notes that it was said. */
+bool gw_loop_may_warn(const struct gw_loop *gl, uint64_t *at_ms);
 
 /* proxy_head.c */
 void call_prepare_headers(struct gw_call *c);

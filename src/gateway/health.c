@@ -95,6 +95,20 @@ static void failure(struct balancer *b, struct peer *p, atomic_uint *counter, un
 	}
 }
 
+enum balancer_outcome health_outcome(enum err why)
+{
+	if (why == ERR_TIMEOUT) {
+		return BALANCER_TIMEOUT;
+	}
+	if (why == ERR_PROTO || why == ERR_LIMIT) {
+		return BALANCER_STATUS;
+	}
+	if (why == ERR_EXHAUSTED || why == ERR_INVALID || why == ERR_CANCELED) {
+		return BALANCER_ABORTED;
+	}
+	return BALANCER_TCP_FAILURE;
+}
+
 void health_report(struct balancer *b, struct peer *p, const struct health_rules *r,
 		   enum balancer_outcome outcome, int status)
 {

@@ -7,6 +7,7 @@
  * failure the successes; a change of state clears both.
  */
 #pragma once
+#include "base/err.h"
 #include "base/str.h"
 
 #include <stdint.h>
@@ -78,6 +79,15 @@ enum balancer_outcome {
 	BALANCER_TIMEOUT,
 	BALANCER_ABORTED, /* not the address's doing: the client went, we gave up */
 };
+
+/* The status of an answer that came and is refused: it breaks HTTP, or our limits. */
+#define HEALTH_BAD_ANSWER 502
+
+/*
+ * What a call (http/client.h) that failed before there was a head says of its address.
+ * BALANCER_STATUS is HEALTH_BAD_ANSWER then.
+ */
+enum balancer_outcome health_outcome(enum err why);
 
 /* Whether anything can ever take an address down: the manual way does not count. */
 bool health_config_is_on(const struct health_config *h);

@@ -81,10 +81,7 @@ static void probe_failed(struct probe *p, enum err why)
 {
 	struct prober *r = p->prober;
 
-	if (why != ERR_CANCELED) {
-		health_report(r->balancer, p->peer, rules_of(r),
-			      why == ERR_TIMEOUT ? BALANCER_TIMEOUT : BALANCER_TCP_FAILURE, 0);
-	}
+	health_report(r->balancer, p->peer, rules_of(r), health_outcome(why), HEALTH_BAD_ANSWER);
 	probe_end(p);
 }
 

@@ -20,6 +20,8 @@
 #include "gateway/call_int.h"
 #include "gateway/path.h"
 
+enum { WARN_EVERY_MS = 10000 };
+
 static const uint8_t call_next[CALL_STATES] = {
 	[CALL_NEW] = 1u << CALL_BODY | 1u << CALL_UPSTREAM | 1u << CALL_DONE,
 	[CALL_BODY] = 1u << CALL_UPSTREAM | 1u << CALL_DONE,
@@ -67,6 +69,17 @@ void gw_loop_drop_epoch(struct gw_loop *gl)
 		let_go(gl->hold);
 		gl->hold = NULL;
 	}
+}
+
+bool gw_loop_may_warn(const struct gw_loop *gl, uint64_t *at_ms)
+{
+	uint64_t now = loop_now_ms(gl->loop);
+
+	if (now < *at_ms) {
+		return false;
+	}
+	*at_ms = now + WARN_EVERY_MS;
+	return true;
 }
 
 /* ---- the end ---- */

@@ -6,8 +6,6 @@
 
 #define JSON_TYPE "application/json; charset=utf-8"
 
-enum { WARN_EVERY_MS = 10000 };
-
 /* ---- which form ---- */
 
 struct form {
@@ -287,12 +285,9 @@ void call_fail_bad_answer(struct gw_call *c)
 void call_refuse_answer(struct gw_call *c, const char *why)
 {
 	const struct gw_route *r = call_route(c);
-	struct gw_loop *gl = c->gl;
-	uint64_t now = loop_now_ms(gl->loop);
 
 	c->answer_refused = true;
-	if (now >= gl->warn_of_answers_at_ms) {
-		gl->warn_of_answers_at_ms = now + WARN_EVERY_MS;
+	if (gw_loop_may_warn(c->gl, &c->gl->warn_of_answers_at_ms)) {
 		log_warn("gateway", "an answer of a service is held back",
 			 LOG_STR("route", r ? str_of(r->id_text, GUID_D_LEN) : STR_NULL),
 			 LOG_STR("request", call_request_id(c)), LOG_STR("why", str_c(why)));

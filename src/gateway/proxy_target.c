@@ -3,8 +3,6 @@
 #include "gateway/call_int.h"
 #include "gateway/call_values.h"
 
-enum { WARN_EVERY_MS = 10000 };
-
 static void set_peer(struct gw_call *c, struct str host, uint16_t port)
 {
 	c->peer.uri = (struct uri){
@@ -127,6 +125,11 @@ void call_tell_balancer(struct gw_call *c, enum balancer_outcome outcome, int st
 	if (!b) {
 		return;
 	}
+	/* What becomes of the body then may be the client's doing. */
+	if (c->facts.upstream_status > 0) {
+		outcome = BALANCER_STATUS;
+		status = c->facts.upstream_status;
+	}
 	bal->balancer = NULL;
 	balancer_done(b, c->gl->loop, &bal->tries, outcome, status,
 		      c->facts.upstream_ms > 0 ? (uint64_t)c->facts.upstream_ms * 1000 : 0);
@@ -158,10 +161,7 @@ static const struct gateway_role_url *role_url(const struct gateway_role_urls *u
 /* For the operator: a client is not told how we are configured. */
 static void warn_of_role(struct gw_loop *gl, struct str role)
 {
-	uint64_t now = loop_now_ms(gl->loop);
-
-	if (now >= gl->warn_of_roles_at_ms) {
-		gl->warn_of_roles_at_ms = now + WARN_EVERY_MS;
+	if (gw_loop_may_warn(gl, &gl->warn_of_roles_at_ms)) {
 		log_warn("gateway",
 			 "a role does not run here, and gateway.role_urls does not say where",
 			 LOG_STR("role", role));

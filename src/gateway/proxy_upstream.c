@@ -5,6 +5,7 @@
  * body allow it; see proxy.c for the states.
  */
 #include "base/clock.h"
+#include "base/log.h"
 #include "gateway/call_int.h"
 
 /* ---- a streamed body ---- */
@@ -232,11 +233,62 @@ static void on_end(struct http_call *hc)
 
 static void try_service(struct gw_call *c);
 
-/* What a service may have acted on is not sent twice (RFC 9110 9.2.2). */
-static bool may_try_again(const struct gw_call *c)
+/*
+ * What is said of the target. A service may cut an upload that it does not want, or that never
+ * comes: while the client owes some of it, that is no failure. (No clock runs then, but where
+ * the service takes nothing of what has come.)
+ */
+static enum balancer_outcome outcome_of(const struct gw_call *c, const struct http_call *hc,
+					enum err why)
 {
-	return c->tries_left > 0 && (!c->streams_body || !c->body_asked || c->keeps_body) &&
+	enum balancer_outcome o = health_outcome(why);
+	bool owes_body = c->sent && c->streams_body && !c->body_over;
+
+	return o == BALANCER_TCP_FAILURE && (owes_body || http_call_was_refused(hc))
+		       ? BALANCER_ABORTED
+		       : o;
+}
+
+/* An answer that was refused would come again, and what we have not got another target has not. */
+static bool is_worth_another_try(enum err why)
+{
+	enum balancer_outcome o = health_outcome(why);
+
+	return o == BALANCER_TCP_FAILURE || o == BALANCER_TIMEOUT;
+}
+
+/* What a service may have acted on is not sent twice (RFC 9110 9.2.2). */
+static bool may_try_again(const struct gw_call *c, enum err why)
+{
+	return is_worth_another_try(why) && c->tries_left > 0 &&
+	       (!c->streams_body || !c->body_asked || c->keeps_body) &&
 	       (!c->sent || http_method_is_idempotent(http_method_parse(c->method)));
+}
+
+/* It was never sent, and that is nobody's doing but ours. */
+static void fail_unsent(struct gw_call *c, enum err why)
+{
+	if (gw_loop_may_warn(c->gl, &c->gl->warn_of_requests_at_ms)) {
+		log_warn("gateway", "a request cannot be sent to its service",
+			 LOG_STR("service", c->entry->service->host),
+			 LOG_STR("request", call_request_id(c)), LOG_CSTR("why", err_name(why)));
+	}
+	if (why == ERR_EXHAUSTED) {
+		call_fail(c, 503, STR("The gateway has no connection left for this request"));
+	} else {
+		call_fail(c, 500, STR("An unexpected error occurred"));
+	}
+}
+
+static void fail(struct gw_call *c, enum err why)
+{
+	if (why == ERR_TIMEOUT) {
+		call_fail(c, 504, STR("The upstream server is timing out"));
+	} else if (why == ERR_EXHAUSTED || why == ERR_INVALID) {
+		fail_unsent(c, why);
+	} else {
+		call_fail_bad_answer(c);
+	}
 }
 
 static void on_fail(struct http_call *hc, enum err why)
@@ -245,11 +297,7 @@ static void on_fail(struct http_call *hc, enum err why)
 	struct exchange *x = c->x;
 
 	c->call = NULL;
-	call_tell_balancer(c,
-			   why == ERR_TIMEOUT	       ? BALANCER_TIMEOUT
-			   : http_call_was_refused(hc) ? BALANCER_ABORTED
-						       : BALANCER_TCP_FAILURE,
-			   0);
+	call_tell_balancer(c, outcome_of(c, hc, why), HEALTH_BAD_ANSWER);
 	if (c->state == CALL_ANSWER) {
 		call_enter(c, CALL_DONE);
 		call_log(c);
@@ -258,17 +306,13 @@ static void on_fail(struct http_call *hc, enum err why)
 		return;
 	}
 	c->sent = c->sent && http_call_was_sent(hc);
-	if (c->state == CALL_UPSTREAM && may_try_again(c)) {
+	if (c->state == CALL_UPSTREAM && may_try_again(c, why)) {
 		c->tries_left--;
 		hold_body(c);
 		try_service(c);
 		return;
 	}
-	if (why == ERR_TIMEOUT) {
-		call_fail(c, 504, STR("The upstream server is timing out"));
-	} else {
-		call_fail_bad_answer(c);
-	}
+	fail(c, why);
 }
 
 static void on_sent(struct http_call *hc)

@@ -125,6 +125,29 @@ static void test_passive_failures(void **state)
 	}
 }
 
+/* What fails here is not the address's doing; an answer that is refused is one. */
+static void test_outcomes(void **state)
+{
+	static const struct {
+		enum err why;
+		enum balancer_outcome outcome;
+	} cases[] = {
+		{ERR_UNAVAILABLE, BALANCER_TCP_FAILURE},
+		{ERR_IO, BALANCER_TCP_FAILURE},
+		{ERR_TIMEOUT, BALANCER_TIMEOUT},
+		{ERR_PROTO, BALANCER_STATUS},
+		{ERR_LIMIT, BALANCER_STATUS},
+		{ERR_EXHAUSTED, BALANCER_ABORTED},
+		{ERR_INVALID, BALANCER_ABORTED},
+		{ERR_CANCELED, BALANCER_ABORTED},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_int_equal(health_outcome(cases[i].why), cases[i].outcome);
+	}
+}
+
 /* Those that were under way when it went down may bring it back, if that is configured. */
 static void test_passive_revival(void **state)
 {
@@ -512,6 +535,7 @@ int main(void)
 		cmocka_unit_test(test_passive_statuses),
 		cmocka_unit_test(test_passive_success_clears),
 		cmocka_unit_test(test_passive_failures),
+		cmocka_unit_test(test_outcomes),
 		cmocka_unit_test(test_passive_revival),
 		cmocka_unit_test(test_passive_off),
 		cmocka_unit_test(test_probe_http),
