@@ -4,7 +4,7 @@
  * The trees of the host patterns that fit are walked along the path. On the way the best
  * rank among the prefixes is found at once, and nodes with regexes that could still beat
  * it are noted. Only then regexes run, in order of rank, until one matches or the rest
- * ranks below the prefix.
+ * ranks below the prefix or below one that gave up.
  */
 #include "gateway/router_int.h"
 
@@ -31,6 +31,7 @@ struct walk {
 	size_t best_depth;
 	const struct router_entry *checked; /* whose headers are looked at */
 	const struct router_entry *gave_up; /* the first by rank; NULL: none */
+	size_t *budget;			    /* of all regexes of this match */
 	struct cursor *cursors;
 	size_t n_cursors, cursors_cap;
 };
@@ -166,7 +167,7 @@ static bool value_fits(struct walk *w, const struct router_header *h, struct reg
 			}
 			continue;
 		}
-		switch (regex_match(regexes[i], value)) {
+		switch (regex_match(regexes[i], value, w->budget)) {
 		case REGEX_YES:
 			return true;
 		case REGEX_GAVE_UP:
@@ -385,7 +386,13 @@ static void walk_hosts(struct walk *w)
 
 /* --- regexes ------------------------------------------------------------------------- */
 
-/* The next regex by rank, NULL when none could beat the prefix. */
+/* What ranks here or lower can only lose: to the prefix, or to what the caller must refuse for. */
+static uint32_t rank_bound(const struct walk *w)
+{
+	return w->gave_up ? MIN(w->gave_up->rank, w->best_rank) : w->best_rank;
+}
+
+/* The next regex by rank, NULL when what follows could only lose. */
 static const struct router_entry *next_regex(struct walk *w)
 {
 	struct cursor *first = NULL;
@@ -397,7 +404,7 @@ static const struct router_entry *next_regex(struct walk *w)
 			first = c;
 		}
 	}
-	return first && first->next->rank < w->best_rank ? first->next++ : NULL;
+	return first && first->next->rank < rank_bound(w) ? first->next++ : NULL;
 }
 
 static bool try_regexes(struct walk *w, struct router_match *out)
@@ -408,7 +415,7 @@ static bool try_regexes(struct walk *w, struct router_match *out)
 		enum regex_result result = REGEX_NO;
 
 		if (entry_fits(w, e)) {
-			result = regex_match(e->regex, w->in->path);
+			result = regex_match(e->regex, w->in->path, w->budget);
 		}
 		if (result == REGEX_YES) {
 			take(w, e, e->rank, e->rule);
@@ -428,6 +435,7 @@ static bool try_regexes(struct walk *w, struct router_match *out)
 /* What one router says: without looking at what is below it. */
 struct side {
 	const struct router *router;
+	size_t *budget;
 	const struct router_entry *won;	    /* NULL: nothing matches */
 	const struct router_entry *gave_up; /* the first of those */
 	struct router_match match;
@@ -437,7 +445,8 @@ static void match_side(struct side *s, const uint64_t *gone, struct arena *a,
 		       const struct router_input *in)
 {
 	struct cursor few[CURSORS_MIN];
-	struct walk w = {.router = s->router, .gone = gone, .in = in, .arena = a};
+	struct walk w = {
+		.router = s->router, .gone = gone, .in = in, .arena = a, .budget = s->budget};
 
 	w.port = in->port;
 	w.method = (uint16_t)(1u << http_method_parse(in->method));
@@ -484,7 +493,7 @@ static bool gave_up_before(const struct side *s, const struct side *winner)
 static bool match_layers(const struct router *r, struct arena *a, const struct router_input *in,
 			 struct side *own, struct router_match *out)
 {
-	struct side below = {.router = r->below}, *won = own;
+	struct side below = {.router = r->below, .budget = own->budget}, *won = own;
 
 	match_side(&below, r->gone, a, in);
 	own->match.rule += r->below->n_rules;
@@ -499,7 +508,8 @@ static bool match_layers(const struct router *r, struct arena *a, const struct r
 bool router_match(const struct router *r, struct arena *a, const struct router_input *in,
 		  struct router_match *out)
 {
-	struct side own = {.router = r};
+	size_t budget = REGEX_BUDGET;
+	struct side own = {.router = r, .budget = &budget};
 
 	match_side(&own, NULL, a, in);
 	if (r->below) {

@@ -15,8 +15,9 @@
  *   snis     as hosts; do not count on a connection without TLS
  *
  * Immutable and shared by all loops. Matching a prefix allocates nothing; a regex takes
- * its captures from the arena. A regex that needs too many steps gives up: its rule does
- * not match, which router_regex_limits counts and the match tells.
+ * its captures from the arena. The regexes of one match share a number of steps. The one that
+ * uses them up, and whatever comes after it, gives up: its rule does not match, which
+ * router_regex_limits counts and the match tells.
  *
  * Threads  any; the rules are borrowed and must outlive the router.
  */

@@ -18,8 +18,9 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-/* A few milliseconds at most; what is written with care takes dozens of steps. */
-#define MATCH_LIMIT 200000
+/* What is written with care takes a few steps; so many it has for nothing. */
+#define FREE_COST 64
+#define DEARER 4 /* than the try before */
 #define HEAP_LIMIT_KIB 1024
 #define STACK_MIN (32 << 10)
 #define STACK_MAX (512 << 10)
@@ -28,6 +29,7 @@
 struct regex {
 	atomic_uint refs;
 	pcre2_code *code;
+	bool anchored;
 	uint32_t n_groups; /* with [0], all that matched */
 	struct str *names; /* by group */
 	struct str key;
@@ -71,7 +73,6 @@ static struct scratch *scratch_get(uint32_t n_pairs)
 		ASSERT(pthread_setspecific(scratch_key, s) == 0);
 		s->context = pcre2_match_context_create(NULL);
 		ASSERT(s->context);
-		pcre2_set_match_limit(s->context, MATCH_LIMIT);
 		pcre2_set_heap_limit(s->context, HEAP_LIMIT_KIB);
 		/* NULL is fine: then 32 KiB of the thread's own stack are taken. */
 		s->stack = pcre2_jit_stack_create(STACK_MIN, STACK_MAX, NULL);
@@ -115,15 +116,17 @@ static pcre2_code *compile(struct str pattern, enum regex_kind kind, struct faul
 	return re;
 }
 
-static void read_names(struct regex *re)
+static void read_info(struct regex *re)
 {
-	uint32_t count = 0, size = 0, last = 0;
+	uint32_t count = 0, size = 0, last = 0, options = 0;
 	PCRE2_SPTR table = NULL;
 
+	pcre2_pattern_info(re->code, PCRE2_INFO_ALLOPTIONS, &options);
 	pcre2_pattern_info(re->code, PCRE2_INFO_CAPTURECOUNT, &last);
 	pcre2_pattern_info(re->code, PCRE2_INFO_NAMECOUNT, &count);
 	pcre2_pattern_info(re->code, PCRE2_INFO_NAMEENTRYSIZE, &size);
 	pcre2_pattern_info(re->code, PCRE2_INFO_NAMETABLE, &table);
+	re->anchored = options & PCRE2_ANCHORED;
 	re->n_groups = last + 1;
 	re->names = ARENA_NEW_ARRAY(&re->arena, struct str, re->n_groups);
 	for (uint32_t i = 0; i < count; i++, table += size) {
@@ -159,7 +162,7 @@ struct regex *regex_new(struct str pattern, enum regex_kind kind, struct fault *
 	arena_init(&re->arena, 0);
 	re->code = code;
 	re->key = regex_key_new(&re->arena, pattern, kind);
-	read_names(re);
+	read_info(re);
 	return re;
 }
 
@@ -186,20 +189,58 @@ struct str regex_key(const struct regex *re)
 	return re->key;
 }
 
-enum regex_result regex_match(const struct regex *re, struct str subject)
+/*
+ * Of a step, in those on a short subject. It may look at all that is left of a long one; and
+ * without an anchor PCRE2 counts from each place anew, of which some get far.
+ */
+static size_t step_cost(const struct regex *re, size_t n)
+{
+	return (1 + n / 512) * (re->anchored ? 1 : 1 + n / 64);
+}
+
+static int run(const struct regex *re, struct str subject, size_t steps)
 {
 	struct scratch *s = scratch_get(re->n_groups);
-	int n = pcre2_match(re->code, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, 0, 0,
-			    s->data, s->context);
 
+	pcre2_set_match_limit(s->context, (uint32_t)steps);
+	return pcre2_match(re->code, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, 0, 0,
+			   s->data, s->context);
+}
+
+/* PCRE2 does not tell how many steps it took: it is tried with few, then with more and more. */
+static int run_within(const struct regex *re, struct str subject, size_t *budget)
+{
+	size_t step = step_cost(re, subject.n), cost = MAX((size_t)FREE_COST, step);
+	int n;
+
+	ASSERT(step > 0);
+	n = run(re, subject, cost / step);
+	while (n == PCRE2_ERROR_MATCHLIMIT && *budget >= step) {
+		cost = MIN(cost * DEARER, *budget);
+		*budget -= cost;
+		n = run(re, subject, cost / step);
+	}
+	return n;
+}
+
+enum regex_result regex_match(const struct regex *re, struct str subject, size_t *budget)
+{
+	int n;
+
+	if (*budget == 0) {
+		return REGEX_GAVE_UP;
+	}
+	n = run_within(re, subject, budget);
 	if (n >= 0) {
 		/* PCRE2's interpreter takes the end of bad UTF-8 for another start. */
-		return re->key.p[0] == KEY_PATH && pcre2_get_startchar(s->data) != 0 ? REGEX_NO
-										     : REGEX_YES;
+		return re->key.p[0] == KEY_PATH && pcre2_get_startchar(scratch->data) != 0
+			       ? REGEX_NO
+			       : REGEX_YES;
 	}
 	if (n == PCRE2_ERROR_NOMATCH) {
 		return REGEX_NO;
 	}
+	*budget = 0;
 	atomic_fetch_add_explicit(&limits_hit, 1, memory_order_relaxed);
 	return REGEX_GAVE_UP;
 }

@@ -544,6 +544,106 @@ static void a_regex_gives_up_in_time(void **state)
 	world_fini(&w);
 }
 
+/* So many rules with `pattern` as path, or as value of the header "x-v", and one for all paths. */
+static void world_of_many(struct world *w, size_t n, const char *pattern, const char *value)
+{
+	struct spec specs[64] = {0};
+
+	for (size_t i = 0; i < n; i++) {
+		specs[i].paths[0] = pattern;
+		specs[i].headers[0].name = value ? "x-v" : NULL;
+		specs[i].headers[0].values[0] = value;
+		specs[i].id = (uint8_t)i;
+	}
+	specs[n].paths[0] = "/";
+	world_init(w, specs, n + 1);
+}
+
+/* True: a regex gave up, as the counter says too. The match itself is the rule for all paths. */
+static bool gives_up(struct world *w, const char *path, const char *value)
+{
+	struct router_input in = input("GET", "h", path);
+	struct http_header header = {STR("x-v"), str_c(value)};
+	struct http_headers headers = {.v = &header, .n = 1};
+	uint64_t before = router_regex_limits();
+	struct router_match m;
+
+	in.headers = &headers;
+	assert_true(router_match(w->router, &w->arena, &in, &m));
+	assert_int_equal(m.rule, w->n - 1);
+	assert_int_equal(router_regex_limits() - before, m.gave_up);
+	return m.gave_up;
+}
+
+/* Takes some ten thousand steps to see that it does not match. */
+#define COSTLY "(\\w+-?)+/end$"
+#define COSTLY_TEXT "aaaaaaaaaaaa!/end"
+
+static void behind_a_regex_that_gave_up_none_is_tried(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_of_many(&w, 40, "~/(x+x+)+[yz]", NULL);
+	assert_true(gives_up(&w, "/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", ""));
+	assert_false(gives_up(&w, "/xx", ""));
+	world_fini(&w);
+}
+
+static void the_regexes_of_a_match_share_their_steps(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_of_many(&w, 1, "~/" COSTLY, NULL);
+	assert_false(gives_up(&w, "/" COSTLY_TEXT, ""));
+	world_fini(&w);
+	world_of_many(&w, 60, "~/" COSTLY, NULL);
+	assert_true(gives_up(&w, "/" COSTLY_TEXT, ""));
+	assert_false(gives_up(&w, "/a!", ""));
+	world_fini(&w);
+	world_of_many(&w, 60, "/p", "~*^" COSTLY);
+	assert_true(gives_up(&w, "/p", COSTLY_TEXT));
+	assert_false(gives_up(&w, "/p", "a!"));
+	world_fini(&w);
+	world_of_many(&w, 10, "~/" COSTLY, "~*^" COSTLY "|!");
+	assert_true(gives_up(&w, "/" COSTLY_TEXT, COSTLY_TEXT));
+	world_fini(&w);
+}
+
+static void layers_share_their_steps(void **state)
+{
+	static const struct spec change = {.paths = {"~/" COSTLY}, .regex_priority = -1};
+	struct router_input in = input("GET", "h", "/" COSTLY_TEXT);
+	const struct router_rule *over;
+	struct router_match m;
+	struct world w;
+
+	(void)state;
+	world_of_many(&w, 60, "~/" COSTLY, NULL);
+	over = rule_of(&w.arena, &change);
+	assert_ok(router_over(&(struct router_layer){w.router, w.gone, NULL}, &over, 1, &w.layered,
+			      NULL));
+	assert_true(router_match(w.layered, &w.arena, &in, &m));
+	assert_true(m.gave_up);
+	world_fini(&w);
+}
+
+static void a_long_path_is_searched_to_its_end(void **state)
+{
+	static const struct spec specs[] = {{.paths = {"~/(.*?)-(?<id>\\d+)$"}}};
+	static char path[8000];
+	struct world w;
+
+	(void)state;
+	memset(path, 'a', sizeof(path) - 1);
+	path[0] = '/';
+	memcpy(path + sizeof(path) - 4, "-17", 3);
+	world_init(&w, specs, 1);
+	assert_int_equal(ask_for(&w, "GET", "h", path), 0);
+	world_fini(&w);
+}
+
 static void prefixes_allocate_nothing(void **state)
 {
 	struct router_input in = input("GET", "a.b.c", "/a/b/c");
@@ -742,6 +842,10 @@ int main(void)
 		cmocka_unit_test(many_regexes_on_the_way),
 		cmocka_unit_test(bad_regexes_are_named),
 		cmocka_unit_test(a_regex_gives_up_in_time),
+		cmocka_unit_test(behind_a_regex_that_gave_up_none_is_tried),
+		cmocka_unit_test(the_regexes_of_a_match_share_their_steps),
+		cmocka_unit_test(layers_share_their_steps),
+		cmocka_unit_test(a_long_path_is_searched_to_its_end),
 		cmocka_unit_test(prefixes_allocate_nothing),
 		cmocka_unit_test(regexes_outlive_their_router),
 		cmocka_unit_test(no_rules_no_match),
