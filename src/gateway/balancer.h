@@ -124,14 +124,15 @@ struct balancer_key {
 };
 
 /*
- * The `nth` value (from 0) of what `h` names in the request, false when there is none.
+ * The values of what `h` names in the request, at most BALANCER_VALUES_MAX; gives their number.
  * Consumer: the consumer's id, or the credential's. Path: the normalized path.
  */
-typedef bool balancer_value_fn(void *arg, const struct balancer_hash *h, size_t nth,
-			       struct str *out);
+#define BALANCER_VALUES_MAX 32
+typedef size_t balancer_values_fn(void *arg, const struct balancer_hash *h,
+				  struct str v[BALANCER_VALUES_MAX]);
 
 /* Not `has` when the algorithm needs none, or neither primary nor fallback are there. */
-void balancer_key_make(const struct balancer *b, balancer_value_fn *value, void *arg,
+void balancer_key_make(const struct balancer *b, balancer_values_fn *values, void *arg,
 		       struct balancer_key *out);
 /* "name=uuid; Path=/; SameSite=Lax; HttpOnly"; only after set_cookie. */
 struct str balancer_key_cookie(const struct balancer *b, const struct balancer_key *k,

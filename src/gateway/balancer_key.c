@@ -5,8 +5,6 @@
 
 #include <stdlib.h>
 
-#define VALUES_MAX 32
-
 static int compare_values(const void *a, const void *b)
 {
 	return str_cmp(*(const struct str *)a, *(const struct str *)b);
@@ -16,16 +14,13 @@ static int compare_values(const void *a, const void *b)
  * All values of one source; each is the seed of the next one's hash, so nothing is joined.
  * The order of query arguments does not matter to their server, that of headers may.
  */
-static bool hash_values(const struct balancer_hash *h, balancer_value_fn *value, void *arg,
+static bool hash_values(const struct balancer_hash *h, balancer_values_fn *values, void *arg,
 			uint32_t *out)
 {
-	struct str v[VALUES_MAX];
+	struct str v[BALANCER_VALUES_MAX];
+	size_t n = values(arg, h, v);
 	uint32_t hash = 0;
-	size_t n = 0;
 
-	while (n < VALUES_MAX && value(arg, h, n, &v[n])) {
-		n++;
-	}
 	if (h->on == BALANCER_HASH_QUERY_ARG && n > 1) {
 		qsort(v, n, sizeof(v[0]), compare_values);
 	}
@@ -45,7 +40,7 @@ static void take_cookie(struct balancer_key *out)
 	out->hash = hash_xx32(str_of(out->uuid, sizeof(out->uuid)), 0);
 }
 
-void balancer_key_make(const struct balancer *b, balancer_value_fn *value, void *arg,
+void balancer_key_make(const struct balancer *b, balancer_values_fn *values, void *arg,
 		       struct balancer_key *out)
 {
 	out->has = out->set_cookie = false;
@@ -62,7 +57,7 @@ void balancer_key_make(const struct balancer *b, balancer_value_fn *value, void 
 		if (from[i]->on == BALANCER_HASH_NONE) {
 			return;
 		}
-		out->has = hash_values(from[i], value, arg, &out->hash);
+		out->has = hash_values(from[i], values, arg, &out->hash);
 		if (!out->has && from[i]->on == BALANCER_HASH_COOKIE) {
 			take_cookie(out);
 		}

@@ -3,17 +3,17 @@
 #include "base/enc.h"
 #include "gateway/call_int.h"
 
-bool call_nth_header(const struct gw_call *c, struct str name, size_t nth, struct str *out)
+size_t call_header_values(const struct gw_call *c, struct str name, struct str *v, size_t max)
 {
 	const struct http_headers *h = &call_request(c)->headers;
+	size_t n = 0;
 
-	for (size_t i = 0; i < h->n; i++) {
-		if (str_eq_nocase(h->v[i].name, name) && nth-- == 0) {
-			*out = h->v[i].value;
-			return true;
+	for (size_t i = 0; i < h->n && n < max; i++) {
+		if (str_eq_nocase(h->v[i].name, name)) {
+			v[n++] = h->v[i].value;
 		}
 	}
-	return false;
+	return n;
 }
 
 bool cookie_find(struct str line, struct str name, struct str *out)
@@ -35,10 +35,11 @@ bool cookie_find(struct str line, struct str name, struct str *out)
 
 bool call_cookie(const struct gw_call *c, struct str name, struct str *out)
 {
-	struct str line;
+	const struct http_headers *h = &call_request(c)->headers;
 
-	for (size_t i = 0; call_nth_header(c, STR("cookie"), i, &line); i++) {
-		if (cookie_find(line, name, out)) {
+	for (size_t i = 0; i < h->n; i++) {
+		if (str_eq_nocase(h->v[i].name, STR("cookie")) &&
+		    cookie_find(h->v[i].value, name, out)) {
 			return true;
 		}
 	}
@@ -57,21 +58,25 @@ static bool decoded(struct arena *a, struct str in, struct str *out)
 	return ok;
 }
 
-bool call_nth_query(struct gw_call *c, struct str name, size_t nth, struct str *out)
+size_t call_query_values(struct gw_call *c, struct str name, struct str *v, size_t max)
 {
 	struct str rest = call_request(c)->query, part;
+	size_t n = 0;
 
-	while (str_split(&rest, '&', &part)) {
+	while (n < max && str_split(&rest, '&', &part)) {
 		ptrdiff_t eq = str_index(part, '=');
 		struct str key;
 
-		if (decoded(c->arena, eq < 0 ? part : str_slice(part, 0, (size_t)eq), &key) &&
-		    str_eq(key, name) && nth-- == 0) {
-			return decoded(c->arena, eq < 0 ? STR("") : str_skip(part, (size_t)eq + 1),
-				       out);
+		if (!decoded(c->arena, eq < 0 ? part : str_slice(part, 0, (size_t)eq), &key) ||
+		    !str_eq(key, name)) {
+			continue;
 		}
+		if (!decoded(c->arena, eq < 0 ? STR("") : str_skip(part, (size_t)eq + 1), &v[n])) {
+			break;
+		}
+		n++;
 	}
-	return false;
+	return n;
 }
 
 bool call_capture(const struct gw_call *c, struct str name, struct str *out)

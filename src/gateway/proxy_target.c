@@ -14,43 +14,43 @@ static void set_peer(struct gw_call *c, struct str host, uint16_t port)
 	c->peer.tls = c->entry->tls;
 }
 
-/* What a balancer hashes. Lists of one name are joined by it; `nth` goes through them. */
-static bool value_of(void *arg, const struct balancer_hash *h, size_t nth, struct str *out)
+/* What a balancer hashes. Lists of one name are joined by it. */
+static size_t values_of(void *arg, const struct balancer_hash *h, struct str v[BALANCER_VALUES_MAX])
 {
 	struct gw_call *c = arg;
 
 	switch (h->on) {
 	case BALANCER_HASH_CONSUMER:
-		if (nth > 0 || !c->consumer) {
-			return false;
+		if (!c->consumer) {
+			return 0;
 		}
-		*out = str_of(c->consumer->id_text, GUID_D_LEN);
-		return true;
+		v[0] = str_of(c->consumer->id_text, GUID_D_LEN);
+		return 1;
 	case BALANCER_HASH_IP:
-		*out = call_client_ip(c);
-		return nth == 0;
+		v[0] = call_client_ip(c);
+		return 1;
 	case BALANCER_HASH_PATH:
-		*out = c->path;
-		return nth == 0;
+		v[0] = c->path;
+		return 1;
 	case BALANCER_HASH_HEADER:
-		return call_nth_header(c, h->name, nth, out);
+		return call_header_values(c, h->name, v, BALANCER_VALUES_MAX);
 	case BALANCER_HASH_COOKIE:
-		return nth == 0 && call_cookie(c, h->name, out);
+		return call_cookie(c, h->name, &v[0]);
 	case BALANCER_HASH_QUERY_ARG:
-		return call_nth_query(c, h->name, nth, out);
+		return call_query_values(c, h->name, v, BALANCER_VALUES_MAX);
 	case BALANCER_HASH_URI_CAPTURE:
-		return nth == 0 && call_capture(c, h->name, out);
+		return call_capture(c, h->name, &v[0]);
 	case BALANCER_HASH_NONE:
 		break;
 	}
-	return false;
+	return 0;
 }
 
 static void make_hash_key(struct gw_call *c, const struct balancer *b)
 {
 	struct balancer_key *key = &c->balance->key;
 
-	balancer_key_make(b, value_of, c, key);
+	balancer_key_make(b, values_of, c, key);
 	if (key->set_cookie) {
 		call_add_answer_header(c, STR("Set-Cookie"), balancer_key_cookie(b, key, c->arena));
 	}
