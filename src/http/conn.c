@@ -103,6 +103,7 @@ static void bury(struct conn *c)
 
 	conn_enter(c, CONN_CLOSED);
 	timer_stop(sl->loop, &c->timer);
+	later_cancel(&c->again);
 	list_remove(&c->node);
 	loop_bury(sl->loop, &c->grave, free_buried);
 }
@@ -229,8 +230,17 @@ void exchange_begin(struct exchange *x)
 	atomic_fetch_add_explicit(&x->conn->owner->requests_total, 1, memory_order_relaxed);
 }
 
+static void count_head(struct conn *c)
+{
+	uint64_t turn = loop_turn(c->owner->loop);
+
+	c->heads = c->turn == turn ? c->heads + 1 : 1;
+	c->turn = turn;
+}
+
 static void begin_exchange(struct conn *c, struct exchange *x)
 {
+	count_head(c);
 	exchange_begin(x);
 	c->x = x;
 	x->chunked.keep = &x->arena;
@@ -411,11 +421,32 @@ static bool take_preface(struct conn *c, struct str in)
 	return true;
 }
 
+static void on_again(struct later *w)
+{
+	stream_resume_read(container_of(w, struct conn, again)->stream);
+}
+
+/* True: enough was begun in this turn, the next request waits for the next one. */
+static bool has_had_its_turn(struct conn *c)
+{
+	struct loop *l = c->owner->loop;
+
+	if (c->heads < HTTP_HEADS_PER_TURN || c->turn != loop_turn(l)) {
+		return false;
+	}
+	stream_pause_read(c->stream);
+	loop_next_turn(l, &c->again, on_again);
+	return true;
+}
+
 static size_t take(struct conn *c, struct str in)
 {
 	switch (c->state) {
 	case CONN_IDLE:
 	case CONN_HEAD:
+		if (has_had_its_turn(c)) {
+			return 0;
+		}
 		if (stream_pending(c->stream) > STREAM_HIGH_WATER) {
 			c->wait_drain = true;
 			stream_pause_read(c->stream);

@@ -25,7 +25,6 @@
 #define CREDIT_MAX 300
 #define CREDIT_PER_SECOND 30
 #define SLICE ((size_t)16 << 10)
-#define HEADS_PER_TURN 32
 #define CONTINUATIONS_MAX 8
 #define FIRST_UNKNOWN_TYPE 10 /* behind CONTINUATION */
 #define HPACK_TABLE_BYTES 4096
@@ -486,7 +485,7 @@ size_t h2_on_data(struct h2 *h, char *p, size_t n)
 			break;
 		}
 		used += part;
-		if (h->heads >= HEADS_PER_TURN && used < n && !h->dead) {
+		if (h->heads >= HTTP_HEADS_PER_TURN && used < n && !h->dead) {
 			stream_pause_read(h->stream);
 			loop_next_turn(h->loop, &h->again, on_again);
 			h2_send_later(h);

@@ -11,6 +11,12 @@
 #include "base/err.h"
 #include "base/str.h"
 
+/*
+ * So many requests of one connection are begun in a turn of the loop. Each may cost what a request
+ * costs, and others shall not wait for all that a client sends at once.
+ */
+#define HTTP_HEADS_PER_TURN 32
+
 enum http_method {
 	HTTP_OTHER, /* valid token, see the text */
 	HTTP_GET,

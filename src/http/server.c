@@ -197,8 +197,8 @@ static void drain_loop(struct loop *l, void *arg)
 			h2_server_drain(c);
 		} else if (c->state == CONN_IDLE && sl->server->drain_idle_ms > 0) {
 			conn_enter(c, CONN_IDLE);
-		} else if (c->state == CONN_IDLE) {
-			conn_close(c);
+		} else if (c->state == CONN_IDLE && c->stream->in.n == 0) {
+			conn_close(c); /* otherwise the next request has come and waits */
 		}
 	}
 }

@@ -47,10 +47,13 @@ struct conn {
 	struct exchange *x;
 	struct h2 *h2; /* CONN_H2 */
 	struct timer timer;
+	struct later again; /* go on reading in the next turn */
 	struct grave grave;
 	struct h1_scan scan;
 	struct str rest; /* during on_data: what is not consumed yet */
 	uint64_t discarded;
+	uint64_t turn;	/* of the latest request ... */
+	unsigned heads; /* ... and how many were begun in it */
 	union peer peer;
 	union peer *local; /* NULL until a PROXY header tells it, or somebody asks */
 	enum conn_state state;

@@ -19,6 +19,7 @@ struct loop {
 	unsigned index;
 	int epoll_fd;
 	uint64_t now_ms;
+	uint64_t turn;
 	struct io wake;
 	struct timer_heap timers;
 	struct list laters, flushes, next_turn, heavies, ends;
@@ -141,6 +142,11 @@ struct loop *loop_current(void)
 uint64_t loop_now_ms(const struct loop *l)
 {
 	return l->now_ms;
+}
+
+uint64_t loop_turn(const struct loop *l)
+{
+	return l->turn;
 }
 
 /* ---- readiness ---- */
@@ -459,6 +465,7 @@ static void run_turn(struct loop *l)
 	atomic_store_explicit(&l->sleeping, false, memory_order_relaxed);
 	began_ns = clock_mono_ns();
 	l->now_ms = began_ns / 1000000;
+	l->turn++;
 	l->soon = 0;
 	list_init(&carried);
 	list_splice(&carried, &l->next_turn);

@@ -35,6 +35,8 @@ unsigned loop_index(const struct loop *l);
 struct loop *loop_current(void);
 /* Monotonic milliseconds at the start of the turn. */
 uint64_t loop_now_ms(const struct loop *l);
+/* The number of the turn: for what is allowed so often in one. */
+uint64_t loop_turn(const struct loop *l);
 
 /*
  * How long its turns took, the wait for events not counted: what arrives during a turn waits for

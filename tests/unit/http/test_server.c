@@ -110,6 +110,50 @@ static void open_tunnel(struct exchange *x)
 	stream_resume_read(s);
 }
 
+/* The requests for /turn, of one connection: how many were begun ... */
+static struct {
+	_Atomic unsigned n;
+	_Atomic unsigned in_turn, most; /* ... in one turn */
+	_Atomic unsigned before_msg;	/* ... when a message came that was sent with the first */
+	_Atomic uint64_t turn;
+	atomic_bool drains; /* the server, behind the last of a turn */
+	struct msg msg;
+	struct later drain;
+} turns;
+
+static void on_msg(struct msg *m, struct loop *l)
+{
+	(void)m;
+	(void)l;
+	turns.before_msg = turns.n;
+}
+
+static void await_drain(struct later *w)
+{
+	(void)w;
+	while (!atomic_load(&fx.server->draining)) {
+		(void)sched_yield();
+	}
+}
+
+static void note_turn(struct exchange *x)
+{
+	struct loop *l = exchange_loop(x);
+	unsigned n = ++turns.n;
+
+	if (n == 1) {
+		turns.msg.run = on_msg;
+		loop_post(l, &turns.msg);
+	}
+	turns.in_turn = loop_turn(l) == turns.turn ? turns.in_turn + 1 : 1;
+	turns.turn = loop_turn(l);
+	turns.most = MAX(turns.most, turns.in_turn);
+	if (turns.drains && n == HTTP_HEADS_PER_TURN) {
+		loop_later(l, &turns.drain, await_drain);
+	}
+	exchange_reply_text(x, 200, STR("text/plain"), STR("turn"));
+}
+
 static void dispatch(struct exchange *x, void *role)
 {
 	struct str path = exchange_request(x)->path;
@@ -137,6 +181,8 @@ static void dispatch(struct exchange *x, void *role)
 		exchange_reply_status(x, 403);
 	} else if (str_eq(path, STR("/hang"))) {
 		exchange_collect(x, 1000, &hang);
+	} else if (str_eq(path, STR("/turn"))) {
+		note_turn(x);
 	} else if (str_eq(path, STR("/hijack"))) {
 		hijack(x);
 	} else if (str_eq(path, STR("/tunnel"))) {
@@ -249,6 +295,77 @@ static void test_pipelining(void **state)
 	(void)state;
 	assert_int_equal(count(got, "HTTP/1.1 200"), 3);
 	assert_has(got, "\r\n\r\nabcHTTP/1.1 200");
+}
+
+#define TURN "GET /turn HTTP/1.1\r\nHost: a\r\n\r\n"
+
+/* A connection with so many requests and what is behind them, all in one piece. */
+static int pipeline(unsigned n, const char *last)
+{
+	struct buf all = {0};
+	int fd = dial();
+
+	turns.n = turns.most = turns.before_msg = 0;
+	turns.turn = 0;
+	for (unsigned i = 0; i < n; i++) {
+		buf_puts(&all, TURN);
+	}
+	buf_put(&all, str_c(last));
+	talk_say(fd, buf_str(&all));
+	buf_free(&all);
+	return fd;
+}
+
+static void test_others_have_their_turn(void **state)
+{
+	struct str got = hear_all(pipeline(1000, "GET / HTTP/1.1\r\n" CLOSE "\r\n"));
+
+	(void)state;
+	assert_int_equal(count(got, "HTTP/1.1 200"), 1001);
+	assert_true(str_ends(got, STR("hello")));
+	assert_int_equal(turns.n, 1000);
+	assert_int_equal(turns.most, HTTP_HEADS_PER_TURN);
+	assert_in_range(turns.before_msg, 1, HTTP_HEADS_PER_TURN);
+}
+
+static void test_many_then_the_end(void **state)
+{
+	int fd = pipeline(1000, "");
+
+	(void)state;
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	assert_int_equal(count(hear_all(fd), "HTTP/1.1 200"), 1000);
+}
+
+static void test_many_then_another_protocol(void **state)
+{
+	struct str got;
+
+	(void)state;
+	for (unsigned n = HTTP_HEADS_PER_TURN - 1; n <= HTTP_HEADS_PER_TURN + 1; n++) {
+		got = hear_all(pipeline(n, "GET /hijack HTTP/1.1\r\nHost: a\r\n\r\nbehind"));
+		assert_int_equal(count(got, "HTTP/1.1 200"), n);
+		assert_true(str_ends(got, STR("raw:behind")));
+	}
+}
+
+static void test_many_then_a_reset(void **state)
+{
+	static const struct linger reset = {.l_onoff = 1};
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		int fd = pipeline(1000, "");
+
+		while (turns.before_msg == 0) {
+			(void)sched_yield();
+		}
+		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+		(void)close(fd);
+		while (http_server_active(fx.server) > 0) {
+			(void)sched_yield();
+		}
+	}
 }
 
 static void test_trailers(void **state)
@@ -543,6 +660,7 @@ static void test_drain(void **state)
 	int busy = dial();
 	int answered = dial();
 	int begun = dial(); /* the answer, before the drain */
+	int many;
 	struct str got;
 
 	(void)state;
@@ -560,7 +678,15 @@ static void test_drain(void **state)
 		assert_int_equal(recv(answered, &c, 1, 0), 1); /* but for the end of a body */
 		assert_int_equal(recv(begun, &c, 1, 0), 1);
 	}
+	turns.drains = true;
+	many = pipeline(HTTP_HEADS_PER_TURN, TURN TURN);
+	while (turns.n < HTTP_HEADS_PER_TURN) {
+		(void)sched_yield();
+	}
 	http_server_drain(fx.server, 0);
+	got = hear_all(many);
+	assert_int_equal(count(got, "HTTP/1.1 200"), HTTP_HEADS_PER_TURN + 1);
+	assert_int_equal(count(got, "Connection: close"), 1);
 	got = hear_all(idle);
 	assert_true(str_ends(got, STR("hello")));
 	talk_say(answered, STR("b"));
@@ -583,6 +709,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_simple),
 		cmocka_unit_test(test_pipelining),
+		cmocka_unit_test(test_others_have_their_turn),
+		cmocka_unit_test(test_many_then_the_end),
+		cmocka_unit_test(test_many_then_another_protocol),
+		cmocka_unit_test(test_many_then_a_reset),
 		cmocka_unit_test(test_trailers),
 		cmocka_unit_test(test_answer_in_the_last_piece),
 		cmocka_unit_test(test_every_split),
