@@ -442,6 +442,8 @@ int h2_send_data(struct nghttp2_session *session, nghttp2_frame *frame, const ui
 	}
 	buf_commit(out, FRAME_HEAD + length);
 	h2_earn(h, 2);
+	h->owed.connection += length;
+	h->owed.streams += length;
 	timer_pause(&s->out_timer);
 	if (out_size(s) > 0 || s->finished) {
 		watch_output(s);

@@ -11,7 +11,8 @@
  * either side; a frame that carries no request and no body. Time refills it, and so
  * does what clients come for: requests answered, bodies sent and received. Who has
  * used it up hears ENHANCE_YOUR_CALM and is cut off. A header block has its limits
- * in bytes, fields and (in nghttp2) CONTINUATION frames.
+ * in bytes, fields and (in nghttp2) CONTINUATION frames. Windows may be given back as
+ * often as a client reads, but not by crumbs, and no more than it was sent.
  *
  * A connection to a service is shared by many clients. What a single one of them can bring about
  * there, by giving up or by what it asks for, does not cost the connection; only what the service
@@ -24,6 +25,7 @@
 
 #define CREDIT_MAX 300
 #define CREDIT_PER_SECOND 30
+#define CRUMB 1024 /* what clients give back at least for a read of theirs is some KiB */
 #define SLICE ((size_t)16 << 10)
 #define CONTINUATIONS_MAX 8
 #define FIRST_UNKNOWN_TYPE 10 /* behind CONTINUATION */
@@ -58,6 +60,21 @@ void h2_earn(struct h2 *h, int32_t n)
 	h->budget.credit = MIN(h->budget.credit + n, CREDIT_MAX);
 }
 
+/* WINDOW_UPDATE, which costs unless so much is owed and it is worth a frame. */
+static void give_back(struct h2 *h, int32_t id, uint64_t n)
+{
+	struct h2_owed *owed = &h->owed;
+	uint64_t *of = id == 0 ? &owed->connection : &owed->streams;
+	bool is_due = n >= CRUMB && n <= *of;
+
+	*of -= MIN(n, *of);
+	/* Of streams that are over hardly anybody gives back the rest. */
+	owed->streams = MIN(owed->streams, owed->connection + H2_CONN_WINDOW);
+	if (!is_due) {
+		(void)h2_charge(h, COST_CONTROL);
+	}
+}
+
 /* ---- what nghttp2 tells ---- */
 
 static int alive(const struct h2 *h)
@@ -90,8 +107,8 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 		}
 		break;
 	case NGHTTP2_WINDOW_UPDATE:
-		if (h->is_server) {
-			(void)h2_charge(h, COST_CONTROL);
+		if (h->is_server && hd->stream_id != 0 && !stream_of(h, hd->stream_id)) {
+			give_back(h, hd->stream_id, CRUMB); /* over: we do not hear how much */
 		}
 		break;
 	case NGHTTP2_SETTINGS:
@@ -235,6 +252,11 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 			h2_earn(h, 1);
 		} else if (!end) {
 			(void)h2_charge(h, COST_EMPTY);
+		}
+	} else if (frame->hd.type == NGHTTP2_WINDOW_UPDATE) {
+		if (h->is_server && (s || frame->hd.stream_id == 0)) {
+			give_back(h, frame->hd.stream_id,
+				  (uint64_t)frame->window_update.window_size_increment);
 		}
 	} else if (frame->hd.type == NGHTTP2_GOAWAY) {
 		h->goaway_last = frame->goaway.last_stream_id;

@@ -83,6 +83,12 @@ struct h2_budget { /* see h2_conn.c */
 	uint64_t at_ms;
 };
 
+/* What was sent of bodies and whose windows were not given back, in bytes. */
+struct h2_owed {
+	uint64_t connection;
+	uint64_t streams; /* all together, also those that are over */
+};
+
 struct h2 {
 	/* constant */
 	struct nghttp2_session *session;
@@ -101,6 +107,7 @@ struct h2 {
 	struct later again; /* go on reading in the next turn */
 	struct grave grave;
 	struct h2_budget budget;
+	struct h2_owed owed;
 	unsigned heads;		      /* in this turn */
 	struct h2_said said[H2_SAID]; /* see h2_conn.c */
 	uint32_t kill;		      /* enum h2_code: end the session with it */

@@ -262,6 +262,62 @@ for (const [name, [make, first]] of Object.entries(FLOODS)) {
 	});
 }
 
+const READ = 4096;
+const AHEAD = 3 << 20;
+
+/*
+ * Reads the answer on stream 1 and gives each 4096 bytes of it back on the stream and on the connection, as who reads with
+ * a small buffer does (Go's net/http), but for the last few that are given back when the stream is over.
+ */
+async function drink(c, bytes) {
+	const both = Buffer.concat([windowUpdate(0, READ), windowUpdate(1, READ)]);
+	let [got, given, over] = [0, 0, false];
+	c.send(windowUpdate(0, 1 << 30), headers(1, GET(`/big?${bytes}`)));
+	while (!over) {
+		await c.raw.until(() => c.raw.bytes.length > 0 && c.frames.length > 0, `${bytes} bytes, after ${got}`);
+		const frames = c.take();
+		assert.ok(frames.length > 0 && !frames.some((f) => f.type === TYPE.GOAWAY), `cut off after ${got}`);
+		const mine = frames.filter((f) => f.type === TYPE.DATA);
+		got += mine.reduce((n, f) => n + f.payload.length, 0);
+		over = mine.some((f) => f.flags & END_STREAM);
+		const due = Math.max(Math.floor((got - AHEAD) / READ) - given, 0);
+		c.send(...Array(due).fill(both));
+		given += due;
+	}
+	assert.equal(got, bytes);
+	c.send(...Array(Math.floor(got / READ) - given).fill(both));
+}
+
+const WIDE = [[4, 4 << 20]]; /* SETTINGS_INITIAL_WINDOW_SIZE */
+
+check('windows that are given back in small pieces are no flood', async () => {
+	const c = await H2Connection.open(server.url, WIDE);
+	await drink(c, 20 << 20);
+	c.send(headers(3, GET('/')));
+	assert.equal(await c.status(3), 200);
+	c.close();
+});
+
+const CRUMBS = {
+	'of a byte of the connection': () => windowUpdate(0, 1),
+	'of a byte of a stream': () => windowUpdate(3, 1),
+	'of a byte of a stream that is over': () => windowUpdate(1, 1),
+	'of more than was sent': () => windowUpdate(0, 2000),
+};
+
+for (const [name, update] of Object.entries(CRUMBS)) {
+	check(`flood: WINDOW_UPDATE ${name}, after a large answer`, async () => {
+		const c = await H2Connection.open(server.url, WIDE);
+		await drink(c, 20 << 20);
+		c.send(headers(3, POST('/hang'), END_HEADERS));
+		for (let i = 0; i < 400 && !c.raw.ended && !c.find(TYPE.GOAWAY); i++) {
+			c.send(...Array.from({ length: 100 }, update));
+			await new Promise(setImmediate);
+		}
+		assert.equal(await c.goaway(), CODE.ENHANCE_YOUR_CALM);
+	});
+}
+
 check('frames of an unknown type are skipped', async () => {
 	const c = await H2Connection.open(server.url);
 	c.send(...Array.from({ length: 100 }, () => frame(0x55, 0, 0, Buffer.from('x'))), headers(1, GET('/')));

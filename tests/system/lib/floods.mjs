@@ -27,6 +27,8 @@ export const FLOODS = {
 	'PRIORITY_UPDATE': [() => () => frame(16, 0, 0, Buffer.from([0, 0, 0, 1, 0x75, 0x3d, 0x31]))],
 	'frames of an unknown type': [() => () => frame(100, 0, 0)],
 	'WINDOW_UPDATE': [() => () => windowUpdate(0, 1)],
+	'WINDOW_UPDATE for what was not sent': [() => () => windowUpdate(0, 4096)],
+	'WINDOW_UPDATE for a stream that is over': [() => () => windowUpdate(1, 4096), (path) => [headers(1, GET(path)), reset(1)]],
 	'empty DATA': [() => () => data(1, ''), unending],
 	'DATA of padding alone': [() => () => frame(TYPE.DATA, 8, 1, Buffer.from([3, 0, 0, 0])), unending],
 	'CONTINUATION (CVE-2024-27316)': [() => () => frame(TYPE.CONTINUATION, 0, 1, block([['x', 'y']])), unfinished],

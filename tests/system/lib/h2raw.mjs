@@ -106,6 +106,13 @@ export class H2Connection {
 		return out;
 	}
 
+	/* The same, and forgets them. */
+	take() {
+		const all = this.frames;
+		this.raw.bytes = this.raw.bytes.subarray(all.reduce((n, f) => n + 9 + f.payload.length, 0));
+		return all;
+	}
+
 	find(type, stream) {
 		return this.frames.find((f) => f.type === type && (stream === undefined || f.stream === stream));
 	}
