@@ -1,6 +1,7 @@
 /* What plugins see of a call. */
 #include "base/clock.h"
 #include "gateway/call_int.h"
+#include "gateway/spelling.h"
 
 struct loop *call_loop(const struct gw_call *c)
 {
@@ -106,44 +107,35 @@ const struct gw_credential *call_credential(const struct gw_call *c)
 	return c->credential;
 }
 
-/* What call_authenticate says, and behind it what plugins say of who was authenticated. */
-static const char *const identity_names[] = {
-	"x-consumer-id",	   "x-consumer-custom-id",  "x-consumer-username",
-	"x-credential-identifier", "x-anonymous-consumer",  "x-consumer-groups",
-	"x-authenticated-userid",  "x-authenticated-scope", "x-authenticated-groups",
+/* What call_authenticate says, and plugins say of who was authenticated. */
+static const struct str identity_names[] = {
+	STR_INIT("x-consumer-id"),	    STR_INIT("x-consumer-custom-id"),
+	STR_INIT("x-consumer-username"),    STR_INIT("x-credential-identifier"),
+	STR_INIT("x-anonymous-consumer"),   STR_INIT("x-consumer-groups"),
+	STR_INIT("x-authenticated-userid"), STR_INIT("x-authenticated-scope"),
+	STR_INIT("x-authenticated-groups"),
 };
-#define OWN_NAMES 5
+#define SHORTEST_IDENTITY 13
 
-/* In every spelling: '_' and '-' are the same to CGI-like servers. */
-static bool is_identity(struct str name, size_t n_names)
+static bool is_identity(struct str name)
 {
-	const char *const *names = identity_names;
-
-	for (size_t i = 0; i < n_names; i++) {
-		size_t k = 0;
-
-		if (strlen(names[i]) != name.n) {
-			continue;
-		}
-		while (k < name.n &&
-		       (name.p[k] == '_' ? '-' : ascii_lower(name.p[k])) == names[i][k]) {
-			k++;
-		}
-		if (k == name.n) {
+	if (name.n < SHORTEST_IDENTITY || ascii_lower(name.p[0]) != 'x') {
+		return false;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(identity_names); i++) {
+		if (name.n == identity_names[i].n && is_spelling(name, identity_names[i].p)) {
 			return true;
 		}
 	}
 	return false;
 }
 
-static void strip_identity(struct http_headers *h, size_t n_names)
+static void strip_identity(struct http_headers *h)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < h->n; i++) {
-		bool maybe = h->v[i].name.n >= 13 && ascii_lower(h->v[i].name.p[0]) == 'x';
-
-		if (!maybe || !is_identity(h->v[i].name, n_names)) {
+		if (!is_identity(h->v[i].name)) {
 			h->v[kept++] = h->v[i];
 		}
 	}
@@ -155,7 +147,7 @@ static void authenticate(struct gw_call *c, const struct gw_consumer *consumer,
 {
 	struct http_headers *h = call_headers(c);
 
-	strip_identity(h, OWN_NAMES);
+	strip_identity(h);
 	c->consumer = consumer;
 	c->credential = credential;
 	http_header_add(c->arena, h, STR("X-Consumer-ID"), str_of(consumer->id_text, GUID_D_LEN));
@@ -206,9 +198,12 @@ struct http_headers *call_headers(struct gw_call *c)
 			memcpy(h->v, from->v, from->n * sizeof(*h->v));
 		}
 		http_strip_hop_by_hop(h);
-		/* Also where no plugin authenticates: another route to the service may. */
-		if (!call_is_trusted(c)) {
-			strip_identity(h, ARRAY_LEN(identity_names));
+		/*
+		 * Also where no plugin authenticates: another route to the service may. In this
+		 * process it was a former pass through the gateway that said who the client is.
+		 */
+		if (!exchange_is_in_process(c->x)) {
+			strip_identity(h);
 		}
 	}
 	return h;

@@ -2,7 +2,8 @@
  * call - one client request on its way through the gateway, as plugins see it
  *
  * Everything lives in the request's arena. Headers of the upstream request start as those of
- * the client without hop-by-hop ones; what a plugin changes is what the service gets.
+ * the client without hop-by-hop ones and those that say who it is; what a plugin changes is what
+ * the service gets.
  *
  * Threads  the loop of the client's connection.
  * Life     from routing to the end of the log phase. Plugins keep no pointer to it.
@@ -58,7 +59,8 @@ struct gw_credential {
 
 struct loop *call_loop(const struct gw_call *c);
 struct arena *call_arena(struct gw_call *c);
-const struct http_request *call_request(const struct gw_call *c); /* as received */
+/* As received: its headers may say that the client is anybody. */
+const struct http_request *call_request(const struct gw_call *c);
 bool call_is_tls(const struct gw_call *c);
 /* "http", "https", "grpc", "grpcs" */
 struct str call_protocol(const struct gw_call *c);
@@ -81,9 +83,9 @@ const struct gw_consumer *call_find_consumer(const struct gw_call *c, struct str
 const struct gw_consumer *call_consumer(const struct gw_call *c);
 const struct gw_credential *call_credential(const struct gw_call *c);
 /*
- * Sets the X-Consumer-* and X-Credential-Identifier headers for the service (removing what the
- * client sent of them, in every spelling) and selects plugins of the consumer anew. False, and
- * nothing is done: the credential is nobody's.
+ * Sets the X-Consumer-* and X-Credential-Identifier headers for the service, in place of all that
+ * was said of another consumer, and selects plugins of the consumer anew. False, and nothing is
+ * done: the credential is nobody's.
  */
 bool call_authenticate(struct gw_call *c, const struct gw_credential *credential) MUST_USE;
 /* The same with X-Anonymous-Consumer in place of the credential. */
@@ -91,6 +93,10 @@ void call_authenticate_anonymous(struct gw_call *c, const struct gw_consumer *co
 
 /* ---- the request to the service ---- */
 
+/*
+ * As the service gets them so far. Of who the client is they hold nothing that it said itself:
+ * whatever decides or tells that reads these.
+ */
 struct http_headers *call_headers(struct gw_call *c);
 /* Path of the upstream request, escaped, and raw query without '?' (p NULL = none). */
 struct str call_upstream_path(const struct gw_call *c);

@@ -1,5 +1,6 @@
 /* Headers: what the service is told, and what the client is told of its answer. */
 #include "gateway/call_int.h"
+#include "gateway/spelling.h"
 #include "http/chars.h"
 
 #include <stdio.h>
@@ -138,19 +139,6 @@ enum told {
 	TOLDS
 };
 
-/* Spelt with '_' it is the same header to CGI-like servers. */
-static bool is_alias(struct str name, const char *lower)
-{
-	for (size_t i = 0; i < name.n; i++) {
-		char ch = ascii_lower(name.p[i]);
-
-		if ((ch == '_' ? '-' : ch) != lower[i]) {
-			return false;
-		}
-	}
-	return true;
-}
-
 static bool forwarded_name(struct str name, enum told *out)
 {
 	static const struct {
@@ -164,8 +152,11 @@ static bool forwarded_name(struct str name, enum told *out)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (name.n == names[i].n && is_alias(name, names[i].name)) {
-			*out = (enum told)names[i].told;
+		if (name.n == names[i].n && is_spelling(name, names[i].name)) {
+			bool is_exact = str_eq_nocase(name, str_of(names[i].name, name.n));
+
+			/* Otherwise the value counts for nothing. */
+			*out = is_exact ? (enum told)names[i].told : TOLDS;
 			return true;
 		}
 	}
@@ -181,45 +172,43 @@ static bool is_ours(struct str name, enum told *out_told)
 {
 	switch (name.n) {
 	case 2:
-		return is_alias(name, "te");
+		return is_spelling(name, "te");
 	case 3:
-		if (is_alias(name, "via")) {
+		if (is_spelling(name, "via")) {
 			*out_told = TOLD_VIA;
 			return true;
 		}
 		return false;
 	case 4:
-		if (is_alias(name, "host")) {
+		if (is_spelling(name, "host")) {
 			*out_told = TOLD_HOSTNAME;
 			return true;
 		}
 		return false;
 	case 5:
-		return is_alias(name, "proxy");
+		return is_spelling(name, "proxy");
 	case 6:
-		return is_alias(name, "expect");
+		return is_spelling(name, "expect");
 	case 7:
-		return is_alias(name, "upgrade") || is_alias(name, "trailer");
+		return is_spelling(name, "upgrade") || is_spelling(name, "trailer");
 	case 9:
-		return is_alias(name, "x-real-ip");
+		return is_spelling(name, "x-real-ip");
 	case 10:
-		return is_alias(name, "connection") || is_alias(name, "keep-alive");
+		return is_spelling(name, "connection") || is_spelling(name, "keep-alive");
 	case 14:
-		return is_alias(name, "content-length");
+		return is_spelling(name, "content-length");
 	case 15:
 	case 16:
 	case 17:
 	case 18:
 		if (forwarded_name(name, out_told)) {
-			/* Exactly spelt, the value counts. */
-			*out_told = str_index(name, '_') < 0 ? *out_told : TOLDS;
 			return true;
 		}
 		if (name.n == 16) {
-			return is_alias(name, "proxy-connection");
+			return is_spelling(name, "proxy-connection");
 		}
-		return name.n == 17 &&
-		       (is_alias(name, "x-kong-request-id") || is_alias(name, "transfer-encoding"));
+		return name.n == 17 && (is_spelling(name, "x-kong-request-id") ||
+					is_spelling(name, "transfer-encoding"));
 	default:
 		return false;
 	}
@@ -227,7 +216,7 @@ static bool is_ours(struct str name, enum told *out_told)
 
 static bool starts_as(struct str name, struct str lower)
 {
-	return name.n >= lower.n && is_alias(str_slice(name, 0, lower.n), lower.p);
+	return name.n >= lower.n && is_spelling(str_slice(name, 0, lower.n), lower.p);
 }
 
 /* What the gateway says, of whom it speaks and how they proved it: that is for the head. */
@@ -251,7 +240,7 @@ static bool is_for_head(struct str name)
 		}
 	}
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (name.n == names[i].n && is_alias(name, names[i].p)) {
+		if (name.n == names[i].n && is_spelling(name, names[i].p)) {
 			return true;
 		}
 	}

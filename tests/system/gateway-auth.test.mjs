@@ -88,6 +88,36 @@ check('check 30: what a client says it is does not reach the service', async () 
 		'No API key found in request', 'Key');
 });
 
+/* All that the gateway tells of a client, as a client may spell it. */
+const IDENTITY = ['X-Consumer-ID', 'X-Consumer-Username', 'X-Consumer-Custom-ID', 'X-Consumer-Groups', 'X-Credential-Identifier',
+	'X-Anonymous-Consumer', 'X-Authenticated-Userid', 'X-Authenticated-Scope', 'X-Authenticated-Groups'];
+const FORGED = Object.fromEntries(IDENTITY.flatMap((name) => [name, name.toLowerCase().replaceAll('-', '_'), name.replace('-', '_'), name.replaceAll('-', '.')])
+	.map((name) => [name, 'forged']));
+
+const told = ({ raw }) => Object.fromEntries(raw.map(([name, value]) => [name.toLowerCase().replaceAll(/[^a-z]/g, '-'), value])
+	.filter(([name]) => /^x-(consumer|credential|anonymous|authenticated)/.test(name)));
+
+check('check 30: nor does what it says through a proxy that is trusted, or lists in Connection', async () => {
+	const jane = await want(200, 'GET', '/consumers/jane');
+	const guest = await want(200, 'GET', '/consumers/guest');
+	const key = (await want(200, 'GET', '/consumers/jane/key-auth')).data[0];
+	await serve('unguarded');
+	await serve('guarded', { 'key-auth': {} });
+	await serve('guested', { 'key-auth': { anonymous: 'guest' }, 'basic-auth': { anonymous: 'guest' } });
+	const of = (consumer) => ({
+		'x-consumer-id': consumer.id, 'x-consumer-custom-id': consumer.custom_id, 'x-consumer-username': consumer.username,
+	});
+	const isJane = { ...of(jane), 'x-credential-identifier': key.id };
+	const isGuest = { ...of(guest), 'x-anonymous-consumer': 'true' };
+
+	for (const headers of [FORGED, { ...FORGED, Connection: Object.keys(FORGED) }, { Connection: IDENTITY.join(', ') }]) {
+		assert.deepEqual(told(await passed(ask('/unguarded', headers))), {});
+		assert.deepEqual(told(await passed(ask('/guarded', { apikey: 'janes key', ...headers }))), isJane);
+		assert.deepEqual(told(await passed(ask('/guested', { apikey: 'janes key', ...headers }))), isJane);
+		assert.deepEqual(told(await passed(ask('/guested', headers))), isGuest);
+	}
+});
+
 check('check 30: key-auth: other names and places, hidden keys, a realm, preflights', async () => {
 	await serve('places', { 'key-auth': {
 		key_names: ['X-Key', 'k'], key_in_body: true, hide_credentials: true, realm: 'a "b"', run_on_preflight: false,

@@ -133,6 +133,18 @@ check('a second pass through the gateway keeps what the first one said', async (
 	assert.deepEqual(values(raw, 'x-real-ip'), ['203.0.113.9']);
 });
 
+check('a second pass through the gateway believes the first one who the client is, and no client', async () => {
+	const { id } = await entity(server, '/consumers', { username: 'ida' });
+	await entity(server, `/consumers/${id}/key-auth`, { key: 'idas' });
+	await publish(server, '/keyed', 'role://gateway/in', { name: 'keyed' });
+	await entity(server, '/routes/keyed/plugins', { name: 'key-auth' });
+	const forged = { 'X-Consumer-ID': 'forged', 'X-Consumer-Groups': 'forged', X_Consumer_Username: 'forged' };
+	const told = async (path, headers) => (await describe(path, { headers })).raw.filter(([name]) => /^x.consumer/i.test(name));
+
+	assert.deepEqual(await told('/out/x', forged), []);
+	assert.deepEqual(await told('/keyed/x', { apikey: 'idas', ...forged }), [['X-Consumer-ID', id], ['X-Consumer-Username', 'ida']]);
+});
+
 check('one client is not taken for the one before it on the same connection', async () => {
 	const peer = async (headers) => /for=([^;]*)/.exec(values((await describe('/erp/x', { headers })).raw, 'forwarded')[0])[1];
 	for (let i = 0; i < 5; i++) {

@@ -116,8 +116,6 @@ static void tell_service(struct gw_call *c, const struct config *k, struct route
 	struct http_headers *h = call_headers(c);
 	struct str text;
 
-	auth_remove_header(h, STR("X-Consumer-Groups"));
-	auth_remove_header(h, STR("X-Authenticated-Groups"));
 	if (k->hide_groups_header || groups.n == 0) {
 		return;
 	}

@@ -55,37 +55,6 @@ struct str auth_challenge(struct arena *a, const char *scheme, struct str realm)
 	return out;
 }
 
-static char fold(char c)
-{
-	return c == '_' ? '-' : ascii_lower(c);
-}
-
-static bool is_alias(struct str got, struct str name)
-{
-	if (got.n != name.n) {
-		return false;
-	}
-	for (size_t i = 0; i < name.n; i++) {
-		if (fold(got.p[i]) != fold(name.p[i])) {
-			return false;
-		}
-	}
-	return true;
-}
-
-size_t auth_remove_header(struct http_headers *h, struct str name)
-{
-	size_t n = 0, was = h->n;
-
-	for (size_t i = 0; i < was; i++) {
-		if (!is_alias(h->v[i].name, name)) {
-			h->v[n++] = h->v[i];
-		}
-	}
-	h->n = n;
-	return was - n;
-}
-
 bool auth_read_basic(struct arena *a, struct str value, struct auth_login *out)
 {
 	struct buf b = {0};

@@ -1,5 +1,5 @@
 /*
- * auth - what the authentication plugins share: `anonymous`, refusal, spoofed headers
+ * auth - what the authentication plugins share: `anonymous`, refusal
  *
  * Several on one route must all pass, unless they have `anonymous`: then one that passed is
  * enough, and one that failed leaves what another found (kong-gateway §12).
@@ -14,9 +14,6 @@ enum plugin_verdict auth_fail(struct gw_call *c, struct str anonymous, struct st
 			      struct str challenge);
 /* `scheme`, or with a realm `scheme realm="x"`. */
 struct str auth_challenge(struct arena *a, const char *scheme, struct str realm);
-
-/* Removes a header in every spelling that a service may take for it: X_Consumer_Groups. */
-size_t auth_remove_header(struct http_headers *h, struct str name);
 
 struct auth_login {
 	struct str username, password;

@@ -78,7 +78,7 @@ function parse(text) {
 		must(name && TOKEN.test(name), `header line ${line}`);
 		return [name, value];
 	});
-	const all = (name) => headers.filter(([k]) => k.toLowerCase().replaceAll('_', '-') === name).map(([, v]) => v);
+	const all = (name) => headers.filter(([k]) => k.toLowerCase().replaceAll(/[^a-z0-9]/g, '-') === name).map(([, v]) => v);
 	const [lengths, codings] = [all('content-length'), all('transfer-encoding')];
 	must(all('host').length === 1, 'one Host');
 	must(lengths.length + codings.length <= 1, 'framing told once');
