@@ -130,6 +130,16 @@ static bool is_identity(struct str name)
 	return false;
 }
 
+static bool has_identity(const struct http_headers *h)
+{
+	size_t i = 0;
+
+	while (i < h->n && !is_identity(h->v[i].name)) {
+		i++;
+	}
+	return i < h->n;
+}
+
 static void strip_identity(struct http_headers *h)
 {
 	size_t kept = 0;
@@ -204,6 +214,31 @@ struct http_headers *call_headers(struct gw_call *c)
 		 */
 		if (!exchange_is_in_process(c->x)) {
 			strip_identity(h);
+		}
+	}
+	return h;
+}
+
+const struct http_headers *call_shown_headers(struct gw_call *c)
+{
+	const struct http_headers *sent = &exchange_request(c->x)->headers, *own;
+	struct http_headers *h;
+
+	if (!has_identity(sent) && !has_identity(&c->headers)) {
+		return sent; /* nearly always */
+	}
+	own = call_headers(c);
+	h = ARENA_NEW(c->arena, struct http_headers);
+	h->cap = sent->n + own->n;
+	h->v = arena_alloc(c->arena, h->cap * sizeof(*h->v));
+	for (size_t i = 0; i < sent->n; i++) {
+		if (!is_identity(sent->v[i].name)) {
+			http_header_add(c->arena, h, sent->v[i].name, sent->v[i].value);
+		}
+	}
+	for (size_t i = 0; i < own->n; i++) {
+		if (is_identity(own->v[i].name)) {
+			http_header_add(c->arena, h, own->v[i].name, own->v[i].value);
 		}
 	}
 	return h;

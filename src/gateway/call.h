@@ -98,6 +98,8 @@ void call_authenticate_anonymous(struct gw_call *c, const struct gw_consumer *co
  * whatever decides or tells that reads these.
  */
 struct http_headers *call_headers(struct gw_call *c);
+/* Those that came, as people are shown them: but who the client is as the gateway says it. */
+const struct http_headers *call_shown_headers(struct gw_call *c);
 /* Path of the upstream request, escaped, and raw query without '?' (p NULL = none). */
 struct str call_upstream_path(const struct gw_call *c);
 void call_set_upstream_path(struct gw_call *c, struct str path);

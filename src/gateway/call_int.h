@@ -186,6 +186,11 @@ void hold_put(struct hold *h);
 
 /* proxy_target.c */
 /*
+ * What the tries need of a request that goes to a balancer. Before the gateway adds headers of its
+ * own: what is hashed is what the client said, and plugins made of it.
+ */
+void call_start_balance(struct gw_call *c);
+/*
  * The next peer for this call. ERR_AGAIN: call_retry_target comes later. Any other failure: the
  * answer was given.
  */

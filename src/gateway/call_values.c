@@ -3,9 +3,9 @@
 #include "base/enc.h"
 #include "gateway/call_int.h"
 
-size_t call_header_values(const struct gw_call *c, struct str name, struct str *v, size_t max)
+size_t call_header_values(struct gw_call *c, struct str name, struct str *v, size_t max)
 {
-	const struct http_headers *h = &call_request(c)->headers;
+	const struct http_headers *h = call_headers(c);
 	size_t n = 0;
 
 	for (size_t i = 0; i < h->n && n < max; i++) {
@@ -33,9 +33,9 @@ bool cookie_find(struct str line, struct str name, struct str *out)
 	return false;
 }
 
-bool call_cookie(const struct gw_call *c, struct str name, struct str *out)
+bool call_cookie(struct gw_call *c, struct str name, struct str *out)
 {
-	const struct http_headers *h = &call_request(c)->headers;
+	const struct http_headers *h = call_headers(c);
 
 	for (size_t i = 0; i < h->n; i++) {
 		if (str_eq_nocase(h->v[i].name, STR("cookie")) &&

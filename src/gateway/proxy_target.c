@@ -87,6 +87,15 @@ static struct str authority_of(struct gw_call *c, const struct balancer_peer *p)
 	return str_fmt(c->arena, "%.*s:%u", STR_ARG(p->host), p->port);
 }
 
+void call_start_balance(struct gw_call *c)
+{
+	if (c->entry->balancer) {
+		c->balance = ARENA_NEW(c->arena, struct gw_balance);
+		c->balance->call = c;
+		make_hash_key(c, c->entry->balancer);
+	}
+}
+
 static enum err pick_balanced(struct gw_call *c, struct balancer *b)
 {
 	const struct service *s = c->entry->service;
@@ -94,11 +103,6 @@ static enum err pick_balanced(struct gw_call *c, struct balancer *b)
 	struct balancer_peer p;
 	enum err e;
 
-	if (!bal) {
-		bal = c->balance = ARENA_NEW(c->arena, struct gw_balance);
-		bal->call = c;
-		make_hash_key(c, b);
-	}
 	e = balancer_pick(b, c->gl->loop, &bal->key, &bal->tries, &p);
 	if (e == ERR_AGAIN) {
 		if (!timer_is_armed(&bal->dns_timer)) {

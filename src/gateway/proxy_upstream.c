@@ -485,6 +485,7 @@ void call_retry_target(struct gw_call *c)
 void call_go_upstream(struct gw_call *c)
 {
 	call_enter(c, CALL_UPSTREAM);
+	call_start_balance(c);
 	call_prepare_headers(c);
 	c->tries_left = c->entry->service->retries;
 	c->keeps_body = is_worth_keeping(c);

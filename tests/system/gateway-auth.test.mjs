@@ -118,6 +118,46 @@ check('check 30: nor does what it says through a proxy that is trusted, or lists
 	}
 });
 
+check('what plugins read of a consumer is what authentication said', async () => {
+	await want(201, 'POST', '/consumers', { username: 'rose', custom_id: 'R' });
+	await want(201, 'POST', '/consumers/rose/key-auth', { key: 'rose' });
+	await want(201, 'POST', '/consumers/rose/acls', { group: 'gardeners' });
+	const asRose = (path, headers) => ask(path, { apikey: 'rose', ...headers });
+
+	await serve('renamed', { 'key-auth': {}, acl: { allow: ['gardeners'] }, 'request-transformer': {
+		remove: { headers: ['X-Consumer-ID', 'X-Consumer-Username', 'X-Consumer-Custom-ID', 'X-Consumer-Groups', 'X-Credential-Identifier'] },
+		replace: { uri: '/of/$(headers.x_consumer_username)' },
+		add: {
+			headers: ['X-User:$(headers.x_consumer_username)', 'X-Groups:$(headers["x-consumer-groups"] or "none")',
+				'X-Scope:$(headers.x_authenticated_scope or "none")'],
+			querystring: ['id:$(headers.x_consumer_custom_id)'],
+			body: ['user:$(headers["X-Consumer-Username"])'],
+		},
+	} });
+	for (const headers of [{}, FORGED]) {
+		const seen = await passed(ask('/renamed', { apikey: 'rose', 'Content-Type': 'application/json', ...headers }, { method: 'POST', body: '{}' }));
+		assert.deepEqual([seen.url, seen.headers['x-user'], seen.headers['x-groups'], seen.headers['x-scope'], seen.body],
+			['/of/rose?id=R', 'rose', 'gardeners', 'none', '{"user":"rose"}']);
+		assert.deepEqual(told(seen), {});
+	}
+
+	await serve('limited', { 'key-auth': {}, 'rate-limiting': { year: 1, limit_by: 'header', header_name: 'X-Consumer-Custom-ID' } });
+	const statuses = [];
+	for (const headers of [{}, { 'X-Consumer-Custom-ID': '1' }, { X_Consumer_Custom_ID: '2' }]) {
+		statuses.push((await asRose('/limited', headers)).status);
+	}
+	assert.deepEqual(statuses, [200, 429, 429]);
+
+	/* Who is somebody gets the page of consumers; who only says so does not. */
+	await serve('shown', { 'key-auth': { anonymous: 'guest' }, 'request-termination': {
+		status_code: 200, echo: true, trigger: 'X-Credential-Identifier',
+	} });
+	assert.equal((await ask('/shown', FORGED)).json.message, undefined, 'the service answers');
+	const { request } = (await asRose('/shown', FORGED)).json;
+	assert.doesNotMatch(JSON.stringify(request), /forged/);
+	assert.deepEqual(request.headers.filter(({ name }) => name === 'X-Consumer-Username').map(({ value }) => value), ['rose']);
+});
+
 check('check 30: key-auth: other names and places, hidden keys, a realm, preflights', async () => {
 	await serve('places', { 'key-auth': {
 		key_names: ['X-Key', 'k'], key_in_body: true, hide_credentials: true, realm: 'a "b"', run_on_preflight: false,

@@ -168,6 +168,30 @@ check('check 29: hashing a header sticks, and moves only what it must', async ()
 	}
 });
 
+check('check 29: hashing a header takes the consumer from authentication, and Host from the client', async () => {
+	const list = await echoes(3);
+	await upstream('who', { algorithm: 'consistent-hashing', hash_on: 'header', hash_on_header: 'X-Consumer-Username' }, list);
+	await gw.make('/routes/who/plugins', { name: 'key-auth' });
+	const homes = new Set();
+	for (let i = 0; i < 12; i++) {
+		await gw.make('/consumers', { username: `c${i}` });
+		await gw.make(`/consumers/c${i}/key-auth`, { key: `k${i}` });
+		homes.add(await server('/who', { headers: { apikey: `k${i}` } }));
+	}
+	assert.ok(homes.size > 1, 'consumers are spread');
+	const home = await server('/who', { headers: { apikey: 'k0' } });
+	for (let i = 0; i < 12; i++) {
+		assert.equal(await server('/who', { headers: { apikey: 'k0', 'X-Consumer-Username': `c${i}` } }), home);
+	}
+
+	await upstream('hosts', { algorithm: 'consistent-hashing', hash_on: 'header', hash_on_header: 'Host' }, list);
+	const hosts = new Set();
+	for (let i = 0; i < 12; i++) {
+		hosts.add((await gw.get('/hosts', { Host: `h${i}.test` })).json.port);
+	}
+	assert.ok(hosts.size > 1, 'names are spread');
+});
+
 check('check 29: hashing a cookie that the first answer gives', async () => {
 	const list = await echoes(3);
 	await upstream('cookie', {

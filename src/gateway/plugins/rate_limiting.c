@@ -282,7 +282,7 @@ static enum err compile(struct plugin_host *h, struct plugin_instance *p, struct
 
 /* ---- requests ---- */
 
-static struct str identifier_of(const struct gw_call *c, const struct config *k)
+static struct str identifier_of(struct gw_call *c, const struct config *k)
 {
 	const struct gw_consumer *consumer = call_consumer(c);
 	const struct gw_credential *credential = call_credential(c);
@@ -297,7 +297,7 @@ static struct str identifier_of(const struct gw_call *c, const struct config *k)
 	case BY_SERVICE:
 		return service ? guid_bytes(&service->id) : call_client_ip(c);
 	case BY_HEADER:
-		value = http_header_get(&call_request(c)->headers, k->header_name);
+		value = http_header_get(call_headers(c), k->header_name);
 		return value.p ? value : call_client_ip(c);
 	case BY_PATH:
 		return str_eq(call_path(c), k->path) ? k->path : call_client_ip(c);
@@ -317,7 +317,7 @@ static uint64_t key_of(uint64_t hash, enum rate_period period)
 	return x ^ x >> 31;
 }
 
-static uint64_t hash_of(const struct gw_call *c, const struct config *k)
+static uint64_t hash_of(struct gw_call *c, const struct config *k)
 {
 	uint64_t both[2] = {k->scope, map_hash(identifier_of(c, k))};
 

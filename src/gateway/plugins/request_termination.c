@@ -94,7 +94,7 @@ static bool is_triggered(struct gw_call *c, const struct config *k)
 	struct params query;
 	struct str value;
 
-	if (!k->trigger.p || http_header_get(&call_request(c)->headers, k->trigger).p) {
+	if (!k->trigger.p || http_header_get(call_headers(c), k->trigger).p) {
 		return true;
 	}
 	params_parse(call_arena(c), call_request(c)->query, &query);
@@ -116,9 +116,10 @@ static void put_entity(struct json_writer *w, struct str name, struct str id, st
 	json_end_object(w);
 }
 
-static void put_request(struct json_writer *w, const struct gw_call *c)
+static void put_request(struct json_writer *w, struct gw_call *c)
 {
 	const struct http_request *r = call_request(c);
+	const struct http_headers *h = call_shown_headers(c);
 
 	json_key(w, STR("request"));
 	json_begin_object(w);
@@ -129,10 +130,10 @@ static void put_request(struct json_writer *w, const struct gw_call *c)
 	put_member(w, STR("query"), r->query);
 	json_key(w, STR("headers"));
 	json_begin_array(w);
-	for (size_t i = 0; i < r->headers.n; i++) {
+	for (size_t i = 0; i < h->n; i++) {
 		json_begin_object(w);
-		put_member(w, STR("name"), r->headers.v[i].name);
-		put_member(w, STR("value"), r->headers.v[i].value);
+		put_member(w, STR("name"), h->v[i].name);
+		put_member(w, STR("value"), h->v[i].value);
 		json_end_object(w);
 	}
 	json_end_array(w);

@@ -30,8 +30,9 @@ struct config {
 	/* compiled */
 	struct edits edits[VERBS][PARTS];
 	bool has[PARTS];
-	bool takes_body; /* something out of it, or puts something in its place */
-	bool puts_body;	 /* something in that was not there */
+	bool takes_body;   /* something out of it, or puts something in its place */
+	bool puts_body;	   /* something in that was not there */
+	bool tells_edited; /* a template reads headers, and headers are edited */
 	const struct template *uri;
 };
 
@@ -123,6 +124,16 @@ static enum edits_kind kind_of(enum verb verb)
 	return EDITS_TEMPLATES;
 }
 
+static bool reads_headers(const struct edits *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		if (list->v[i].value && template_reads_headers(list->v[i].value)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static enum err compile(struct plugin_host *h, struct plugin_instance *p, struct fault *f)
 {
 	struct config *k = p->config;
@@ -137,11 +148,13 @@ static enum err compile(struct plugin_host *h, struct plugin_instance *p, struct
 			TRY(edits_compile(p->arena, k->lists[v].of[part], kind_of(v), what,
 					  &k->edits[v][part], f));
 			k->has[part] |= k->edits[v][part].n > 0;
+			k->tells_edited |= reads_headers(&k->edits[v][part]);
 		}
 	}
 	if (k->lists[REPLACE].uri.p) {
 		TRY(template_compile(p->arena, k->lists[REPLACE].uri, &k->uri, f));
 	}
+	k->tells_edited &= k->has[HEADERS];
 	k->takes_body = k->edits[REMOVE][BODY].n > 0 || k->edits[RENAME][BODY].n > 0 ||
 			k->edits[REPLACE][BODY].n > 0;
 	k->puts_body = k->edits[ADD][BODY].n > 0 || k->edits[APPEND][BODY].n > 0;
@@ -178,8 +191,9 @@ static bool rename_header(struct http_headers *h, struct str name, struct str ne
 }
 
 /* What a client put into a template must not end the line. False: it fits nowhere. */
-static bool set_header(struct gw_call *c, const struct edit *e, enum verb verb)
+static bool set_header(const struct template_source *from, const struct edit *e, enum verb verb)
 {
+	struct gw_call *c = from->call;
 	struct http_headers *h = call_headers(c);
 	bool is_there = http_header_get(h, e->name).p != NULL;
 	struct str value;
@@ -187,7 +201,7 @@ static bool set_header(struct gw_call *c, const struct edit *e, enum verb verb)
 	if ((verb == REPLACE && !is_there) || (verb == ADD && is_there)) {
 		return true;
 	}
-	value = str_trim(template_render(e->value, c));
+	value = str_trim(template_render(e->value, from));
 	if (!template_is_constant(e->value) && !fits_host(e->name, value)) {
 		return false;
 	}
@@ -202,8 +216,10 @@ static bool set_header(struct gw_call *c, const struct edit *e, enum verb verb)
 	return true;
 }
 
-static bool edit_header(struct gw_call *c, const struct edit *e, enum verb verb)
+static bool edit_header(const struct template_source *from, const struct edit *e, enum verb verb)
 {
+	struct gw_call *c = from->call;
+
 	switch (verb) {
 	case REMOVE:
 		http_header_remove(call_headers(c), e->name);
@@ -216,16 +232,16 @@ static bool edit_header(struct gw_call *c, const struct edit *e, enum verb verb)
 	case VERBS:
 		break;
 	}
-	return set_header(c, e, verb);
+	return set_header(from, e, verb);
 }
 
-static bool edit_headers(struct gw_call *c, const struct config *k)
+static bool edit_headers(const struct template_source *from, const struct config *k)
 {
 	for (enum verb v = REMOVE; v < VERBS; v++) {
 		const struct edits *list = &k->edits[v][HEADERS];
 
 		for (size_t i = 0; i < list->n; i++) {
-			if (!edit_header(c, &list->v[i], v)) {
+			if (!edit_header(from, &list->v[i], v)) {
 				return false;
 			}
 		}
@@ -249,9 +265,10 @@ static bool edits(const struct plugin_instance *p, enum plugin_side to, struct s
 
 /* ---- query ---- */
 
-static void edit_param(struct gw_call *c, struct params *q, const struct edit *e, enum verb verb)
+static void edit_param(const struct template_source *from, struct params *q, const struct edit *e,
+		       enum verb verb)
 {
-	struct arena *a = call_arena(c);
+	struct arena *a = call_arena(from->call);
 	struct str value;
 
 	switch (verb) {
@@ -262,23 +279,24 @@ static void edit_param(struct gw_call *c, struct params *q, const struct edit *e
 		(void)params_rename(q, e->name, e->text);
 		break;
 	case REPLACE:
-		(void)params_replace(q, e->name, template_render(e->value, c));
+		(void)params_replace(q, e->name, template_render(e->value, from));
 		break;
 	case ADD:
 		if (params_get(q, e->name, &value) == 0) {
-			params_add(a, q, e->name, template_render(e->value, c));
+			params_add(a, q, e->name, template_render(e->value, from));
 		}
 		break;
 	case APPEND:
-		params_add(a, q, e->name, template_render(e->value, c));
+		params_add(a, q, e->name, template_render(e->value, from));
 		break;
 	case VERBS:
 		break;
 	}
 }
 
-static void edit_query(struct gw_call *c, const struct config *k)
+static void edit_query(const struct template_source *from, const struct config *k)
 {
+	struct gw_call *c = from->call;
 	struct params q;
 
 	params_parse(call_arena(c), call_upstream_query(c), &q);
@@ -286,7 +304,7 @@ static void edit_query(struct gw_call *c, const struct config *k)
 		const struct edits *list = &k->edits[v][QUERY];
 
 		for (size_t i = 0; i < list->n; i++) {
-			edit_param(c, &q, &list->v[i], v);
+			edit_param(from, &q, &list->v[i], v);
 		}
 	}
 	call_set_upstream_query(c, params_write(call_arena(c), &q));
@@ -294,9 +312,10 @@ static void edit_query(struct gw_call *c, const struct config *k)
 
 /* ---- body ---- */
 
-static void edit_member(struct gw_call *c, struct media *m, const struct edit *e, enum verb verb)
+static void edit_member(const struct template_source *from, struct media *m, const struct edit *e,
+			enum verb verb)
 {
-	struct arena *a = call_arena(c);
+	struct arena *a = call_arena(from->call);
 
 	switch (verb) {
 	case REMOVE:
@@ -306,15 +325,15 @@ static void edit_member(struct gw_call *c, struct media *m, const struct edit *e
 		(void)media_rename(a, m, e->name, e->text);
 		break;
 	case REPLACE:
-		(void)media_replace(a, m, e->name, template_render(e->value, c));
+		(void)media_replace(a, m, e->name, template_render(e->value, from));
 		break;
 	case ADD:
 		if (!media_has(m, e->name)) {
-			media_add(a, m, e->name, template_render(e->value, c));
+			media_add(a, m, e->name, template_render(e->value, from));
 		}
 		break;
 	case APPEND:
-		media_append(a, m, e->name, template_render(e->value, c));
+		media_append(a, m, e->name, template_render(e->value, from));
 		break;
 	case VERBS:
 		break;
@@ -361,8 +380,9 @@ static bool wants_body(const struct plugin_instance *p, const struct http_header
  * A body that cannot be parsed goes on as it is if we only had something to put in. Otherwise
  * false: the service, less strict than we are, might find in it what was to be taken out.
  */
-static bool edit_body(struct gw_call *c, const struct config *k)
+static bool edit_body(const struct template_source *from, const struct config *k)
 {
+	struct gw_call *c = from->call;
 	const struct http_headers *h = call_headers(c);
 	struct str type = http_header_get(h, STR("content-type"));
 	struct str text;
@@ -380,7 +400,7 @@ static bool edit_body(struct gw_call *c, const struct config *k)
 		const struct edits *list = &k->edits[v][BODY];
 
 		for (size_t i = 0; i < list->n; i++) {
-			edit_member(c, &m, &list->v[i], v);
+			edit_member(from, &m, &list->v[i], v);
 		}
 	}
 	text = media_write(call_arena(c), &m);
@@ -418,9 +438,10 @@ static struct str path_of(struct arena *a, struct str s)
 }
 
 /* False: what a client put into the template would lead out of it. */
-static bool set_path(struct gw_call *c, const struct template *uri)
+static bool set_path(const struct template_source *from, const struct template *uri)
 {
-	struct str path = path_of(call_arena(c), template_render(uri, c));
+	struct gw_call *c = from->call;
+	struct str path = path_of(call_arena(c), template_render(uri, from));
 
 	if (!template_is_constant(uri) && !path_is_straight(call_arena(c), path)) {
 		return false;
@@ -435,17 +456,33 @@ static enum plugin_verdict refuse(struct gw_call *c, struct str message)
 	return PLUGIN_ANSWERED;
 }
 
+/* As they are before the first edit: what is renamed or removed may be told in another way. */
+static const struct http_headers *headers_before(struct gw_call *c, const struct config *k)
+{
+	struct http_headers *now = call_headers(c), *before;
+
+	if (!k->tells_edited) {
+		return now;
+	}
+	before = ARENA_NEW(call_arena(c), struct http_headers);
+	for (size_t i = 0; i < now->n; i++) {
+		http_header_add(call_arena(c), before, now->v[i].name, now->v[i].value);
+	}
+	return before;
+}
+
 static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_instance *p)
 {
 	const struct config *k = p->config;
+	const struct template_source from = {.call = c, .headers = headers_before(c, k)};
 
-	if ((k->uri && !set_path(c, k->uri)) || (k->has[HEADERS] && !edit_headers(c, k))) {
+	if ((k->uri && !set_path(&from, k->uri)) || (k->has[HEADERS] && !edit_headers(&from, k))) {
 		return refuse(c, STR("Bad request"));
 	}
 	if (k->has[QUERY]) {
-		edit_query(c, k);
+		edit_query(&from, k);
 	}
-	if (k->has[BODY] && !edit_body(c, k)) {
+	if (k->has[BODY] && !edit_body(&from, k)) {
 		return refuse(c, STR("Cannot parse the request body"));
 	}
 	if (k->http_method.p) {
@@ -468,10 +505,14 @@ static const char example[] =
 	"\n"
 	"Values may hold `$(headers.x)`, `$(query_params.x)`, `$(uri_captures.x)`,\n"
 	"`$(uri_captures[1])`, several with `or`, and a text in quotes; what is not set is empty.\n"
-	"Other Lua is refused. Bodies of JSON, forms and multipart forms are edited; any other "
-	"goes\n"
-	"on as it is. A request without a body gets one only if something is to be added or "
-	"appended.\n"
+	"Other Lua is refused. Headers are those that the service would get when it is this "
+	"plugin's\n"
+	"turn, before it edits any: what authentication and acl have set stands there, as in\n"
+	"`X-User:$(headers.x_consumer_username)`.\n"
+	"\n"
+	"Bodies of JSON, forms and multipart forms are edited; any other goes on as it is. A "
+	"request\n"
+	"without a body gets one only if something is to be added or appended.\n"
 	"\n"
 	"A body of these types that cannot be parsed, or that others might read differently (a "
 	"member\n"

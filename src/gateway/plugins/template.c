@@ -213,6 +213,18 @@ bool template_is_constant(const struct template *t)
 	return true;
 }
 
+bool template_reads_headers(const struct template *t)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		for (size_t k = 0; k < t->parts[i].n; k++) {
+			if (t->parts[i].terms[k].source == HEADERS) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
 /* ---- rendering ---- */
 
 /* "x_forwarded_for" is how Lua names X-Forwarded-For. */
@@ -231,9 +243,8 @@ static bool is_header(struct str got, struct str name)
 	return true;
 }
 
-static struct str header_value(const struct gw_call *c, struct str name)
+static struct str header_value(const struct http_headers *h, struct str name)
 {
-	const struct http_headers *h = &call_request(c)->headers;
 	struct str exact = http_header_get(h, name);
 
 	for (size_t i = 0; i < h->n && !exact.p; i++) {
@@ -266,19 +277,19 @@ static struct str capture_value(const struct gw_call *c, struct str name)
 	return STR_NULL;
 }
 
-static struct str value_of(const struct term *t, struct gw_call *c)
+static struct str value_of(const struct term *t, const struct template_source *from)
 {
-	const struct router_match *m = call_match(c);
+	const struct router_match *m = call_match(from->call);
 
 	switch (t->source) {
 	case CONSTANT:
 		return t->name;
 	case HEADERS:
-		return header_value(c, t->name);
+		return header_value(from->headers, t->name);
 	case QUERY:
-		return query_value(c, t->name);
+		return query_value(from->call, t->name);
 	case CAPTURES:
-		return capture_value(c, t->name);
+		return capture_value(from->call, t->name);
 	case CAPTURE_NUMBER:
 		return t->number < m->n_captures ? m->captures[t->number].value : STR_NULL;
 	case SHARED:
@@ -287,29 +298,29 @@ static struct str value_of(const struct term *t, struct gw_call *c)
 	return STR_NULL;
 }
 
-static struct str part_value(const struct part *p, struct gw_call *c)
+static struct str part_value(const struct part *p, const struct template_source *from)
 {
 	struct str v = STR_NULL;
 
 	for (size_t i = 0; i < p->n && !v.p; i++) {
-		v = value_of(&p->terms[i], c);
+		v = value_of(&p->terms[i], from);
 	}
 	return v;
 }
 
-struct str template_render(const struct template *t, struct gw_call *c)
+struct str template_render(const struct template *t, const struct template_source *from)
 {
 	struct buf b = {0};
 	struct str out;
 
 	if (t->n == 1) {
-		out = part_value(&t->parts[0], c);
+		out = part_value(&t->parts[0], from);
 		return out.p ? out : STR("");
 	}
 	for (size_t i = 0; i < t->n; i++) {
-		buf_put(&b, part_value(&t->parts[i], c));
+		buf_put(&b, part_value(&t->parts[i], from));
 	}
-	out = b.n > 0 ? str_dup(call_arena(c), buf_str(&b)) : STR("");
+	out = b.n > 0 ? str_dup(call_arena(from->call), buf_str(&b)) : STR("");
 	buf_free(&b);
 	return out;
 }
