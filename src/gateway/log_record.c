@@ -194,7 +194,8 @@ static void put_decoded(struct buf *out, struct str raw)
 }
 
 struct pair {
-	struct str name, value; /* value.p NULL = no '=' */
+	struct str name;  /* as JSON; p NULL = has been put */
+	struct str value; /* p NULL = no '=' */
 };
 
 static bool next_pair(struct str *rest, struct pair *out)
@@ -217,6 +218,37 @@ static bool next_pair(struct str *rest, struct pair *out)
 	return false;
 }
 
+/*
+ * Names as they stand in JSON, into `texts`: there one that is escaped, or repaired because it is
+ * no UTF-8, may be the same as another.
+ */
+static void quote_names(struct buf *texts, struct pair *pairs, size_t n)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t start = texts->n;
+
+		put_decoded(texts, pairs[i].name);
+		pairs[i].name.n = texts->n - start;
+	}
+	for (size_t i = 0; i < n; i++) {
+		pairs[i].name.p = texts->p + at;
+		at += pairs[i].name.n;
+	}
+}
+
+/* Index of the next of the same name after `i`; `n` when there is none. */
+static size_t next_pair_of_name(const struct pair *pairs, size_t n, size_t i)
+{
+	struct str name = pairs[i].name;
+
+	do {
+		i++;
+	} while (i < n && !(pairs[i].name.p && str_eq(pairs[i].name, name)));
+	return i;
+}
+
 static void put_pair_value(struct buf *out, struct str value)
 {
 	if (value.p) {
@@ -226,48 +258,53 @@ static void put_pair_value(struct buf *out, struct str value)
 	}
 }
 
-/* The first 100 parameters, as the original; names are compared as they were sent. */
+/* Of the pair at `i` and all that have its name. */
+static void put_pair_values(struct buf *out, struct pair *pairs, size_t n, size_t i)
+{
+	size_t next = next_pair_of_name(pairs, n, i);
+
+	if (next == n) {
+		put_pair_value(out, pairs[i].value);
+		return;
+	}
+	buf_putc(out, '[');
+	put_pair_value(out, pairs[i].value);
+	while (next < n) {
+		buf_putc(out, ',');
+		put_pair_value(out, pairs[next].value);
+		pairs[next].name.p = NULL;
+		next = next_pair_of_name(pairs, n, i);
+	}
+	buf_putc(out, ']');
+}
+
+/* The first 100 parameters, as the original. */
 static void put_query(struct buf *out, struct str query)
 {
 	struct pair pairs[100];
+	struct buf names = {0};
 	size_t n = 0;
 	bool comma = false;
 
 	while (n < ARRAY_LEN(pairs) && next_pair(&query, &pairs[n])) {
 		n++;
 	}
+	quote_names(&names, pairs, n);
 	buf_putc(out, '{');
 	for (size_t i = 0; i < n; i++) {
-		bool is_list = false;
-
 		if (!pairs[i].name.p) {
-			continue; /* was a repetition */
+			continue;
 		}
 		if (comma) {
 			buf_putc(out, ',');
 		}
 		comma = true;
-		put_decoded(out, pairs[i].name);
+		buf_put(out, pairs[i].name);
 		buf_putc(out, ':');
-		for (size_t j = i + 1; j < n && !is_list; j++) {
-			is_list = pairs[j].name.p && str_eq(pairs[j].name, pairs[i].name);
-		}
-		if (is_list) {
-			buf_putc(out, '[');
-		}
-		put_pair_value(out, pairs[i].value);
-		for (size_t j = i + 1; is_list && j < n; j++) {
-			if (pairs[j].name.p && str_eq(pairs[j].name, pairs[i].name)) {
-				buf_putc(out, ',');
-				put_pair_value(out, pairs[j].value);
-				pairs[j].name = STR_NULL;
-			}
-		}
-		if (is_list) {
-			buf_putc(out, ']');
-		}
+		put_pair_values(out, pairs, n, i);
 	}
 	buf_putc(out, '}');
+	buf_free(&names);
 }
 
 /* ---- the parts ---- */
@@ -349,7 +386,7 @@ static void put_request(struct buf *out, struct gw_call *c, const struct call_fa
 	buf_puts(out, ",\"querystring\":");
 	put_query(out, r->query);
 	buf_puts(out, ",\"headers\":");
-	put_headers(out, &r->headers);
+	put_headers(out, call_shown_headers(c));
 	if (facts->tls.version.p) {
 		put_tls(out, &facts->tls);
 	}

@@ -489,6 +489,55 @@ check('check 38: file-log: all fields of a record, of the service\'s answers and
 	assert.deepEqual(names(r), [...RECORD, 'env', 'n'].sort());
 });
 
+check('check 38: file-log: who the client is stands in a record as the gateway says it', async () => {
+	const path = join(plugged.gw.dir, 'who.log');
+	const consumer = await want(201, 'POST', '/consumers', { username: 'lea' });
+	const credential = await want(201, 'POST', '/consumers/lea/key-auth', { key: 'leas' });
+	await serve('who-log', { 'key-auth': {}, 'file-log': { path } });
+	const forged = { 'X-Consumer-Username': 'admin', X_Consumer_ID: 'admin', 'X-Consumer-Groups': ['a', 'b'], 'x-consumer-custom-id': 'admin' };
+	const told = async (uri, headers) => {
+		await ask(uri, { 'X-Other': '1', ...headers });
+		const r = await record(path, uri);
+		assert.equal(r.request.headers['x-other'], '1');
+		return Object.fromEntries(Object.entries(r.request.headers).filter(([name]) => /^x.c/.test(name)));
+	};
+
+	const lea = { 'x-consumer-id': consumer.id, 'x-consumer-username': 'lea', 'x-credential-identifier': credential.id };
+	assert.deepEqual(await told('/who-log/honest', { apikey: 'leas' }), lea);
+	assert.deepEqual(await told('/who-log/forged', { apikey: 'leas', ...forged }), lea);
+	assert.deepEqual(await told('/who-log/refused', forged), {});
+});
+
+check('check 38: file-log: no object of a record has a member twice', async () => {
+	const path = join(plugged.gw.dir, 'once.log');
+	await serve('once-log', { 'file-log': { path } });
+	const raw = await RawConnection.open(plugged.gw.proxy);
+	const logged = async (query, ...lines) => {
+		const uri = `/once-log?${query}`;
+		raw.send([`GET ${uri} HTTP/1.1`, 'Host: a', ...lines, '', ''].join('\r\n'));
+		assert.equal((await raw.response()).status, 200);
+		const { request } = await record(path, uri);
+		const line = (await readFile(path, 'utf8')).split('\n').find((l) => JSON.parse(l).request.uri === uri);
+		return { ...request, line };
+	};
+	/* The text, since JSON.parse keeps the last of several members. */
+	for (const [query, text] of [
+		['x=1&%78=2&x=3', '{"x":["1","2","3"]}'],
+		['%78=1&y=2&x', '{"x":["1",true],"y":"2"}'],
+		['a+b=1&a%20b=2', '{"a b":["1","2"]}'],
+		['%=1&%25=2&a%=3&a%25=4', '{"%":["1","2"],"a%":["3","4"]}'],
+		['%ff=1&%fe=2&%ef%bf%bd=3', '{"\ufffd":["1","2","3"]}'],
+		['%22=1&%22=2&=3&&=4', '{"\\"":["1","2"],"":["3","4"]}'],
+		['x=1&X=2&xx=3', '{"x":"1","X":"2","xx":"3"}'],
+	]) {
+		assert.ok((await logged(query)).line.includes(`"querystring":${text},"headers"`), query);
+	}
+	const { headers, line } = await logged('headers', 'x-a: 1', 'X-A: 2', 'X_A: 3', 'x-a: 4');
+	assert.deepEqual([headers['x-a'], headers.x_a], [['1', '2', '4'], '3']);
+	assert.equal(line.match(/"x-a":/g).length, 1);
+	raw.close();
+});
+
 check('check 38: file-log: a target with a host is told as the path with its query, and as the URL', async () => {
 	const path = join(plugged.gw.dir, 'absolute.log');
 	await serve('absolute', { 'file-log': { path } });
