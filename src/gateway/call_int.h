@@ -216,12 +216,9 @@ bool gw_loop_may_warn(const struct gw_loop *gl, uint64_t *at_ms);
 
 /* proxy_head.c */
 void call_prepare_headers(struct gw_call *c);
-/*
- * Those of the client's trailers that are the client's to say; NULL = none. Asked when they are
- * sent: plugins that edit may not be known before access.
- */
+/* Trailers that are the client's to say; NULL = none. Known when sent: plugins may edit. */
 const struct http_headers *call_own_trailers(struct gw_call *c);
-/* Those of the service's trailers that are the service's to say; NULL = none. */
+/* Those that are the service's to say. */
 const struct http_headers *call_answer_trailers(struct gw_call *c);
 /* Host of this try. */
 void call_set_host(struct gw_call *c);

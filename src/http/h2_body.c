@@ -32,6 +32,7 @@ struct h2_stream *h2_stream_new(struct h2 *h, int32_t id)
 	s->from = loop_blocks(h->loop);
 	s->h2 = h;
 	s->id = id;
+	s->born_ms = loop_now_ms(h->loop);
 	s->fd = -1;
 	list_push(&h->streams, &s->node);
 	h->n_streams++;

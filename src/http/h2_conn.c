@@ -8,11 +8,11 @@
  *
  * Floods (CVE-2019-9511 to 9518, CVE-2023-44487, CVE-2024-27316, CVE-2025-8671): each
  * connection has a credit. What a client may do for nothing costs it: a reset, of
- * either side; a frame that carries no request and no body. Time refills it, and so
- * does what clients come for: requests answered, bodies sent and received. Who has
- * used it up hears ENHANCE_YOUR_CALM and is cut off. A header block has its limits
- * in bytes, fields and (in nghttp2) CONTINUATION frames. Windows may be given back as
- * often as a client reads, but not by crumbs, and no more than it was sent.
+ * either side, soon after the request; a frame that carries no request and no body. Time refills
+ * it, and so does what clients come for: requests answered, bodies sent and received. Who has used
+ * it up hears ENHANCE_YOUR_CALM and is cut off. A header block has its limits in bytes, fields and
+ * (in nghttp2) CONTINUATION frames. Windows may be given back as often as a client reads, but not
+ * by crumbs, and no more than it was sent.
  *
  * A connection to a service is shared by many clients. What a single one of them can bring about
  * there, by giving up or by what it asks for, does not cost the connection; only what the service
@@ -25,6 +25,7 @@
 
 #define CREDIT_MAX 300
 #define CREDIT_PER_SECOND 30
+#define RAPID_MS 250
 #define CRUMB 1024 /* what clients give back at least for a read of theirs is some KiB */
 #define SLICE ((size_t)16 << 10)
 #define CONTINUATIONS_MAX 8
@@ -75,6 +76,19 @@ static void give_back(struct h2 *h, int32_t id, uint64_t n)
 	}
 }
 
+/*
+ * What makes a reset an attack is that it comes at once. Whoever waits holds one of few streams;
+ * patience ends with a service that is slow, and some clients (Go's) send a PING with the reset.
+ */
+static void charge_reset(struct h2 *h, const struct h2_stream *s)
+{
+	if (s && loop_now_ms(h->loop) - s->born_ms >= RAPID_MS) {
+		h2_earn(h, COST_CONTROL);
+	} else {
+		(void)h2_charge(h, COST_RESET);
+	}
+}
+
 /* ---- what nghttp2 tells ---- */
 
 static int alive(const struct h2 *h)
@@ -103,7 +117,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 		break;
 	case NGHTTP2_RST_STREAM:
 		if (h->is_server) {
-			(void)h2_charge(h, COST_RESET);
+			charge_reset(h, stream_of(h, hd->stream_id));
 		}
 		break;
 	case NGHTTP2_WINDOW_UPDATE:
@@ -284,7 +298,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 	(void)session;
 	if (h->is_server && frame->hd.type == NGHTTP2_RST_STREAM &&
 	    frame->rst_stream.error_code != H2_NO_ERROR) {
-		(void)h2_charge(h, COST_RESET);
+		charge_reset(h, s);
 	}
 	if (frame->hd.type == NGHTTP2_HEADERS && s && s->head_out && frame->headers.nvlen > 0 &&
 	    frame->headers.nva[0].name == s->head_out->v[0].name) {

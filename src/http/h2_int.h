@@ -122,6 +122,7 @@ struct h2_stream {
 	struct list_node node;
 	struct h2 *h2;
 	int32_t id;
+	uint64_t born_ms;
 	struct exchange *x;	/* server, until answered */
 	struct http_call *call; /* client */
 	struct arena *arena;	/* of the message; NULL: it is over */

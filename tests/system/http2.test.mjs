@@ -10,6 +10,7 @@ import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import http2 from 'node:http2';
 import { after, before } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { check, until, within } from './lib/check.mjs';
 import { flood, FLOODS } from './lib/floods.mjs';
@@ -350,6 +351,20 @@ check('a browser\'s 180 cookies are one line; thousands of empty ones are 431', 
 	assert.equal(await c.status(1), 200);
 	assert.equal(await c.status(3), 'other');
 	assert.equal(await c.status(5), 200);
+	c.close();
+});
+
+check('callers whose patience ends may give up as often as they like', async () => {
+	const c = await H2Connection.open(server.url);
+	let id = 1;
+	for (let round = 0; round < 4; round++) {
+		const ids = Array.from({ length: 100 }, () => (id += 2));
+		c.send(...ids.map((i) => headers(i, POST('/echo'), END_HEADERS)));
+		await delay(300);
+		c.send(...ids.map((i) => reset(i)));
+	}
+	c.send(headers(1001, GET('/')));
+	assert.equal(await c.status(1001), 200);
 	c.close();
 });
 
