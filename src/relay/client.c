@@ -213,13 +213,22 @@ static bool has_two(const struct http_headers *h, struct str name)
 	return n > 1;
 }
 
+/* Some targets take "RelayServer_X" for the same header. */
+static bool is_own_name(struct str name)
+{
+	struct str own = STR("RelayServer");
+
+	return str_starts_nocase(name, own) && name.n > own.n &&
+	       (name.p[own.n] == '-' || name.p[own.n] == '_');
+}
+
 /* Ours and the connector's to set: targets trust the URL for acknowledgements. */
 static void strip_own_names(struct http_headers *h)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < h->n; i++) {
-		if (!str_starts_nocase(h->v[i].name, STR("RelayServer-"))) {
+		if (!is_own_name(h->v[i].name)) {
 			h->v[kept++] = h->v[i];
 		}
 	}

@@ -8,12 +8,12 @@
 #define XFPORT STR("X-Forwarded-Port")
 #define FWD STR("Forwarded")
 
+static const struct str x_names[] = {
+	STR_INIT("X-Forwarded-For"), STR_INIT("X-Forwarded-Host"), STR_INIT("X-Forwarded-Proto"),
+	STR_INIT("X-Forwarded-Port")};
+
 static bool is_alias(struct str name)
 {
-	static const struct str names[] = {
-		STR_INIT("X-Forwarded-For"), STR_INIT("X-Forwarded-Host"),
-		STR_INIT("X-Forwarded-Proto"), STR_INIT("X-Forwarded-Port")};
-
 	if (str_index(name, '_') < 0 || name.n > 32) {
 		return false;
 	}
@@ -22,8 +22,8 @@ static bool is_alias(struct str name)
 	for (size_t i = 0; i < name.n; i++) {
 		folded[i] = name.p[i] == '_' ? '-' : name.p[i];
 	}
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (str_eq_nocase(str_of(folded, name.n), names[i])) {
+	for (size_t i = 0; i < ARRAY_LEN(x_names); i++) {
+		if (str_eq_nocase(str_of(folded, name.n), x_names[i])) {
 			return true;
 		}
 	}
@@ -103,6 +103,13 @@ static void apply_x(struct arena *a, const struct forwarded *f, struct http_head
 	set_unless(a, h, XFP, f->is_tls ? STR("https") : STR("http"), keep);
 }
 
+static void remove_x(struct http_headers *h)
+{
+	for (size_t i = 0; i < ARRAY_LEN(x_names); i++) {
+		(void)http_header_remove(h, x_names[i]);
+	}
+}
+
 /* What the client asked for: the gateway may have changed Host. */
 static struct str host_of(struct arena *a, const struct forwarded *f, const struct http_headers *h)
 {
@@ -142,6 +149,8 @@ void forwarded_apply(struct arena *a, const struct forwarded *f, struct http_hea
 	drop_aliases(h);
 	if (!f->by_gateway && f->mode != FORWARDED_RFC7239) {
 		apply_x(a, f, h, ip);
+	} else if (!f->by_gateway && !f->peer_is_trusted) {
+		remove_x(h);
 	}
 	if (f->mode != FORWARDED_X) {
 		apply_rfc7239(a, f, h, ip);

@@ -350,7 +350,10 @@ check('wrong secrets are slowed down for that client only, and tell nothing', as
 
 check('a client cannot send what only relay server and connector say', () => withHub(async (hub) => {
 	const pending = request(server.relay, '/relay/T1/web/a', {
-		headers: { 'relayserver-AcknowledgeUrl': 'http://evil/', 'RelayServer-RequestId': 'x', 'X-RelayServer': 'y' },
+		headers: {
+			'relayserver-AcknowledgeUrl': 'http://evil/', 'RelayServer-RequestId': 'x', 'X-RelayServer': 'y',
+			RelayServer_AcknowledgeUrl: 'http://evil/', 'relayserver_Connector-Version': 'z',
+		},
 	});
 	const record = await taken(hub);
 	await deliver(hub, record);

@@ -97,6 +97,27 @@ static void test_rfc7239(void **state)
 	assert_null(get(x, "X-Forwarded-For").p);
 }
 
+/* Where we say nothing in X-Forwarded-*, a stranger does not either. */
+static void test_rfc7239_replaces_the_others_too(void **state)
+{
+	struct fixture *x = *state;
+	static const char *const names[] = {"X-Forwarded-For", "x-forwarded-host",
+					    "X-Forwarded-Proto", "X_Forwarded_Port"};
+
+	x->f.mode = FORWARDED_RFC7239;
+	x->f.peer_is_trusted = true;
+	add(x, "X-Forwarded-For", "1.1.1.1");
+	forwarded_apply(&x->a, &x->f, &x->h);
+	assert_str(get(x, "X-Forwarded-For"), STR("1.1.1.1"));
+	x->f.peer_is_trusted = false;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		add(x, names[i], "1");
+	}
+	forwarded_apply(&x->a, &x->f, &x->h);
+	assert_int_equal(x->h.n, 1);
+	assert_str(x->h.v[0].name, STR("Forwarded"));
+}
+
 /* What the gateway of this process wrote stands; only `Forwarded` is ours to add. */
 static void test_by_gateway(void **state)
 {
@@ -156,6 +177,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stranger_is_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_trusted_is_appended_to, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rfc7239, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rfc7239_replaces_the_others_too, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_by_gateway, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_none_touches_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_scheme, setup, teardown),
