@@ -113,20 +113,16 @@ static struct relay_config_epoch relay_epoch_of(struct settings *s)
 	return (struct relay_config_epoch){&s->relay, release_settings, settings_ref(s)};
 }
 
-/* 0 = unknown. A margin for answers on their way and clocks that differ. */
+/* A margin for answers on their way and clocks that differ. */
 static int64_t body_max_age_ms(const struct settings *s)
 {
-	int64_t age = relay_request_max_age_ms(&s->relay);
-
-	return age > 0 ? age + BODY_MARGIN_MS : 0;
+	return relay_request_max_age_ms(&s->relay) + BODY_MARGIN_MS;
 }
 
 /* Requests that came under the former configuration live as long as that allowed. */
 static void keep_bodies(struct roles *r, const struct settings *next)
 {
-	int64_t age = body_max_age_ms(next);
-
-	r->body_max_age_ms = age > 0 && r->body_max_age_ms > 0 ? MAX(age, r->body_max_age_ms) : 0;
+	r->body_max_age_ms = MAX(body_max_age_ms(next), r->body_max_age_ms);
 	upkeep_set_body_max_age(r->upkeep, r->body_max_age_ms);
 }
 

@@ -76,8 +76,9 @@ const struct conf_section relay_conf = {
 
 int64_t relay_request_max_age_ms(const struct relay_config *c)
 {
-	return c->request_expiration_ms > 0 ? MAX(c->request_expiration_ms, c->queue_max_age_ms)
-					    : 0;
+	int64_t age = c->request_expiration_ms > 0 ? c->request_expiration_ms : DAY;
+
+	return MAX(age, c->queue_max_age_ms);
 }
 
 static const struct {

@@ -60,7 +60,10 @@ struct relay_config {
 	int64_t connections_max;
 };
 
-/* The longest that a request, and so its stored bodies, may live; 0 = for ever. */
+/*
+ * The longest that a request needs its stored bodies. Where requests have no end it is a day, in
+ * which a connector has fetched them or never will; those of /queue wait for one as they may.
+ */
 int64_t relay_request_max_age_ms(const struct relay_config *c);
 
 extern const struct conf_section relay_conf;

@@ -14,7 +14,6 @@ enum {
 	LEASE_REPORTS = 4,
 	CHORE_TIMEOUT_MS = 60000,
 	FAREWELL_TIMEOUT_MS = 5000,
-	BODY_MAX_AGE_MS = 24 * 3600 * 1000,
 };
 
 struct upkeep {
@@ -131,7 +130,7 @@ static struct origin_upkeep policy_of(const struct upkeep_deps *d)
 
 void upkeep_set_body_max_age(struct upkeep *u, int64_t ms)
 {
-	atomic_store(&u->body_max_age_ms, ms > 0 ? ms : BODY_MAX_AGE_MS);
+	atomic_store(&u->body_max_age_ms, ms);
 }
 
 struct upkeep *upkeep_new(const struct upkeep_deps *deps)

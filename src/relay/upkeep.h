@@ -26,8 +26,8 @@ struct upkeep_deps {
 /* The first runs are due at once. */
 struct upkeep *upkeep_new(const struct upkeep_deps *deps);
 /*
- * A stored body older than this was left behind by a server that died; 0 = a day. The age must
- * be more than a request of any server with the same store may live. Any thread.
+ * A stored body older than this was left behind by a server that died. The age must be more than a
+ * request of any server with the same store needs it. Any thread.
  */
 void upkeep_set_body_max_age(struct upkeep *u, int64_t ms);
 /*

@@ -1,7 +1,9 @@
 /* Time limits, readiness, forwarded headers and access rules of the relay: spec §3.2, §4.4, §10. */
 import assert from 'node:assert/strict';
+import { readFile, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before } from 'node:test';
-import { check } from './lib/check.mjs';
+import { check, until } from './lib/check.mjs';
 import { request, timed } from './lib/client.mjs';
 import { Server } from './lib/server.mjs';
 import { SignalrConnector } from './lib/signalr.mjs';
@@ -156,4 +158,31 @@ check('interceptor rules: headers, rewriting and a direct answer', async () => {
 	assert.equal(direct.text, 'gone for good');
 	assert.equal(direct.headers['retry-after'], '60');
 	assert.equal(seen.length, 3);
+});
+
+check('no limit for requests is none for the bodies of those that wait in /queue', async () => {
+	const own = await Server.start({
+		relay: { request_expiration: '0', queue_max_age: '72h' }, statistics: { maintenance_interval: '1s' },
+	});
+	let late;
+	try {
+		const theirs = await own.addTenant('T1');
+		const age = async (name, hours) => {
+			const then = new Date(Date.now() - hours * 3600_000);
+			await utimes(join(own.bodies, name), then, then);
+		};
+		assert.equal((await request(own.relay, '/queue/T1/web/', { method: 'POST', body: pattern(100_000) })).status, 202);
+		const [waiting] = await own.bodyFiles();
+		const left = waiting.replace(/[0-9a-f]{8}$/, '00000000');
+		await writeFile(join(own.bodies, left), 'x');
+		await age(waiting, 71);
+		await age(left, 74);
+		await until(async () => !(await own.bodyFiles()).includes(left), 'what nobody waits for is removed');
+		assert.ok((await readFile(join(own.bodies, waiting))).equals(pattern(100_000)));
+		late = await SignalrConnector.start(own, { tenant: 'T1', secret: theirs });
+		assert.ok((await late.body(await late.requests.take())).equals(pattern(100_000)));
+	} finally {
+		await late?.stop();
+		await own.close();
+	}
 });
