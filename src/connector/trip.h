@@ -64,7 +64,7 @@ struct trip {
 	struct wire_request q;
 	struct http_headers headers; /* for the target */
 	bool is_outsourced;
-	bool reached_target;
+	bool reached_target; /* which may acknowledge it */
 	bool acknowledged;
 	uint64_t expires_ms;
 	int64_t start_wall_ms; /* tracing */

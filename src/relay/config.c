@@ -56,9 +56,11 @@ static const struct conf_key keys[] = {
 	{"tenants_cached_max", CONF_INT, OFF(tenants_cached_max), "10000", 16, 10000000, NULL,
 	 CONF_RELOAD, "Tenants, known or not, remembered per loop."},
 	{"tenant_queue_max", CONF_INT, OFF(tenant_queue_max), "10000", 1, 10000000, NULL,
-	 CONF_RELOAD, "Requests of one tenant that may wait; beyond: 503."},
+	 CONF_RELOAD,
+	 "Requests of one tenant that may wait, and those of /queue until they are done; beyond: "
+	 "503."},
 	{"tenant_queue_bytes_max", CONF_SIZE, OFF(tenant_queue_bytes_max), "256MiB", 1, 0, NULL,
-	 CONF_RELOAD, "Bytes of the bodies of one tenant's waiting requests; beyond: 503."},
+	 CONF_RELOAD, "Bytes of these, heads and bodies; beyond: 503."},
 	{"bodies_bytes_max", CONF_SIZE, OFF(bodies_bytes_max), "4GiB", 1, 0, NULL, CONF_RELOAD,
 	 "Bytes of all stored bodies of this server; beyond: 503."},
 	{"queue_max_age", CONF_DURATION, OFF(queue_max_age_ms), "1h", 1000, 0, NULL, CONF_RELOAD,

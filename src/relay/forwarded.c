@@ -8,9 +8,8 @@
 #define XFPORT STR("X-Forwarded-Port")
 #define FWD STR("Forwarded")
 
-static const struct str x_names[] = {
-	STR_INIT("X-Forwarded-For"), STR_INIT("X-Forwarded-Host"), STR_INIT("X-Forwarded-Proto"),
-	STR_INIT("X-Forwarded-Port")};
+static const struct str x_names[] = {STR_INIT("X-Forwarded-For"), STR_INIT("X-Forwarded-Host"),
+				     STR_INIT("X-Forwarded-Proto"), STR_INIT("X-Forwarded-Port")};
 
 static bool is_alias(struct str name)
 {

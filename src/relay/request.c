@@ -187,7 +187,7 @@ void request_arm(struct relay_request *r)
 /*
  * A /queue request in mode Disabled ends when its stored body is fetched, which may be long after
  * it was sent, and over another connection. A connector that refuses it does so before it asks for
- * the body, and only ours says so: what stays is counted, see tenant_enqueue.
+ * the body, and only ours says so: what stays is bounded, see tenant_enqueue.
  */
 static bool awaits_fetch(const struct relay_request *r)
 {
@@ -268,24 +268,10 @@ void request_sent(struct relay_request *r, struct hub_conn *c)
 		r->is_counted = true;
 		c->counted++;
 	}
-	if (awaits_fetch(r)) {
-		c->tenant->bytes_unfetched += r->body_size;
-		r->is_unfetched = true;
-	}
-}
-
-static void forget_fetch(struct relay_request *r)
-{
-	if (r->is_unfetched) {
-		ASSERT(r->tenant);
-		r->is_unfetched = false;
-		r->tenant->bytes_unfetched -= r->body_size;
-	}
 }
 
 static void wait_again(struct relay_request *r)
 {
-	forget_fetch(r);
 	request_enter(r, REQUEST_QUEUED);
 	tenant_requeue(r->tenant, r);
 	if (r->rl->draining && r->is_discard) {
@@ -302,8 +288,8 @@ void request_conn_lost(struct relay_request *r)
 	part_from_conn(r);
 	if (r->state == REQUEST_SENT && (r->ack != ACK_DISABLED || !was_seen)) {
 		wait_again(r);
-	} else {
-		forget_fetch(r); /* that connector may be gone for ever */
+	} else if (awaits_fetch(r)) {
+		list_push(&r->tenant->abandoned, &r->node);
 	}
 }
 
@@ -406,7 +392,8 @@ void request_finish(struct relay_request *r, enum request_state as, enum relay_o
 	relay_count(r->rl, outcome, 1);
 	log_event(r, outcome, an);
 	leave_conn(r);
-	forget_fetch(r);
+	list_remove(&r->node);
+	tenant_unkeep(r->tenant, r);
 	unregister(r);
 	request_discard(r);
 }

@@ -68,7 +68,7 @@ struct relay_request {
 	bool is_promised : 1;	 /* to one who takes it away: nobody else gets it */
 	bool has_response : 1;	 /* a response body is in the blob store */
 	bool is_counted : 1;	 /* against the limit of its connection */
-	bool is_unfetched : 1;	 /* counted among such of its tenant */
+	bool is_kept : 1;	 /* counted among such of its tenant */
 	bool is_registered : 1;	 /* in rl->requests */
 	bool is_local : 1;	 /* `client` is on this loop */
 	bool has_two_tokens : 1; /* more than one Authorization line */
@@ -80,6 +80,7 @@ struct relay_request {
 	struct buf body;
 	struct blob_writer *writer;
 	uint64_t body_size;
+	uint64_t weight;		       /* of head and body; from tenant_enqueue on */
 	uint64_t stored_bytes, response_bytes; /* counted as COUNT_BODY_BYTES */
 	struct upload_watches uploads;
 	/* home */
@@ -87,7 +88,7 @@ struct relay_request {
 	struct hub_conn *conn;
 	uint64_t conn_seq; /* its number among those sent on `conn` */
 	struct tenant_waiter waiter;
-	struct list_node node;	   /* tenant's queue, or the connection's in_flight */
+	struct list_node node;	   /* tenant's queue or abandoned, or the connection's in_flight */
 	struct relay_epoch *epoch; /* whose rules matched; NULL = none did */
 	uint64_t matched;
 	uint64_t start_ms;    /* loop time of the head */

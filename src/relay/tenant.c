@@ -40,6 +40,7 @@ static struct tenant *tenant_new(struct relay_loop *rl, struct str key)
 	list_init(&t->ready);
 	list_init(&t->busy);
 	list_init(&t->queue);
+	list_init(&t->abandoned);
 	(void)map_set(&rl->tenants, t->key, t);
 	return t;
 }

@@ -48,10 +48,11 @@ struct tenant {
 	struct list visiting; /* those that brought a visit */
 	struct list ready, busy;
 	struct list queue;
+	struct list abandoned; /* /queue requests that were sent over a connection which is lost */
 	size_t n_queued;
-	uint64_t bytes_queued;	  /* of their bodies, stored or not */
-	uint64_t bytes_unfetched; /* of bodies of /queue requests that connectors have without them
-				   */
+	uint64_t bytes_queued; /* of their heads and bodies, stored or not */
+	size_t n_kept;	       /* /queue requests from tenant_enqueue to their end, sent or not */
+	uint64_t bytes_kept;
 	size_t n_conns;
 	size_t n_loose; /* requests that no connection holds: they wait, or theirs was lost */
 	struct list_node idle;
@@ -88,8 +89,10 @@ void tenant_release(struct tenant *t);
 /* The connection can take more, or no more, than before. */
 void tenant_settle_conn(struct tenant *t, struct hub_conn *c);
 
-/* Sends now or queues; ERR_LIMIT when the queue is full. */
+/* Sends now or queues; ERR_LIMIT when the tenant has enough. */
 enum err tenant_enqueue(struct tenant *t, struct relay_request *r) MUST_USE;
+/* It ends. Of no consequence for what tenant_enqueue did not count. */
+void tenant_unkeep(struct tenant *t, struct relay_request *r);
 /* Back to the front, to be sent again. */
 void tenant_requeue(struct tenant *t, struct relay_request *r);
 void tenant_dequeue(struct tenant *t, struct relay_request *r);

@@ -89,7 +89,7 @@ static bool send_now(struct tenant *t, struct relay_request *r)
 static void queue_put(struct tenant *t, struct relay_request *r)
 {
 	t->n_queued++;
-	t->bytes_queued += r->body_size;
+	t->bytes_queued += r->weight;
 	relay_count(t->rl, COUNT_QUEUED, 1);
 	ASSERT(r->state == REQUEST_QUEUED);
 }
@@ -98,25 +98,78 @@ void tenant_dequeue(struct tenant *t, struct relay_request *r)
 {
 	list_remove(&r->node);
 	t->n_queued--;
-	t->bytes_queued -= r->body_size;
+	t->bytes_queued -= r->weight;
 	relay_count(t->rl, COUNT_QUEUED, -1);
+}
+
+/* What it holds as long as it lives, in memory and in the store. */
+static uint64_t weight_of(const struct relay_request *r)
+{
+	uint64_t n = sizeof(*r) + r->url.n + r->body_size;
+
+	for (size_t i = 0; i < r->headers.n; i++) {
+		n += sizeof(r->headers.v[i]) + r->headers.v[i].name.n + r->headers.v[i].value.n;
+	}
+	return n;
+}
+
+/* However large, one may come. */
+static bool has_room(const struct tenant *t, size_t n, uint64_t bytes)
+{
+	const struct relay_config *config = t->rl->epoch->config;
+
+	return n < (size_t)config->tenant_queue_max &&
+	       bytes < (uint64_t)config->tenant_queue_bytes_max;
+}
+
+/*
+ * A /queue request stays after it was sent, until it is fetched, acknowledged or too old. Any
+ * visitor can make one that nobody acknowledges, and must not fill what all tenants share. What was
+ * sent over a connection that is lost makes room: nobody may come for it.
+ */
+static bool make_room(struct tenant *t)
+{
+	while (!has_room(t, t->n_kept, t->bytes_kept)) {
+		struct list_node *first = list_first(&t->abandoned);
+
+		if (!first) {
+			return false;
+		}
+		request_fail(container_of(first, struct relay_request, node), REQUEST_FAILED, 503,
+			     RELAY_FAILED);
+	}
+	return true;
+}
+
+static void keep(struct tenant *t, struct relay_request *r)
+{
+	r->is_kept = true;
+	t->n_kept++;
+	t->bytes_kept += r->weight;
+}
+
+void tenant_unkeep(struct tenant *t, struct relay_request *r)
+{
+	if (r->is_kept) {
+		r->is_kept = false;
+		t->n_kept--;
+		t->bytes_kept -= r->weight;
+	}
 }
 
 enum err tenant_enqueue(struct tenant *t, struct relay_request *r)
 {
-	const struct relay_config *config = t->rl->epoch->config;
-
-	/* Whoever knows a path that a connector refuses must not fill the store of all tenants. */
-	if (r->is_discard && r->is_stored &&
-	    t->bytes_unfetched >= (uint64_t)config->tenant_queue_bytes_max) {
-		return ERR_LIMIT;
+	r->weight = weight_of(r);
+	if (r->is_discard) {
+		if (!make_room(t)) {
+			return ERR_LIMIT;
+		}
+		keep(t, r);
 	}
 	if (list_is_empty(&t->queue) && send_now(t, r)) {
 		return ERR_OK;
 	}
-	/* However large, one body may wait. */
-	if (t->n_queued >= (size_t)config->tenant_queue_max ||
-	    t->bytes_queued >= (uint64_t)config->tenant_queue_bytes_max) {
+	if (!has_room(t, t->n_queued, t->bytes_queued)) {
 		return ERR_LIMIT;
 	}
 	queue_put(t, r);

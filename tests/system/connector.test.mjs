@@ -711,9 +711,11 @@ check('acknowledgements by mode, and before the response', async () => {
 		await link.delivered.take();
 		assert.equal(link.acknowledged.length, 0);
 		/* Nobody but the connector can acknowledge what no target saw. */
-		send(3, { target: 'nowhere' });
-		await link.delivered.take();
-		await link.acknowledged.take();
+		for (const what of ['nowhere', '$ping', '$echo']) {
+			send(3, { target: what });
+			await link.delivered.take();
+			await link.acknowledged.take();
+		}
 		send(2, { discardConnectorResponse: true });
 		await link.acknowledged.take();
 		assert.equal(link.delivered.length, 0);

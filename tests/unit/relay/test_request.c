@@ -263,15 +263,20 @@ static struct guid queue_large(struct relay_fixture *x)
 	return arrive(x, r);
 }
 
+static struct guid queue_small(struct relay_fixture *x)
+{
+	struct relay_request *r = make(x, "T1", "1");
+
+	r->is_discard = true;
+	return arrive(x, r);
+}
+
 static bool has_none(void *arg)
 {
 	return ((struct relay_fixture *)arg)->rl->requests.n == 0;
 }
 
-/*
- * It may be fetched late, and over another connection. Its connector may also refuse it before it
- * fetches the body, and says nothing then: what has come to nobody is bounded for each tenant.
- */
+/* It may be fetched late, and over another connection. */
 static void test_unfetched_body(void **state)
 {
 	struct relay_fixture *x = *state;
@@ -283,29 +288,86 @@ static void test_unfetched_body(void **state)
 	l->conn->n_delivered = 0;
 	hub_lost(l->conn);
 	assert_int_equal(r->state, REQUEST_QUEUED);
-	assert_int_equal(r->tenant->bytes_unfetched, 0);
 	l = connect_to(x, "T1");
 	assert_int_equal(r->state, REQUEST_SENT);
 	hub_lost(l->conn);
 	assert_int_equal(r->state, REQUEST_SENT);
-	assert_int_equal(r->tenant->bytes_unfetched, 0); /* its connector may never be back */
-	x->config.tenant_queue_bytes_max = INLINE_MAX + 2;
-	(void)connect_to(x, "T1");
-	id = queue_large(x);
-	(void)queue_large(x);
-	assert_int_equal(r->tenant->bytes_unfetched, 2 * (INLINE_MAX + 1));
-	assert_int_equal(x->rl->requests.n, 3);
-	(void)queue_large(x);
-	assert_int_equal(x->rl->requests.n, 3);
-	assert_int_equal(count(x, RELAY_FAILED), 1);
-	(void)relay_one(x, "T1", "1"); /* one that is waited for */
-	assert_int_equal(x->rl->requests.n, 4);
 	request_body_taken(r);
-	request_body_taken(request_find(x->rl, &id));
+	assert_int_equal(x->rl->requests.n, 0);
+}
+
+/*
+ * Its connector may refuse it before it fetches the body, and say nothing; its target may never
+ * acknowledge it. What is not done is bounded for each tenant, in every mode.
+ */
+static void test_what_is_not_done_is_bounded(void **state)
+{
+	static const int modes[] = {ACK_DISABLED, ACK_CONNECTOR_RECEIVED, ACK_CONNECTOR_FINISHED,
+				    ACK_MANUAL};
+	struct relay_fixture *x = *state;
+	struct fake_link *l = connect_to(x, "T1");
+
+	x->config.tenant_queue_bytes_max = INLINE_MAX + 2;
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		x->config.acknowledge_mode = modes[i];
+		struct guid id = queue_large(x);
+		struct tenant *t = request_find(x->rl, &id)->tenant;
+
+		assert_int_equal(t->n_queued, 0);
+		assert_int_equal(t->n_kept, 1);
+		assert_true(t->bytes_kept > INLINE_MAX + 1);
+		(void)queue_large(x);
+		assert_int_equal(x->rl->requests.n, 1);
+		assert_int_equal(count(x, RELAY_FAILED), i + 1);
+		struct guid other = relay_one(x, "T1", "1"); /* one that is waited for */
+
+		deliver(x, l, &other);
+		acknowledge(x, l, &id);
+		assert_int_equal(x->rl->requests.n, 0);
+		assert_int_equal(t->n_kept, 0);
+		assert_int_equal(t->bytes_kept, 0);
+	}
+}
+
+/* Small ones stay in memory: their number counts, and their heads. */
+static void test_small_ones_count_too(void **state)
+{
+	struct relay_fixture *x = *state;
+	struct fake_link *l = connect_to(x, "T1");
+
+	x->config.acknowledge_mode = ACK_MANUAL;
+	x->config.tenant_queue_max = 2;
+	struct guid id = queue_small(x);
+
+	(void)queue_small(x);
+	(void)queue_small(x);
 	assert_int_equal(x->rl->requests.n, 2);
-	(void)queue_large(x);
-	assert_int_equal(x->rl->requests.n, 3);
 	assert_int_equal(count(x, RELAY_FAILED), 1);
+	acknowledge(x, l, &id);
+	x->config.tenant_queue_bytes_max = 1;
+	(void)queue_small(x);
+	assert_int_equal(x->rl->requests.n, 1);
+	x->config.tenant_queue_bytes_max = 1 << 20;
+	(void)queue_small(x);
+	assert_int_equal(x->rl->requests.n, 2);
+}
+
+/* Nobody may come for it, so it does not keep others out. */
+static void test_what_was_sent_to_a_lost_connection_makes_room(void **state)
+{
+	struct relay_fixture *x = *state;
+	struct fake_link *l = connect_to(x, "T1");
+	struct guid id = queue_large(x);
+
+	hub_lost(l->conn);
+	l = connect_to(x, "T1");
+	x->config.tenant_queue_bytes_max = INLINE_MAX + 2;
+	struct guid next = queue_large(x);
+
+	assert_null(request_find(x->rl, &id));
+	assert_non_null(request_find(x->rl, &next));
+	assert_int_equal(x->rl->requests.n, 1);
+	assert_int_equal(count(x, COUNT_BODY_BYTES), INLINE_MAX + 1);
 }
 
 static void test_drain_does_not_wait_for_the_fetch(void **state)
@@ -567,6 +629,9 @@ int main(void)
 		RELAY_TEST(test_fire_and_forget),
 		RELAY_TEST(test_leaving),
 		RELAY_TEST(test_unfetched_body),
+		RELAY_TEST(test_what_is_not_done_is_bounded),
+		RELAY_TEST(test_small_ones_count_too),
+		RELAY_TEST(test_what_was_sent_to_a_lost_connection_makes_room),
 		RELAY_TEST(test_drain_does_not_wait_for_the_fetch),
 		RELAY_TEST(test_bodies),
 		RELAY_TEST(test_bytes_are_bounded),
