@@ -196,6 +196,10 @@ static void prepare_rests(struct roles *r)
 	prepare_rest(r, ROLE_IDENTITY, &issuer_table, r->issuer, NULL);
 	prepare_rest(r, ROLE_MANAGEMENT, &management_table, &r->management, &s->management);
 	prepare_rest(r, ROLE_STATISTICS, &statistics_table, &r->statistics, &s->statistics.rest);
+	if (r->relay) { /* tokens are counted for clients, not for proxies before them */
+		r->rest[ROLE_IDENTITY].client = relay_client_addr;
+		r->rest[ROLE_IDENTITY].client_role = r->relay;
+	}
 	r->rest[ROLE_MANAGEMENT].on_error = management_error;
 	r->rest[ROLE_STATISTICS].on_error = management_error;
 }

@@ -342,10 +342,12 @@ static void on_body_end(struct exchange *x)
 	struct task *t = &call->task;
 	const struct rest *rest = call->rest;
 	uint32_t timeout = rest->timeout_ms ? rest->timeout_ms : TIMEOUT_MS;
+	const struct addr *client =
+		rest->client ? rest->client(x, rest->client_role) : exchange_peer(x);
 	char ip[ADDR_TEXT_MAX];
 	struct buf body = {0};
 
-	t->peer_ip = str_dup(exchange_arena(x), str_of(ip, addr_format_ip(exchange_peer(x), ip)));
+	t->peer_ip = str_dup(exchange_arena(x), str_of(ip, addr_format_ip(client, ip)));
 	t->base_url = exchange_base_url(x);
 	exchange_take(x, &t->arena, &t->request, &body);
 	t->body = str_dup(&t->arena, buf_str(&body));

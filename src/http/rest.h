@@ -66,6 +66,9 @@ struct rest_worker_ops {
 	bool (*may_retry)(struct task *t, enum err e);
 };
 
+/* Who asks, on the loop; borrowed, as long as the exchange. */
+typedef const struct addr *rest_client_fn(struct exchange *x, void *role);
+
 /* How failures look on the wire; the default is application/problem+json (RFC 9457). */
 typedef void rest_error_fn(struct task *t, int status);
 /* On the loop, for every answer that is about to be sent: headers that all have. */
@@ -78,11 +81,13 @@ struct rest {
 	const struct rest_worker_ops *worker_ops; /* may be NULL */
 	_Atomic(const struct rest_keys *) keys;	  /* for READ and WRITE routes; none = always 401 */
 	struct str key_header;			  /* p NULL = "Api-Key" */
-	uint32_t timeout_ms;			  /* of a task; 0 = 30 s */
-	rest_error_fn *on_error;		  /* NULL = default */
-	rest_reply_fn *on_reply;		  /* may be NULL */
-	bool answers_options;			  /* OPTIONS of a known path: 204 with Allow */
-	dispatch_fn *fallback;			  /* for unmatched paths; NULL = 404 */
+	rest_client_fn *client;			  /* task->peer_ip; NULL = exchange_peer */
+	void *client_role;
+	uint32_t timeout_ms;	 /* of a task; 0 = 30 s */
+	rest_error_fn *on_error; /* NULL = default */
+	rest_reply_fn *on_reply; /* may be NULL */
+	bool answers_options;	 /* OPTIONS of a known path: 204 with Allow */
+	dispatch_fn *fallback;	 /* for unmatched paths; NULL = 404 */
 	void *fallback_role;
 };
 

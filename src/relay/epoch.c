@@ -13,15 +13,15 @@ static enum err parse_trusted(struct relay_epoch *e, struct fault *f)
 {
 	const struct conf_strs *v = &e->config->trusted_proxies;
 
-	e->trusted = ARENA_NEW_ARRAY(&e->arena, struct addr_net, v->n + 1);
+	e->trusted.v = ARENA_NEW_ARRAY(&e->arena, struct addr_net, v->n + 1);
 	for (size_t i = 0; i < v->n; i++) {
-		if (addr_net_parse(v->v[i], &e->trusted[i]) != ERR_OK) {
+		if (addr_net_parse(v->v[i], &e->trusted.v[i]) != ERR_OK) {
 			return fault_set(f, ERR_INVALID,
 					 "relay.trusted_proxies: '%.*s' is not a network",
 					 STR_ARG(v->v[i]));
 		}
 	}
-	e->n_trusted = v->n;
+	e->trusted.n = v->n;
 	return ERR_OK;
 }
 
@@ -78,10 +78,5 @@ void relay_epoch_unref(struct relay_epoch **e)
 
 bool relay_epoch_trusts(const struct relay_epoch *e, const struct addr *peer)
 {
-	for (size_t i = 0; i < e->n_trusted; i++) {
-		if (addr_net_has(&e->trusted[i], peer)) {
-			return true;
-		}
-	}
-	return false;
+	return addr_nets_have(e->trusted, peer);
 }

@@ -158,6 +158,17 @@ void forwarded_apply(struct arena *a, const struct forwarded *f, struct http_hea
 	}
 }
 
+const struct addr *forwarded_client(struct arena *a, const struct addr *peer,
+				    struct addr_nets trusted, const struct http_headers *h)
+{
+	struct addr told;
+
+	if (!addr_nets_have(trusted, peer) || !addr_told(joined(a, h, XFF), trusted, true, &told)) {
+		return peer;
+	}
+	return memcpy(ARENA_NEW(a, struct addr), &told, sizeof(told));
+}
+
 struct str forwarded_scheme(const struct forwarded *f, const struct http_headers *h)
 {
 	bool believed = f->peer_is_trusted || f->by_gateway;

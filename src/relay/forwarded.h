@@ -21,6 +21,12 @@ struct forwarded {
 };
 
 void forwarded_apply(struct arena *a, const struct forwarded *f, struct http_headers *h);
+/*
+ * Who the client is: `peer`, or, where that is a trusted proxy, the last address in X-Forwarded-For
+ * that is none. Borrowed or in the arena.
+ */
+const struct addr *forwarded_client(struct arena *a, const struct addr *peer,
+				    struct addr_nets trusted, const struct http_headers *h);
 /* "https" or "http" as the client sees us: X-Forwarded-Proto of the gateway or a trusted peer wins.
  */
 struct str forwarded_scheme(const struct forwarded *f, const struct http_headers *h);

@@ -8,6 +8,7 @@
 #include "relay/authority.h"
 #include "relay/client.h"
 #include "relay/endpoint.h"
+#include "relay/forwarded.h"
 #include "relay/transport.h"
 
 #include "base/log.h"
@@ -91,6 +92,18 @@ void relay_dispatch(struct exchange *x, void *relay)
 		dispatch_get(rl, x, endpoint_check);
 		break;
 	}
+}
+
+/* A gateway of this process has found out already whom it speaks for. */
+const struct addr *relay_client_addr(struct exchange *x, void *relay)
+{
+	const struct relay_loop *rl = relay_loop_of(relay, exchange_loop(x));
+	const struct addr *peer = exchange_peer(x);
+
+	return exchange_is_in_process(x)
+		       ? peer
+		       : forwarded_client(exchange_arena(x), peer, rl->epoch->trusted,
+					  exchange_headers(x));
 }
 
 /* -- between loops ---------------------------------------------------------------------- */

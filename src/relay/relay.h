@@ -51,6 +51,8 @@ void relay_set_trust(struct relay *r, struct trust *t);
 void relay_tenant_changed(struct relay *r, struct str normalized);
 
 void relay_dispatch(struct exchange *x, void *relay);
+/* The client, also behind proxies that the relay trusts; borrowed, as long as the exchange. */
+const struct addr *relay_client_addr(struct exchange *x, void *relay);
 
 /* No new requests; connectors leave when what they work on is answered. */
 void relay_drain(struct relay *r);

@@ -34,8 +34,7 @@ struct relay_epoch {
 	struct relay_config_epoch source;
 	const struct relay_config *config;
 	struct arena arena;
-	struct addr_net *trusted;
-	size_t n_trusted;
+	struct addr_nets trusted;
 	struct interceptors rules;
 	unsigned log_flags;
 };

@@ -73,7 +73,8 @@ bool endpoint_visitor(struct relay_loop *rl, struct exchange *x, enum token_plac
 		.client_id = who.client_id,
 		.client_name = who.name,
 		.client_description = who.description,
-		.remote_ip = str_dup(a, str_of(ip, addr_format_ip(exchange_peer(x), ip))),
+		.remote_ip =
+			str_dup(a, str_of(ip, addr_format_ip(relay_client_addr(x, rl->relay), ip))),
 	};
 	if (!out->tenant_key.p) {
 		exchange_reply_status(x, 403);

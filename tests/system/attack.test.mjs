@@ -336,9 +336,10 @@ check('a thousand clients that reset leave no request, file or descriptor', () =
 }));
 
 check('wrong secrets are slowed down for that client only, and tell nothing', async () => {
+	let asked = 0; /* no trusted proxy: what is told of the client counts for nothing */
 	const ask = (tenant, secret) => fetch(`${server.identity}/connect/token`, {
 		method: 'POST',
-		headers: { Authorization: `Basic ${base64(`${tenant}:${secret}`)}` },
+		headers: { Authorization: `Basic ${base64(`${tenant}:${secret}`)}`, 'X-Forwarded-For': `10.0.0.${asked++ % 250}` },
 		body: new URLSearchParams({ grant_type: 'client_credentials', scope: 'connector' }),
 	});
 	const unknown = await ask('nobody', 'x');
@@ -346,6 +347,38 @@ check('wrong secrets are slowed down for that client only, and tell nothing', as
 	assert.deepEqual([unknown.status, await unknown.text()], [wrong.status, await wrong.text()]);
 	await until(async () => (await ask('T2', 'wrong')).status === 429, 'it is slowed down');
 	assert.equal((await ask('T1', secrets.T1)).status, 200);
+});
+
+check('behind a trusted proxy, too: of a connector it is its own address that counts', async () => {
+	const own = await Server.start({ relay: { trusted_proxies: ['127.0.0.1', '10.9.0.0/16'] }, identity: { failures_max: 3 } });
+	let hub;
+	try {
+		const secret = await own.addTenant('T1');
+		const ask = async (role, password, from) => (await fetch(`${own[role]}/connect/token`, {
+			method: 'POST',
+			headers: { Authorization: `Basic ${base64(`T1:${password}`)}`, 'X-Forwarded-For': from },
+			body: new URLSearchParams({ grant_type: 'client_credentials', scope: 'connector' }),
+		})).status;
+		for (const [role, bad, good] of [['relay', '66.6.6.6', '10.0.0.1'], ['identity', '66.6.6.7', '10.0.0.2']]) {
+			/* What stands before the last address is the client's own word, and proxies are no clients. */
+			const chains = [bad, `1.2.3.4, ${bad}`, `${good},${bad} , 10.9.1.1`, bad];
+			const answers = [];
+			for (const chain of chains) {
+				answers.push(await ask(role, 'wrong', chain));
+			}
+			assert.deepEqual(answers, [401, 401, 401, 429], role);
+			assert.equal(await ask(role, secret, bad), 429, role);
+			assert.equal(await ask(role, secret, good), 200, role);
+			assert.equal(await ask(role, secret, `${bad}, ${good}`), 200, role);
+		}
+		hub = await Hub.open(own, { token: await own.token('T1', secret), headers: { 'X-Forwarded-For': '1.2.3.4, 10.0.0.1' } });
+		const address = await until(async () =>
+			(await own.stats('/statistics/connections?tenant=T1')).results[0]?.remoteIpAddress, 'the connection is written');
+		assert.equal(address, '10.0.0.1');
+	} finally {
+		hub?.close();
+		await own.close();
+	}
 });
 
 check('a client cannot send what only relay server and connector say', () => withHub(async (hub) => {

@@ -7,21 +7,21 @@ import { Mailbox, event, within } from './check.mjs';
 export const RS = '\x1e';
 export const HANDSHAKE = `{"protocol":"json","version":1}${RS}`;
 
-export async function negotiate(server, { token, query = '?negotiateVersion=1', method = 'POST' } = {}) {
+export async function negotiate(server, { token, query = '?negotiateVersion=1', method = 'POST', headers = {} } = {}) {
 	return await fetch(`${server.relay}/connector/negotiate${query}`, {
-		method, headers: token ? { Authorization: `Bearer ${token}` } : {},
+		method, headers: { ...headers, ...(token && { Authorization: `Bearer ${token}` }) },
 	});
 }
 
 export class Hub {
 	/* Opens the socket; with `handshake` false nothing is sent yet. */
-	static async open(server, { token, handshake = true } = {}) {
+	static async open(server, { token, handshake = true, headers = {} } = {}) {
 		const hub = new Hub();
 		hub.records = new Mailbox('a record from the hub');
-		const { connectionToken } = await (await negotiate(server, { token })).json();
+		const { connectionToken } = await (await negotiate(server, { token, headers })).json();
 		const url = `${server.relay.replace('http', 'ws')}/connector?id=${connectionToken}`;
 		hub.socket = new WebSocket(url, {
-			headers: { Authorization: `Bearer ${token}` }, perMessageDeflate: false,
+			headers: { Authorization: `Bearer ${token}`, ...headers }, perMessageDeflate: false,
 		});
 		hub.buffer = '';
 		hub.socket.on('message', (data) => hub.onData(data.toString()));

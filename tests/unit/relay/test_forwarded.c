@@ -170,6 +170,32 @@ static void test_scheme(void **state)
 	assert_str(forwarded_scheme(&x->f, &x->h), STR("http"));
 }
 
+static void client_is(struct fixture *x, struct addr_nets trusted, const char *want)
+{
+	char text[ADDR_TEXT_MAX];
+	const struct addr *a = forwarded_client(&x->a, &x->f.peer, trusted, &x->h);
+
+	assert_str(str_of(text, addr_format_ip(a, text)), str_c(want));
+}
+
+static void test_client(void **state)
+{
+	struct fixture *x = *state;
+	struct addr_net nets[2];
+	const struct addr_nets trusted = {nets, 2};
+
+	assert_ok(addr_net_parse(STR("10.1.2.3"), &nets[0]));
+	assert_ok(addr_net_parse(STR("192.168.0.0/16"), &nets[1]));
+	client_is(x, trusted, "10.1.2.3");
+	add(x, "X-Forwarded-For", "1.1.1.1, 2.2.2.2");
+	client_is(x, (struct addr_nets){nets, 0}, "10.1.2.3");
+	client_is(x, trusted, "2.2.2.2");
+	add(x, "x-forwarded-for", "192.168.7.7");
+	client_is(x, trusted, "2.2.2.2");
+	http_header_set(&x->a, &x->h, STR("X-Forwarded-For"), STR("unknown"));
+	client_is(x, trusted, "10.1.2.3");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -182,6 +208,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_by_gateway, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_none_touches_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_scheme, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_client, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
