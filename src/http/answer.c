@@ -58,7 +58,8 @@ void answer_drop_body(const struct exchange_answer *a)
 {
 	if (a->kind == EXCHANGE_BODY_FILE) {
 		(void)close(a->fd);
-	} else if (a->kind == EXCHANGE_BODY_MEM && a->release) {
+	}
+	if (a->kind != EXCHANGE_BODY_STR && a->release) {
 		a->release(a->arg);
 	}
 }
@@ -73,7 +74,7 @@ static void send_body(struct stream *s, const struct exchange_answer *a)
 		stream_write_mem(s, a->body, a->release, a->arg);
 		break;
 	case EXCHANGE_BODY_FILE:
-		stream_write_file(s, a->fd, 0, a->file_size);
+		stream_write_file(s, a->fd, 0, a->file_size, a->release, a->arg);
 		break;
 	}
 }
@@ -244,6 +245,15 @@ void exchange_cut(struct exchange *x)
 		stream_open_ended(c->stream);
 	}
 	conn_abort(c);
+}
+
+void exchange_take_by(struct exchange *x, uint64_t loop_ms)
+{
+	if (x->h2) {
+		h2_exchange_take_by(x, loop_ms);
+	} else if (x->conn) {
+		x->conn->stream->write_by_ms = loop_ms;
+	}
 }
 
 size_t exchange_pending(const struct exchange *x)

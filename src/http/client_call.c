@@ -471,7 +471,7 @@ void http_call_send(struct http_call *c)
 		c->body_given = true;
 		break;
 	case HTTP_CALL_FILE:
-		stream_write_file(s, c->fd, 0, c->length);
+		stream_write_file(s, c->fd, 0, c->length, NULL, NULL);
 		c->fd = -1;
 		c->body_given = true;
 		break;

@@ -272,7 +272,10 @@ static void on_stuck(struct timer *t)
 static void watch_output(struct h2_stream *s)
 {
 	if (!timer_is_armed(&s->out_timer)) {
-		timer_start(s->h2->loop, &s->out_timer, s->h2->write_timeout_ms, on_stuck);
+		timer_start(s->h2->loop, &s->out_timer,
+			    stream_patience_ms(loop_now_ms(s->h2->loop), s->h2->write_timeout_ms,
+					       s->write_by_ms),
+			    on_stuck);
 	}
 }
 
@@ -323,14 +326,20 @@ void h2_stream_write_mem(struct h2_stream *s, struct str data, void (*release)(v
 	output_ready(s);
 }
 
-void h2_stream_write_file(struct h2_stream *s, int fd, uint64_t n)
+void h2_stream_write_file(struct h2_stream *s, int fd, uint64_t n, void (*release)(void *arg),
+			  void *arg)
 {
 	if (s->closed || s->h2->dead || n == 0) {
 		(void)close(fd);
+		if (release) {
+			release(arg);
+		}
 		return;
 	}
 	s->fd = fd;
 	s->file_left = n;
+	s->release = release;
+	s->arg = arg;
 	output_ready(s);
 }
 

@@ -99,7 +99,7 @@ static void give_body(struct http_call *c)
 		c->body_given = true;
 		break;
 	case HTTP_CALL_FILE:
-		h2_stream_write_file(s, c->fd, c->length);
+		h2_stream_write_file(s, c->fd, c->length, NULL, NULL);
 		c->fd = -1;
 		c->body_given = true;
 		break;

@@ -140,6 +140,7 @@ struct h2_stream {
 	int64_t offset;
 	uint64_t file_left;
 	struct timer out_timer;
+	uint64_t write_by_ms; /* of struct stream */
 	struct later work;
 	struct grave grave;
 	struct blocks *from;
@@ -235,7 +236,8 @@ void h2_stream_pause(struct h2_stream *s);
 void h2_stream_write(struct h2_stream *s, struct str data);
 void h2_stream_write_mem(struct h2_stream *s, struct str data, void (*release)(void *arg),
 			 void *arg);
-void h2_stream_write_file(struct h2_stream *s, int fd, uint64_t n);
+void h2_stream_write_file(struct h2_stream *s, int fd, uint64_t n, void (*release)(void *arg),
+			  void *arg);
 /* Takes `trailers` (may be NULL). */
 void h2_stream_finish(struct h2_stream *s, struct h2_nvs *trailers);
 /* Not yet given to the connection; at least STREAM_HIGH_WATER while it should wait. */

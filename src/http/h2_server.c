@@ -301,7 +301,7 @@ static void give_body(struct h2_stream *s, const struct exchange_answer *a)
 		h2_stream_write_mem(s, a->body, a->release, a->arg);
 		break;
 	case EXCHANGE_BODY_FILE:
-		h2_stream_write_file(s, a->fd, a->file_size);
+		h2_stream_write_file(s, a->fd, a->file_size, a->release, a->arg);
 		break;
 	}
 }
@@ -359,6 +359,11 @@ void h2_exchange_finish(struct exchange *x, const struct http_header *trailers, 
 	}
 	h2_stream_finish(s, tail);
 	end_answered(x);
+}
+
+void h2_exchange_take_by(struct exchange *x, uint64_t loop_ms)
+{
+	x->h2->write_by_ms = loop_ms;
 }
 
 size_t h2_exchange_pending(const struct exchange *x)

@@ -50,10 +50,7 @@ struct http_server *http_server_new(const struct http_limits *limits, dispatch_f
 enum err http_server_listen(struct http_server *s, struct loops *loops, struct str address,
 			    struct fault *f) MUST_USE;
 
-/*
- * Serves in-process connections, with or without addresses to listen on. Main thread, before
- * the first http_server_connect.
- */
+/* Serves in-process connections, too. Main thread, before the first http_server_connect. */
 void http_server_serve(struct http_server *s, struct loops *loops);
 /*
  * The client's end of a new connection inside the process, on loop `l`: HTTP/1.1 over a pipe
@@ -192,7 +189,7 @@ void exchange_resume_body(struct exchange *x);
 enum exchange_body_kind {
 	EXCHANGE_BODY_STR,  /* copied */
 	EXCHANGE_BODY_MEM,  /* not copied; release(arg) when done */
-	EXCHANGE_BODY_FILE, /* fd, from 0; closed when done */
+	EXCHANGE_BODY_FILE, /* fd, from 0; closed when done, and release(arg) */
 };
 
 struct exchange_answer {
@@ -201,7 +198,7 @@ struct exchange_answer {
 	size_t n_headers;
 	enum exchange_body_kind kind;
 	struct str body;	    /* STR, MEM */
-	void (*release)(void *arg); /* MEM */
+	void (*release)(void *arg); /* MEM, FILE; may be NULL */
 	void *arg;
 	int fd; /* FILE */
 	uint64_t file_size;
@@ -240,6 +237,8 @@ void exchange_finish_trailers(struct exchange *x, const struct http_header *v, s
 /* Breaks the connection so that the client sees the answer is incomplete. */
 void exchange_cut(struct exchange *x);
 size_t exchange_pending(const struct exchange *x);
+/* Loop time by which the client must have taken all that is written next, or is cut off. */
+void exchange_take_by(struct exchange *x, uint64_t loop_ms);
 
 /*
  * Takes the stream away from HTTP: `early` gets the bytes that came behind the

@@ -224,3 +224,4 @@ void h2_exchange_write(struct exchange *x, struct str data);
 void h2_exchange_finish(struct exchange *x, const struct http_header *trailers, size_t n);
 void h2_exchange_cut(struct exchange *x);
 size_t h2_exchange_pending(const struct exchange *x);
+void h2_exchange_take_by(struct exchange *x, uint64_t loop_ms);

@@ -15,8 +15,8 @@
  *
  * Back-pressure  stream_pause_read stops on_data; stream_pending says what is
  *       unsent, and on_drained tells when it is all gone after it had been at or above
- *       STREAM_HIGH_WATER. A peer that takes nothing for write_timeout_ms is
- *       dropped with ERR_TIMEOUT.
+ *       STREAM_HIGH_WATER. A peer that takes nothing for write_timeout_ms, or not
+ *       all by write_by_ms, is dropped with ERR_TIMEOUT.
  *
  * Threads  the loop that owns it. stream_detach / stream_attach move it: from its own
  *          on_data, a timer, a message or deferred work, never from another stream's event.
@@ -91,7 +91,8 @@ struct stream {
 	bool *moved;	    /* on the stack of a running on_data: set by stream_detach */
 	struct grave grave;
 	uint32_t write_timeout_ms;
-	bool readable : 1; /* the last read filled its buffer, or reading was paused */
+	uint64_t write_by_ms; /* loop time by which all that is queued must be gone; 0 = none */
+	bool readable : 1;    /* the last read filled its buffer, or reading was paused */
 	bool read_paused : 1;
 	bool eof : 1; /* peer sent FIN */
 	bool eof_told : 1;
@@ -131,8 +132,9 @@ void stream_flush(struct stream *s);
 void stream_write(struct stream *s, struct str data);
 /* Queues memory without a copy; `release(arg)` when sent or dropped (may be NULL). */
 void stream_write_mem(struct stream *s, struct str data, void (*release)(void *arg), void *arg);
-/* Queues a piece of a file; takes `fd` and closes it. */
-void stream_write_file(struct stream *s, int fd, int64_t offset, uint64_t n);
+/* Queues a piece of a file; takes `fd` and closes it. `release` as above. */
+void stream_write_file(struct stream *s, int fd, int64_t offset, uint64_t n,
+		       void (*release)(void *arg), void *arg);
 /* Bytes not yet given to the kernel. */
 size_t stream_pending(const struct stream *s);
 
@@ -166,6 +168,15 @@ void stream_complete(struct stream *s);
  * returns n. */
 void stream_detach(struct stream *s);
 void stream_attach(struct stream *s, struct loop *l);
+
+/* How long a peer that takes nothing now may go on so. */
+static inline uint64_t stream_patience_ms(uint64_t now_ms, uint32_t timeout_ms, uint64_t by_ms)
+{
+	if (by_ms == 0) {
+		return timeout_ms;
+	}
+	return MIN(timeout_ms, by_ms > now_ms ? by_ms - now_ms : 1);
+}
 
 /* ---- for transports ---- */
 

@@ -176,10 +176,14 @@ void stream_write_mem(struct stream *s, struct str data, void (*release)(void *a
 	stream_flush(s);
 }
 
-void stream_write_file(struct stream *s, int fd, int64_t offset, uint64_t n)
+void stream_write_file(struct stream *s, int fd, int64_t offset, uint64_t n,
+		       void (*release)(void *arg), void *arg)
 {
 	if (s->dead || n == 0) {
 		(void)close(fd);
+		if (release) {
+			release(arg);
+		}
 		return;
 	}
 	struct seg *g = seg_new(s, SEG_FILE);
@@ -187,6 +191,8 @@ void stream_write_file(struct stream *s, int fd, int64_t offset, uint64_t n)
 	g->fd = fd;
 	g->offset = offset;
 	g->left = n;
+	g->release = release;
+	g->arg = arg;
 	stream_flush(s);
 }
 
@@ -314,6 +320,7 @@ static void on_all_sent(struct stream *s)
 {
 	loop_buf_put(s->loop, &s->out);
 	timer_pause(&s->timer);
+	s->write_by_ms = 0;
 	if (s->closing) {
 		stream_finish_closing(s);
 	} else if (s->was_high) {
@@ -327,7 +334,10 @@ static void on_all_sent(struct stream *s)
 void stream_watch_blocked(struct stream *s)
 {
 	if (s->write_timeout_ms > 0 && !timer_is_armed(&s->timer)) {
-		timer_start(s->loop, &s->timer, s->write_timeout_ms, on_write_timeout);
+		timer_start(s->loop, &s->timer,
+			    stream_patience_ms(loop_now_ms(s->loop), s->write_timeout_ms,
+					       s->write_by_ms),
+			    on_write_timeout);
 	}
 }
 

@@ -124,42 +124,50 @@ static struct blob_key response_key(const struct answer *an)
 	return (struct blob_key){BLOB_RESPONSE, an->id};
 }
 
-void answer_drop(struct relay *r, const struct answer *an)
+static void remove_stored(struct relay *r, const struct answer *an)
 {
-	if (an->kind == ANSWER_STORED && blob_remove(r->deps.bodies, response_key(an)) != ERR_OK) {
+	if (blob_remove(r->deps.bodies, response_key(an)) != ERR_OK) {
 		log_warn("relay", "stored body not removed");
 	}
 }
 
-/* What is opened stays readable after the removal, so nothing can leak later. */
-static enum err open_stored(struct relay *r, const struct answer *an, struct blob_reader **out)
+void answer_drop(struct relay_loop *rl, const struct answer *an)
 {
-	enum err e = blob_open(r->deps.bodies, response_key(an), out);
+	struct body_count *count = an->count;
 
-	answer_drop(r, an);
-	return e;
+	if (an->kind == ANSWER_STORED) {
+		remove_stored(rl->relay, an);
+		body_count_unref(&count, rl);
+	}
 }
 
-static struct body_send *write_stored(struct exchange *x, struct relay *r, const struct answer *an)
+static struct body_send *write_stored(struct exchange *x, struct relay_loop *rl,
+				      const struct answer *an)
 {
-	struct blob_reader *reader;
+	const struct exchange_answer head = {
+		.status = an->status, .headers = an->headers.v, .n_headers = an->headers.n};
+	struct body_source from = {.count = an->count};
+	enum err e = blob_open(rl->relay->deps.bodies, response_key(an), &from.reader);
 
-	if (open_stored(r, an, &reader) != ERR_OK) {
+	/* What is opened stays readable after the removal, so nothing can leak later. */
+	remove_stored(rl->relay, an);
+	if (e != ERR_OK) {
+		body_count_unref(&from.count, rl);
 		exchange_reply_status(x, 502);
 		return NULL;
 	}
-	return body_send_start(x, an->status, an->headers.v, an->headers.n, &reader);
+	return body_send_start(x, rl, &head, &from);
 }
 
-struct body_send *answer_write(struct exchange *x, struct relay *r, const struct answer *an)
+struct body_send *answer_write(struct exchange *x, struct relay_loop *rl, const struct answer *an)
 {
 	bool is_head = exchange_request(x)->method == HTTP_HEAD;
 	bool bare = an->status == 204 || an->status == 205 || an->status == 304;
 
 	if (an->kind == ANSWER_STORED && !is_head && !bare) {
-		return write_stored(x, r, an);
+		return write_stored(x, rl, an);
 	}
-	answer_drop(r, an);
+	answer_drop(rl, an);
 	if (is_head && !bare && !an->has_length && an->body_size == 0 && an->headers.n > 0) {
 		/* The target did not say how long a GET would be: neither do we. */
 		exchange_start(x, an->status, an->headers.v, an->headers.n, -1);

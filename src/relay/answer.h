@@ -19,8 +19,9 @@ struct answer {
 	struct http_headers headers;
 	enum answer_body kind;
 	struct str body; /* INLINE */
-	struct guid id;	 /* STORED: key of the blob, which goes to whoever takes the answer */
-	bool has_length; /* the target said so, for HEAD */
+	struct guid id;	 /* STORED: key of the blob, which goes to whoever takes the answer ... */
+	struct body_count *count; /* ... with its count */
+	bool has_length;	  /* the target said so, for HEAD */
 	uint64_t length;
 	uint64_t body_size;
 };
@@ -52,6 +53,6 @@ void answer_add_trace(struct answer *an, struct arena *a, const struct relay *r,
  * Writes it; on the loop of the exchange. A stored body is removed in any case. Returns
  * what still has to be sent when there is room (body_send.h), or NULL: then the exchange is done.
  */
-struct body_send *answer_write(struct exchange *x, struct relay *r, const struct answer *an);
+struct body_send *answer_write(struct exchange *x, struct relay_loop *rl, const struct answer *an);
 /* Nobody wants it: removes the stored body. */
-void answer_drop(struct relay *r, const struct answer *an);
+void answer_drop(struct relay_loop *rl, const struct answer *an);

@@ -98,21 +98,24 @@ static void on_download_found(struct errand *e)
 {
 	static const struct http_header type = {STR_INIT("Content-Type"),
 						STR_INIT("application/octet-stream")};
+	static const struct exchange_answer head = {
+		.status = 200, .headers = &type, .n_headers = 1};
 	struct exchange *x = errand_exchange(e);
-	struct blob_reader *reader;
+	struct body_source from = {.count = e->count};
 
 	if (!x) {
 		give_up(e);
 		return;
 	}
-	if (blob_open(e->relay->deps.bodies, (struct blob_key){BLOB_REQUEST, e->id}, &reader) !=
-	    ERR_OK) {
+	if (blob_open(e->relay->deps.bodies, (struct blob_key){BLOB_REQUEST, e->id},
+		      &from.reader) != ERR_OK) {
 		exchange_reply_status(x, 404);
 		give_up(e);
 		return;
 	}
 	struct download *d = exchange_user(x);
-	struct body_send *send = body_send_start(x, 200, &type, 1, &reader);
+	e->count = NULL;
+	struct body_send *send = body_send_start(x, e->rl, &head, &from);
 
 	if (send) {
 		d->send = send;
@@ -130,6 +133,7 @@ static void on_download_home(struct errand *e)
 
 	if (r && r->is_stored && !r->is_promised) {
 		r->is_promised = e->flag;
+		e->count = body_count_ref(r->stored);
 		errand_go_back(e, on_download_found);
 	} else {
 		errand_reply_text(e, 404, STR(""));
@@ -168,6 +172,7 @@ struct upload {
 	struct relay_loop *rl;
 	struct guid id;
 	struct blob_writer *writer;
+	struct body_count *count;
 	struct hub_visitor visitor;
 };
 
@@ -177,9 +182,8 @@ static void on_stored(struct errand *e)
 	struct blob_key key = {BLOB_RESPONSE, e->id};
 
 	if (r) {
-		request_response_stored(r, e->number);
+		request_response_stored(r, &e->count);
 	} else {
-		relay_count(e->rl, COUNT_BODY_BYTES, -(int64_t)e->number);
 		(void)!blob_remove(e->relay->deps.bodies, key);
 	}
 	buf_printf(&e->data, "%llu", (unsigned long long)e->number);
@@ -188,10 +192,8 @@ static void on_stored(struct errand *e)
 
 static void drop_upload(struct upload *u)
 {
-	if (u->writer) {
-		relay_count(u->rl, COUNT_BODY_BYTES, -(int64_t)blob_written(u->writer));
-		blob_abort(&u->writer);
-	}
+	blob_abort(&u->writer);
+	body_count_unref(&u->count, u->rl);
 }
 
 static void on_upload_data(struct exchange *x, struct str data)
@@ -203,7 +205,7 @@ static void on_upload_data(struct exchange *x, struct str data)
 		exchange_reply_status(x, 503);
 		return;
 	}
-	relay_count(u->rl, COUNT_BODY_BYTES, (int64_t)data.n);
+	body_count_add(&u->count, u->rl, data.n);
 }
 
 static void finish_upload(struct exchange *x, struct upload *u)
@@ -213,9 +215,10 @@ static void finish_upload(struct exchange *x, struct upload *u)
 
 	e->id = u->id;
 	e->number = blob_written(u->writer);
+	e->count = u->count;
+	u->count = NULL;
 	errand_set_visitor(e, &u->visitor);
 	if (blob_commit(&u->writer) != ERR_OK) {
-		relay_count(u->rl, COUNT_BODY_BYTES, -(int64_t)e->number);
 		errand_reply_text(e, 503, STR(""));
 		return;
 	}

@@ -12,7 +12,7 @@ void client_answer(struct relay_client *c, const struct answer *an)
 	c->request = NULL;
 	c->answered = true;
 	/* With nothing left to send the exchange has ended, and `c` with it. */
-	struct body_send *send = answer_write(c->x, c->rl->relay, an);
+	struct body_send *send = answer_write(c->x, c->rl, an);
 
 	if (send) {
 		c->send = send;
@@ -39,11 +39,10 @@ static void on_answer(struct msg *msg, struct loop *l)
 	struct exchange *x = exchange_find(m->to);
 	struct relay_client *c = x ? exchange_user(x) : NULL;
 
-	(void)l;
 	if (c && !c->answered) {
 		client_answer(c, &m->answer);
 	} else {
-		answer_drop(m->relay, &m->answer);
+		answer_drop(relay_loop_of(m->relay, l), &m->answer);
 	}
 	answer_msg_free(m);
 }
@@ -52,7 +51,8 @@ static void on_answer_dropped(struct msg *msg)
 {
 	struct answer_msg *m = container_of(msg, struct answer_msg, msg);
 
-	answer_drop(m->relay, &m->answer);
+	/* The loops have ended: nobody reads what they counted. */
+	answer_drop(&m->relay->loops[0], &m->answer);
 	answer_msg_free(m);
 }
 

@@ -63,6 +63,9 @@ static const struct conf_key keys[] = {
 	 CONF_RELOAD, "Bytes of these, heads and bodies; beyond: 503."},
 	{"bodies_bytes_max", CONF_SIZE, OFF(bodies_bytes_max), "4GiB", 1, 0, NULL, CONF_RELOAD,
 	 "Bytes of all stored bodies of this server; beyond: 503."},
+	{"answer_rate_min", CONF_SIZE, OFF(answer_rate_min), "4KiB", 1, 0, NULL, CONF_RELOAD,
+	 "Bytes of a stored body that a client takes each second at least, beyond "
+	 "endpoint_timeout; slower: cut off."},
 	{"queue_max_age", CONF_DURATION, OFF(queue_max_age_ms), "1h", 1000, 0, NULL, CONF_RELOAD,
 	 "Time that /queue requests wait for a connector."},
 	{"connections_max", CONF_INT, OFF(connections_max), "100000", 1, 10000000, NULL,

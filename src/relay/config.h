@@ -56,6 +56,7 @@ struct relay_config {
 	int64_t tenant_queue_max;
 	int64_t tenant_queue_bytes_max;
 	int64_t bodies_bytes_max;
+	int64_t answer_rate_min; /* bytes a second */
 	int64_t queue_max_age_ms;
 	int64_t connections_max;
 };

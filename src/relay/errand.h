@@ -8,6 +8,7 @@
  * Ownership  whoever runs has it; errand_reply and errand_free end it.
  */
 #pragma once
+#include "relay/body_count.h"
 #include "relay/hub.h"
 
 struct errand;
@@ -29,6 +30,7 @@ struct errand {
 	struct guid id;	  /* of a request */
 	bool flag;
 	uint64_t number;
+	struct body_count *count; /* of a body that it deals with */
 	struct buf data;
 	struct relay_loop *home; /* of the reserved connection */
 	void *link;		 /* a detached transport */

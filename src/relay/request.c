@@ -129,15 +129,9 @@ static void remove_blob(struct relay_request *r, enum blob_kind kind)
 	}
 }
 
-static void uncount_bytes(struct relay_request *r, uint64_t *bytes)
-{
-	relay_count(r->rl, COUNT_BODY_BYTES, -(int64_t)*bytes);
-	*bytes = 0;
-}
-
 static void drop_request_body(struct relay_request *r)
 {
-	uncount_bytes(r, &r->stored_bytes);
+	body_count_unref(&r->stored, r->rl);
 	blob_abort(&r->writer);
 	if (r->is_stored) {
 		r->is_stored = false;
@@ -148,7 +142,7 @@ static void drop_request_body(struct relay_request *r)
 static void drop_bodies(struct relay_request *r)
 {
 	drop_request_body(r);
-	uncount_bytes(r, &r->response_bytes);
+	body_count_unref(&r->response, r->rl);
 	if (r->has_response) {
 		r->has_response = false;
 		remove_blob(r, BLOB_RESPONSE);
@@ -316,10 +310,11 @@ void request_acknowledge(struct relay_request *r, bool remove_body)
 	}
 }
 
-void request_response_stored(struct relay_request *r, uint64_t bytes)
+void request_response_stored(struct relay_request *r, struct body_count **count)
 {
-	uncount_bytes(r, &r->response_bytes); /* of one that this replaced */
-	r->response_bytes = bytes;
+	body_count_unref(&r->response, r->rl); /* of one that this replaced */
+	r->response = *count;
+	*count = NULL;
 	r->has_response = true;
 	relay_count(r->rl, COUNT_BODIES, 1);
 }
@@ -405,7 +400,7 @@ void request_end(struct relay_request *r, enum request_state as, enum relay_outc
 	 * The request goes first: its strings may live in the exchange, which the answer ends.
 	 * Texts of the answer are those of its rules, which may have been replaced meanwhile.
 	 */
-	struct relay *relay = r->rl->relay;
+	struct relay_loop *rl = r->rl;
 	struct relay_client *local = r->client;
 	struct exchange_id remote = r->client_id;
 	struct relay_epoch *rules = r->epoch ? relay_epoch_ref(r->epoch) : NULL;
@@ -416,9 +411,9 @@ void request_end(struct relay_request *r, enum request_state as, enum relay_outc
 	if (local) {
 		client_answer(local, an);
 	} else if (remote.id.gen != 0) {
-		client_post_answer(remote, relay, an);
+		client_post_answer(remote, rl->relay, an);
 	} else {
-		answer_drop(relay, an);
+		answer_drop(rl, an);
 	}
 	relay_epoch_unref(&rules);
 }
@@ -447,6 +442,8 @@ void request_answer(struct relay_request *r, const struct answer *answer, bool f
 	}
 	if (an.kind == ANSWER_STORED) {
 		r->has_response = false; /* goes with the answer */
+		an.count = r->response;
+		r->response = NULL;
 	}
 	if (failed) {
 		log_debug("relay", "target failed", LOG_STR("tenant", r->tenant_key),

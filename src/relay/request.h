@@ -80,8 +80,8 @@ struct relay_request {
 	struct buf body;
 	struct blob_writer *writer;
 	uint64_t body_size;
-	uint64_t weight;		       /* of head and body; from tenant_enqueue on */
-	uint64_t stored_bytes, response_bytes; /* counted as COUNT_BODY_BYTES */
+	uint64_t weight;		      /* of head and body; from tenant_enqueue on */
+	struct body_count *stored, *response; /* NULL = nothing is stored */
 	struct upload_watches uploads;
 	/* home */
 	struct tenant *tenant;
@@ -130,8 +130,8 @@ void request_body_taken(struct relay_request *r);
 enum err request_body_append(struct relay_request *r, struct str data) MUST_USE;
 enum err request_body_end(struct relay_request *r) MUST_USE;
 
-/* The connector stored a response of so many bytes; they are counted already. */
-void request_response_stored(struct relay_request *r, uint64_t bytes);
+/* The connector stored a response; takes its count. */
+void request_response_stored(struct relay_request *r, struct body_count **count);
 
 /* Frees it and what it stored, wherever it is; the client is not told. */
 void request_discard(struct relay_request *r);

@@ -7,12 +7,6 @@
 
 /* -- body --------------------------------------------------------------------- */
 
-static void count_stored(struct relay_request *r, size_t n)
-{
-	r->stored_bytes += n;
-	relay_count(r->rl, COUNT_BODY_BYTES, (int64_t)n);
-}
-
 /* It does not fit into a message any more. */
 static enum err start_storing(struct relay_request *r)
 {
@@ -21,7 +15,7 @@ static enum err start_storing(struct relay_request *r)
 
 	TRY(blob_create(relay->deps.bodies, key, 0, &r->writer));
 	TRY(blob_append(r->writer, buf_str(&r->body)));
-	count_stored(r, r->body.n);
+	body_count_add(&r->stored, r->rl, r->body.n);
 	buf_free(&r->body);
 	return ERR_OK;
 }
@@ -40,7 +34,7 @@ enum err request_body_append(struct relay_request *r, struct str data)
 		TRY(start_storing(r));
 	}
 	TRY(blob_append(r->writer, data));
-	count_stored(r, data.n);
+	body_count_add(&r->stored, r->rl, data.n);
 	return ERR_OK;
 }
 

@@ -1,8 +1,10 @@
 /* Relaying through our own connector: spec §3, §8, §15. */
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import http2 from 'node:http2';
+import net from 'node:net';
 import { after, before } from 'node:test';
-import { check } from './lib/check.mjs';
+import { check, event, until } from './lib/check.mjs';
 import { abortable, request, timed } from './lib/client.mjs';
 import { Connector } from './lib/connector.mjs';
 import { freePort } from './lib/ports.mjs';
@@ -412,3 +414,63 @@ check('a client that leaves during its upload leaves nothing behind', async () =
 	assert.ok((await done).error);
 	await server.noBodyFiles();
 });
+
+/* Who asks for it and takes next to nothing of it, until destroyed. */
+async function slowReader(own, version, path) {
+	if (version === 2) {
+		const session = http2.connect(own.relay);
+		const stream = session.request({ ':path': path });
+		stream.on('error', () => {});
+		session.on('error', () => {});
+		await event(stream, 'response');
+		return session;
+	}
+	const socket = net.connect(new URL(own.relay).port, '127.0.0.1');
+	socket.on('error', () => {});
+	socket.write(`GET ${path} HTTP/1.1\r\nHost: relay\r\n\r\n`);
+	await event(socket, 'readable');
+	return socket;
+}
+
+for (const store of ['file', 'memory']) {
+	const size = 8 * MEBIBYTE;
+	const path = `/relay/T1/web/bytes/${size}`;
+	const withOwn = async (settings, fn) => {
+		const own = await Server.start({
+			relay: {
+				listen: [{ address: '127.0.0.1:0', http2: true }], ...(store === 'memory' && { bodies: 'memory' }), ...settings,
+			},
+		});
+		let theirs;
+		try {
+			theirs = await Connector.start(own, { tenant: 'T1', secret: await own.addTenant('T1'), targets: { web: target.url } });
+			await fn(own, (n) => until(async () => await own.metric('posthouse_relay_body_bytes') === n, `${n} bytes count`));
+		} finally {
+			await theirs?.close();
+			await own.close();
+		}
+	};
+
+	check(`${store}: a stored answer counts until it is taken`, () => withOwn({ bodies_bytes_max: 2 * size }, async (own, counted) => {
+		for (const version of [1, 2]) {
+			const readers = [await slowReader(own, version, path), await slowReader(own, version, path)];
+			await counted(2 * size);
+			assert.equal((await request(own.relay, path)).status, 502, 'there is no room for a third');
+			readers[0].destroy();
+			await counted(size);
+			readers[1].destroy();
+			await counted(0);
+			assert.equal((await request(own.relay, path)).body.length, size);
+			await counted(0);
+		}
+	}));
+
+	check(`${store}: who takes too little of a stored answer is cut off`, () => withOwn({ endpoint_timeout: '4s', answer_rate_min: '1GiB' }, async (own, counted) => {
+		for (const version of [1, 2]) {
+			const reader = await slowReader(own, version, path);
+			await counted(size);
+			await counted(0);
+			reader.destroy();
+		}
+	}));
+}

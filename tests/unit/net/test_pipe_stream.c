@@ -398,7 +398,7 @@ static void test_memory_and_files(void **state)
 	set_up(&p);
 	stream_write(p.a.s, STR("<"));
 	stream_write_mem(p.a.s, str_of(bytes, n), count_release, &released);
-	stream_write_file(p.a.s, fd, 0, n);
+	stream_write_file(p.a.s, fd, 0, n, NULL, NULL);
 	stream_write(p.a.s, STR(">"));
 	turn(p.loop, 10);
 	assert_int_equal(released, 1);

@@ -44,7 +44,7 @@ static void put_mem(struct mix *m, struct stream *s, const char *p, size_t n)
 
 static void put_file(struct mix *m, struct stream *s, int fd, size_t offset, size_t n)
 {
-	stream_write_file(s, fd, (int64_t)offset, n);
+	stream_write_file(s, fd, (int64_t)offset, n, NULL, NULL);
 	buf_append(&m->want, m->p + offset, n);
 }
 
@@ -279,7 +279,7 @@ static void run_write_to_the_dead(struct loop *l, void *arg)
 	stream_abort(s);
 	stream_write(s, STR("x"));
 	stream_write_mem(s, str_of(m->p, MEM_SIZE), on_release, m->f);
-	stream_write_file(s, m->file[0], 0, FILE_SIZE);
+	stream_write_file(s, m->file[0], 0, FILE_SIZE, NULL, NULL);
 	stream_close(s);
 	stream_abort(s);
 }
@@ -306,7 +306,7 @@ static void run_write_short_file(struct loop *l, void *arg)
 
 	(void)l;
 	m->f->ops.sendfile = m->copy_files ? NULL : m->f->ops.sendfile;
-	stream_write_file(m->f->s, m->file[0], 0, 100);
+	stream_write_file(m->f->s, m->file[0], 0, 100, NULL, NULL);
 }
 
 /* The announced length cannot be kept, so the connection must not look complete. */
