@@ -186,7 +186,7 @@ static void begin_clock(struct trip *e)
 	}
 }
 
-static void run(struct trip *e)
+void trip_start(struct trip *e)
 {
 	e->target = target_find(e->targets, e->q.target);
 	if (!e->target) {
@@ -239,6 +239,7 @@ void trip_take(struct trip *e, struct link *from)
 	e->link = from;
 	e->is_outsourced = !e->q.body.p && e->q.body_size > 0;
 	e->expires_ms = loop_now_ms(c->loop) + (uint64_t)c->at.timeout_ms;
+	e->wanted_ms = loop_now_ms(c->loop);
 	e->targets = target_set_ref(c->targets);
 	if (!is_refused && (is_full(c) || !may_run(c))) {
 		trip_reply_make_place(c);
@@ -248,11 +249,29 @@ void trip_take(struct trip *e, struct link *from)
 		trip_fail(e, 503);
 	} else if (may_run(c) && c->n_waiting == 0) {
 		enter_running(e);
-		run(e);
+		trip_start(e);
 	} else {
 		e->state = TRIP_WAITING;
 		list_push(&c->waiting, &e->node);
 		c->n_waiting++;
+	}
+}
+
+/* Of those whose turn comes next it is known by then: no place stands empty while they are asked
+ * for. */
+static void look_ahead(struct connector *c)
+{
+	int64_t n = c->config.max_concurrent;
+
+	LIST_EACH (&c->waiting, it) {
+		struct trip *e = container_of(it, struct trip, node);
+
+		if (n-- == 0) {
+			return;
+		}
+		if (trip_is_doubtful(e)) {
+			trip_ask(e);
+		}
 	}
 }
 
@@ -263,8 +282,13 @@ void trip_run_waiting(struct connector *c)
 
 		c->n_waiting--;
 		enter_running(e);
-		run(e);
+		if (trip_is_doubtful(e)) {
+			trip_ask(e);
+		} else {
+			trip_start(e);
+		}
 	}
+	look_ahead(c);
 }
 
 /* ---- transfers to and from the server ---- */

@@ -2,6 +2,7 @@
  * trip - one request on its way to a target, and the response on its way back
  *
  *   trip.c          from its record to its end
+ *   trip_ask.c      whether it is still wanted, when it had to wait
  *   trip_body.c     its body, where that is to be fetched
  *   trip_web.c, trip_builtin.c      the targets
  *   trip_reply.c    its response: gathered or uploaded, then delivered
@@ -48,7 +49,8 @@ struct trip_reply {
 	struct timer timer;	   /* while it is gathered or discarded */
 	struct list_node overtime; /* c->overtime */
 	struct grant_wait grant;
-	struct http_call *call; /* the upload; while it is gathered: one that asks */
+	struct http_call *call; /* the upload; before the start or while it is gathered: one that
+				   asks */
 };
 
 struct trip {
@@ -67,6 +69,7 @@ struct trip {
 	bool reached_target; /* which may acknowledge it */
 	bool acknowledged;
 	uint64_t expires_ms;
+	uint64_t wanted_ms;    /* when its request lived, as far as we know */
 	int64_t start_wall_ms; /* tracing */
 	uint64_t start_ns;
 	struct buf body; /* inline */
@@ -97,6 +100,8 @@ void trip_put_back(struct trip *e);
 /* `q` is filled, its strings are in the arena. */
 void trip_take(struct trip *e, struct link *from);
 void trip_run_waiting(struct connector *c);
+/* Its turn has come, and it is wanted. */
+void trip_start(struct trip *e);
 /* Gives up whatever it does; the response is `status`, made by us. */
 void trip_fail(struct trip *e, int status);
 /* Everything is done; what still runs for it is given up. */
@@ -110,6 +115,11 @@ struct http_call_spec trip_server_call(struct trip *e, const struct uri *base, s
 				       struct str authorization, struct http_header *headers);
 
 extern const struct trip_ops trip_web_ops, trip_ping_ops, trip_echo_ops;
+
+/* trip_ask.c */
+bool trip_is_doubtful(const struct trip *e);
+/* Starts it, if it is running by then, or ends it. Of no consequence while that is asked. */
+void trip_ask(struct trip *e);
 
 /* trip_body.c */
 void trip_fetch(struct trip *e);

@@ -131,7 +131,8 @@ static void echo_start(struct trip *e)
 		return;
 	}
 	e->echo_n = wanted(e);
-	if (e->echo_n > body_size(e) + ECHO_MORE_MAX || (must_gather(e) && e->q.body_size > ECHO_REPEAT_MAX)) {
+	if (e->echo_n > body_size(e) + ECHO_MORE_MAX ||
+	    (must_gather(e) && e->q.body_size > ECHO_REPEAT_MAX)) {
 		trip_fail(e, 400);
 		return;
 	}

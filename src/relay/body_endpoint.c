@@ -1,5 +1,6 @@
 /*
- * GET /body/request/{id} and POST /body/response/{id}: large bodies, moved by connectors
+ * GET /body/request/{id} and POST /body/response/{id}: large bodies, moved by connectors. And, ours
+ * alone, GET /body/response/{id}: 204 while a response is wanted, then 410.
  *
  * A request belongs to a tenant, and so do its bodies: the home loop is asked first
  * whether it exists and is of the token's tenant; else 404. The body of an upload is not read
@@ -16,13 +17,9 @@ static struct relay_request *find_own(struct errand *e)
 }
 
 /* False: answered. */
-static bool begin(struct relay_loop *rl, struct exchange *x, enum http_method method,
-		  const struct guid *id, struct relay_loop **out_home, struct hub_visitor *out)
+static bool begin(struct relay_loop *rl, struct exchange *x, const struct guid *id,
+		  struct relay_loop **out_home, struct hub_visitor *out)
 {
-	if (exchange_request(x)->method != method) {
-		exchange_reply_allow(x, method == HTTP_GET ? STR("GET") : STR("POST"));
-		return false;
-	}
 	if (!endpoint_visitor(rl, x, TOKEN_IN_HEADER, out)) {
 		return false;
 	}
@@ -153,7 +150,11 @@ void endpoint_body_request(struct relay_loop *rl, struct exchange *x, const stru
 	struct relay_loop *home;
 	struct hub_visitor v;
 
-	if (!begin(rl, x, HTTP_GET, id, &home, &v)) {
+	if (exchange_request(x)->method != HTTP_GET) {
+		exchange_reply_allow(x, STR("GET"));
+		return;
+	}
+	if (!begin(rl, x, id, &home, &v)) {
 		return;
 	}
 	struct errand *e = errand_new(rl, x);
@@ -287,20 +288,36 @@ static void on_upload_home(struct errand *e)
 	}
 }
 
+/* Whether anybody waits for it. */
+static void on_wanted_home(struct errand *e)
+{
+	errand_reply_text(e, find_own(e) ? 204 : 410, STR(""));
+}
+
 void endpoint_body_response(struct relay_loop *rl, struct exchange *x, const struct guid *id)
 {
+	enum http_method method = exchange_request(x)->method;
 	struct relay_loop *home;
 	struct hub_visitor v;
 
-	if (!begin(rl, x, HTTP_POST, id, &home, &v)) {
+	if (method != HTTP_GET && method != HTTP_POST) {
+		exchange_reply_allow(x, STR("GET, POST"));
+		return;
+	}
+	if (!begin(rl, x, id, &home, &v)) {
+		return;
+	}
+	struct errand *e = errand_new(rl, x);
+
+	e->id = *id;
+	errand_set_visitor(e, &v);
+	if (method == HTTP_GET) {
+		errand_go(e, home, on_wanted_home);
 		return;
 	}
 	struct upload *u = ARENA_NEW(exchange_arena(x), struct upload);
-	struct errand *e = errand_new(rl, x);
 
 	*u = (struct upload){.rl = rl, .id = *id, .visitor = v};
-	e->id = *id;
-	errand_set_visitor(e, &v);
 	exchange_set_user(x, u);
 	errand_go(e, home, on_upload_home);
 }

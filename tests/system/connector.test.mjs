@@ -237,6 +237,34 @@ check('max_concurrent: the others wait; requests_max: the next is 503', async ()
 	});
 });
 
+check('max_concurrent: what waited for its place is not begun when its request is over', async () => {
+	const own = await Server.start({ relay: { request_expiration: '4s' } });
+	const connector = await Connector.start(own, {
+		tenant: 'T1', secret: await own.addTenant('T1'), targets: { web: target.url }, settings: { max_concurrent: 1 },
+	});
+	const order = (path) => request(own.relay, `/relay/T1/web/${path}`, { method: 'POST', body: 'x' });
+	try {
+		target.forget();
+		assert.equal((await request(own.relay, '/queue/T1/web/gate')).status, 202);
+		await target.hits.take();
+		const begun = Date.now();
+		const over = order('over');
+		const left = abortable(own.relay, '/relay/T1/web/left');
+		await until(() => Date.now() - begun > 2000, 'some time goes by');
+		const wanted = order('wanted');
+		left.abort();
+		assert.equal((await over).status, 408);
+		target.open();
+		assert.equal((await wanted).status, 200);
+		assert.equal((await order('next')).status, 200);
+		assert.deepEqual(target.requests.map((r) => r.url), ['gate', 'wanted', 'next'].map((path) => `/base/${path}`));
+	} finally {
+		target.open();
+		await connector.close();
+		await own.close();
+	}
+});
+
 check('SIGHUP adds and removes targets; connection and running requests stay', async () => {
 	await connected({}, async (connector) => {
 		target.forget();
@@ -645,6 +673,25 @@ check('an answer is gathered until its request is over, which nothing but 404 sa
 	await event(over.res, 'close', 'the target is left');
 	assert.equal((await link.delivered.take()).httpStatusCode, 502);
 }, { targets: { web: url } })));
+
+check('what waited for its place is begun unless the server says that it is over', () => beginner(() => {}, (url, begun) => original({}, async (theirs, link) => {
+	for (const status of [404, 405, 401, 410]) {
+		theirs.answer(/GET \/body\/response/, status);
+		link.request({ url: 'first' });
+		const first = await begun.take();
+		const since = Date.now();
+		link.request({ url: 'second' });
+		await until(() => Date.now() - since > 1200, 'it waits for a while');
+		first.end();
+		await link.delivered.take();
+		if (status !== 410) {
+			(await begun.take()).end();
+		}
+		assert.equal((await link.delivered.take()).httpStatusCode, status === 410 ? 502 : 200);
+	}
+	assert.equal(theirs.count(/GET \/body\/response/), 4);
+	assert.equal(begun.length, 0);
+}, { targets: { web: url }, settings: { max_concurrent: 1 } })));
 
 check('a discarded answer is read for a time, and ten times as long where there is room', () => beginner((req, res) => {
 	const timer = setInterval(() => res.write('x'.repeat(100_000)), 20);

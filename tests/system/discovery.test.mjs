@@ -95,7 +95,7 @@ check('unknown paths are 404 and wrong methods 405, both empty', async () => {
 		['POST', '/acknowledge/not-a-guid/neither', 404],
 		['POST', `/acknowledge/${guid}/${guid}`, 204],
 		['GET', '/connector/negotiate', 405],
-		['GET', `/body/response/${guid}`, 405],
+		['PUT', `/body/response/${guid}`, 405],
 	];
 	for (const [method, path, status] of cases) {
 		const reply = await request(server.relay, path, { method });
