@@ -128,7 +128,8 @@ static enum err read_when(struct arena *a, const struct conf_node *rule, struct 
 	return ERR_OK;
 }
 
-static enum err read_rewrite(const struct conf_node *rule, struct interceptor *out, struct fault *f)
+static enum err read_rewrite(struct arena *a, const struct conf_node *rule, struct interceptor *out,
+			     struct fault *f)
 {
 	static const char *const known[] = {"from", "to"};
 	const struct conf_node *node = conf_get(rule, STR("rewrite"));
@@ -138,7 +139,7 @@ static enum err read_rewrite(const struct conf_node *rule, struct interceptor *o
 	}
 	TRY(check_keys(node, known, ARRAY_LEN(known), f));
 	out->has_rewrite = true;
-	out->rewrite_from = conf_text(conf_get(node, STR("from")));
+	out->rewrite_from = as_compared(a, conf_text(conf_get(node, STR("from"))));
 	out->rewrite_to = conf_text(conf_get(node, STR("to")));
 	if (!uri_rest_is_safe(out->rewrite_to)) {
 		return conf_fault(f, node, "interceptors: 'to' must be a relative path");
@@ -191,7 +192,7 @@ static enum err read_rule(struct arena *a, const struct conf_node *node, struct 
 	TRY(read_headers(a, node, "set_response_headers", &out->set_response, f));
 	TRY(read_names(a, node, "remove_request_headers", &out->remove_request, f));
 	TRY(read_names(a, node, "remove_response_headers", &out->remove_response, f));
-	TRY(read_rewrite(node, out, f));
+	TRY(read_rewrite(a, node, out, f));
 	TRY(conf_value(a, &strip_key, conf_get(node, STR("strip_authorization")), &strip, f));
 	if (strip) {
 		struct str *v = ARENA_NEW_ARRAY(a, struct str, out->remove_request.n + 1);
@@ -283,29 +284,31 @@ static bool skip_tail(struct str url, size_t *at, int c)
 
 /*
  * As a target may read it, lest a rule that answers in place of one be passed by: without escapes,
- * slashes in a row as one, without what is left out at the end of segments.
+ * slashes in a row as one, without what is left out at the end of segments. How much of the url
+ * that is; -1: it starts otherwise.
  */
-static bool path_starts(struct str url, struct str want)
+static ptrdiff_t path_starts(struct str url, struct str want)
 {
 	struct str path = str_slice(url, 0, str_find_char(url, 0, '?'));
+	size_t at = 0;
 	int last = '/';
 
-	for (size_t at = 0, i = 0; i < want.n;) {
+	for (size_t i = 0; i < want.n;) {
 		int c = at < path.n ? next_char(path, &at) : -1;
 
 		if (c == (unsigned char)want.p[i]) {
 			i++;
 		} else if (c == ';' || c == ' ' || c == '.') {
 			if (!skip_tail(path, &at, c)) {
-				return false;
+				return -1;
 			}
 			continue;
 		} else if (c != '/' || last != '/') {
-			return false;
+			return -1;
 		}
 		last = c;
 	}
-	return true;
+	return (ptrdiff_t)at;
 }
 
 static bool matches(const struct interceptor *rule, const struct interceptor_request *r)
@@ -313,7 +316,7 @@ static bool matches(const struct interceptor *rule, const struct interceptor_req
 	return method_matches(rule, r->method) &&
 	       (!rule->tenant.p || str_eq_nocase(rule->tenant, r->tenant)) &&
 	       (!rule->target.p || str_eq_nocase(rule->target, r->target)) &&
-	       path_starts(r->url, rule->path) && header_matches(rule, r->headers);
+	       path_starts(r->url, rule->path) >= 0 && header_matches(rule, r->headers);
 }
 
 static void edit_headers(struct arena *a, struct http_headers *h, const struct conf_strs *remove,
@@ -330,11 +333,13 @@ static void edit_headers(struct arena *a, struct http_headers *h, const struct c
 /* A result that would leave the base address is not taken over. */
 static void rewrite(const struct interceptor *rule, struct arena *a, struct interceptor_request *r)
 {
-	if (!rule->has_rewrite || !str_starts(r->url, rule->rewrite_from)) {
+	ptrdiff_t n = rule->has_rewrite ? path_starts(r->url, rule->rewrite_from) : -1;
+
+	if (n < 0) {
 		return;
 	}
 	struct str url = str_fmt(a, "%.*s%.*s", STR_ARG(rule->rewrite_to),
-				 STR_ARG(str_skip(r->url, rule->rewrite_from.n)));
+				 STR_ARG(str_skip(r->url, (size_t)n)));
 
 	if (uri_rest_is_safe(url)) {
 		r->url = url;

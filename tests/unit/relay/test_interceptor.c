@@ -184,6 +184,28 @@ static void test_answer_ends_the_chain(void **state)
 	assert_null(http_header_get(&x->h, STR("X-Late")).p);
 }
 
+/* What a rule matches it also rewrites, in whatever spelling. */
+static void test_rewrite_as_targets_read_it(void **state)
+{
+	static const char *const urls[] = {"api/v1/x?a=/",   "api/%761/x?a=/", "%61pi/v1/x?a=/",
+					   "api;a/v1/x?a=/", "api%2fv1/x?a=/", "api/v1./x?a=/",
+					   "api//v1/x?a=/"};
+	struct fixture *x = *state;
+	uint64_t matched;
+
+	rules(x, "[{\"when\":{\"path\":\"api/v1/\"},"
+		 "\"rewrite\":{\"from\":\"api/v%31/\",\"to\":\"new/\"}}]");
+	for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
+		x->r.url = str_c(urls[i]);
+		(void)apply(x, &matched);
+		assert_int_equal(matched, 1);
+		assert_str(x->r.url, STR("new/x?a=/"));
+	}
+	x->r.url = STR("api/v2/x");
+	(void)apply(x, &matched);
+	assert_str(x->r.url, STR("api/v2/x"));
+}
+
 /* A rewrite joins what was safe apart: the result is checked again. */
 static void test_rewrite_stays_below(void **state)
 {
@@ -232,6 +254,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_answer_ends_the_chain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_path_as_targets_read_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_escapes_in_rules, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rewrite_as_targets_read_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rewrite_stays_below, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 	};
