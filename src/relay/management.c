@@ -59,6 +59,16 @@ static enum err check_text(struct task *t, const char *what, struct str s, size_
 	return ERR_OK;
 }
 
+/* Two of it without a word, and a connection is cut off: a round trip must fit in. */
+static enum err check_keep_alive(struct task *t, struct opt_i64 ms)
+{
+	if (ms.has && ms.v > 0 && ms.v < TENANT_KEEP_ALIVE_MIN_MS) {
+		return fault_set(&t->fault, ERR_INVALID,
+				 "tenant.keepAliveInterval: must be at least a second");
+	}
+	return ERR_OK;
+}
+
 static enum err check_span(struct task *t, const char *what, struct opt_i64 ms)
 {
 	const int64_t max = 365LL * 86400 * 1000;
@@ -78,6 +88,7 @@ static enum err read_tenant(struct task *t, struct tenant_row *out)
 	TRY(check_text(t, "displayName", out->display, TENANT_DISPLAY_MAX));
 	TRY(check_text(t, "description", out->description, TENANT_DESCRIPTION_MAX));
 	TRY(check_span(t, "keepAliveInterval", c->keep_alive_interval_ms));
+	TRY(check_keep_alive(t, c->keep_alive_interval_ms));
 	TRY(check_span(t, "reconnectMinimumDelay", c->reconnect_minimum_delay_ms));
 	return check_span(t, "reconnectMaximumDelay", c->reconnect_maximum_delay_ms);
 }

@@ -10,6 +10,7 @@
 #include "base/json.h"
 
 #define TENANT_NAME_MAX 100 /* characters */
+#define TENANT_KEEP_ALIVE_MIN_MS 1000
 
 struct tenant_info {
 	bool found;

@@ -179,6 +179,8 @@ static void bad_input_is_refused(void **state)
 		{"{\"name\":5}", 400, "tenant.name"},
 		{"{\"name\":\"x\",\"keepAliveInterval\":\"soon\"}", 400, "keepAliveInterval"},
 		{"{\"name\":\"x\",\"keepAliveInterval\":\"00:00:00\"}", 400, "keepAliveInterval"},
+		{"{\"name\":\"x\",\"keepAliveInterval\":\"00:00:00.05\"}", 400,
+		 "at least a second"},
 		{"{\"name\":\"x\",\"reconnectMinimumDelay\":\"-00:00:01\"}", 400, "more than 0"},
 		{"{\"name\":\"x\",\"requireAuthentication\":\"maybe\"}", 400,
 		 "requireAuthentication"},
