@@ -236,15 +236,17 @@ static void try_service(struct gw_call *c);
 /*
  * What is said of the target. A service may cut an upload that it does not want, or that never
  * comes: while the client owes some of it, that is no failure. (No clock runs then, but where
- * the service takes nothing of what has come.)
+ * the service takes nothing of what has come.) Nor is it one that a target has no certificate
+ * for a name that the client chose.
  */
 static enum balancer_outcome outcome_of(const struct gw_call *c, const struct http_call *hc,
 					enum err why)
 {
 	enum balancer_outcome o = health_outcome(why);
 	bool owes_body = c->sent && c->streams_body && !c->body_over;
+	bool by_name = c->entry->traits.preserve_host && http_call_was_unsecured(hc);
 
-	return o == BALANCER_TCP_FAILURE && (owes_body || http_call_was_refused(hc))
+	return o == BALANCER_TCP_FAILURE && (owes_body || by_name || http_call_was_refused(hc))
 		       ? BALANCER_ABORTED
 		       : o;
 }

@@ -144,6 +144,8 @@ void http_call_finish_trailers(struct http_call *c, const struct http_header *v,
 bool http_call_was_sent(const struct http_call *c);
 /* The peer said that it has not looked at it (RFC 9113 8.7), and is well. */
 bool http_call_was_refused(const struct http_call *c);
+/* It failed as TLS could not be agreed on with the peer under the name of the call. */
+bool http_call_was_unsecured(const struct http_call *c);
 size_t http_call_pending(const struct http_call *c);
 void http_call_pause(struct http_call *c);
 void http_call_resume(struct http_call *c);

@@ -563,6 +563,11 @@ bool http_call_was_refused(const struct http_call *c)
 	return c->refused;
 }
 
+bool http_call_was_unsecured(const struct http_call *c)
+{
+	return c->unsecured;
+}
+
 size_t http_call_pending(const struct http_call *c)
 {
 	if (c->h2) {

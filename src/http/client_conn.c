@@ -91,6 +91,7 @@ static void conn_failed(struct client_conn *k, enum err why)
 {
 	struct http_call *c = k->call;
 	struct client_origin *o = k->origin;
+	bool unsecured = k->state == CONN_SECURING;
 	struct list waiting;
 	struct list_node *n;
 
@@ -100,9 +101,12 @@ static void conn_failed(struct client_conn *k, enum err why)
 	if (o->route.h2 && o->n_conns == 0) {
 		list_splice(&waiting, &o->waiting); /* for this connection */
 	}
+	c->unsecured = unsecured;
 	http_call_fail(c, why);
 	while ((n = list_first(&waiting))) {
-		http_call_fail(container_of(n, struct http_call, wait), why);
+		c = container_of(n, struct http_call, wait);
+		c->unsecured = unsecured;
+		http_call_fail(c, why);
 	}
 }
 

@@ -152,6 +152,7 @@ struct http_call {
 	bool starting; /* http_call_start has not returned: no callbacks yet */
 	bool retried;
 	bool refused;
+	bool unsecured;	 /* TLS was not agreed on */
 	bool sent;	 /* at least once */
 	bool body_given; /* the whole request body is with the stream */
 	bool paused;

@@ -4,11 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import http2 from 'node:http2';
+import https from 'node:https';
 import net from 'node:net';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { after, afterEach, before } from 'node:test';
 import { promisify } from 'node:util';
+import { selfSigned } from './lib/certificate.mjs';
 import { check, within } from './lib/check.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
 import { RawConnection } from './lib/raw.mjs';
@@ -147,6 +149,20 @@ check('an answer that breaks off in its head is a failure of the connection, and
 	assert.equal((await gw.get('/r')).status, 502);
 	assert.equal(cuts.hits, 2);
 	assert.deepEqual(await health(), ['UNHEALTHY']);
+});
+
+check('a target is not blamed for a name that a client asks it for', async () => {
+	const server = https.createServer({ ...await selfSigned(gw.dir, 'good.test'), SNICallback: (sni, done) => {
+		done(sni === 'good.test' ? null : new Error('no such name'));
+	} }, (req, res) => res.end()).listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	services.push(server);
+	const { route } = await upstream(STRICT, [server.address()], { protocol: 'https' });
+	await gw.make(`/routes/${route.id}`, { preserve_host: true }, 'PATCH');
+	const ask = async (host) => (await gw.get('/r', { Host: host })).status;
+	assert.equal(await ask('bad.test'), 502);
+	assert.deepEqual(await health(), HEALTHY);
+	assert.equal(await ask('good.test'), 200);
 });
 
 check('a target that has sent a head is not blamed for the body', async (t) => {
