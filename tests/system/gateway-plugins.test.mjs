@@ -4,10 +4,11 @@ import http from 'node:http';
 import https from 'node:https';
 import { once } from 'node:events';
 import { after, before } from 'node:test';
-import { readFile, rename } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { check, deferred, until } from './lib/check.mjs';
-import { Echo } from './lib/gateway.mjs';
+import { Echo, Gateway } from './lib/gateway.mjs';
 import { execute } from './lib/process.mjs';
 import { Plugged } from './lib/plugged.mjs';
 import { RawConnection } from './lib/raw.mjs';
@@ -597,6 +598,30 @@ check('check 38: file-log: rotated by renaming, when it reopens', async () => {
 	await passed(ask('/rotated/2'));
 	await record(path, '/rotated/2');
 	assert.doesNotMatch(await readFile(`${path}.1`, 'utf8'), /rotated\/2/);
+});
+
+check('check 38: file-log: a pipe that nobody reads does not hold up the end, and what it did not take is counted', async () => {
+	const ending = await Gateway.start();
+	const fifo = join(ending.dir, 'fifo');
+	const asked = 200; /* more than the pipe has room for */
+	let reader;
+	try {
+		await execute('mkfifo', [fifo]);
+		reader = await open(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+		await ending.make('/plugins', { name: 'request-termination', config: { status_code: 200 } });
+		await ending.make('/plugins', { name: 'file-log', config: { path: fifo } });
+		await ending.route({ url: 'http://127.0.0.1:1' }, { name: 'r', paths: ['/s'] });
+		const replies = await Promise.all(Array.from({ length: asked }, () => ending.get('/s')));
+		assert.deepEqual(new Set(replies.map((r) => r.status)), new Set([200]));
+		await ending.stop();
+		const said = await ending.child.line(/"cannot write log file","path":"[^"]*fifo","error":"too slow"/);
+		const lines = (await reader.readFile('utf8')).split('\n').slice(0, -1).map((l) => JSON.parse(l));
+		assert.ok(lines.length > 0);
+		assert.equal(lines.length + JSON.parse(said).lines_dropped, asked);
+	} finally {
+		await reader?.close();
+		await ending.close();
+	}
 });
 
 /* A full disk, a pipe that nobody reads, no folder, a folder. */

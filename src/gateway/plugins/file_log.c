@@ -34,13 +34,18 @@ static const struct schema_field fields[] = {
 
 static const struct schema schema = {SCHEMA_OF("file-log", fields)};
 
+static enum file_sink_mode mode_of(const struct config *k)
+{
+	return k->reopen ? FILE_SINK_REOPEN : FILE_SINK_KEEP;
+}
+
 static enum err compile(struct plugin_host *h, struct plugin_instance *p, struct fault *f)
 {
 	struct config *k = p->config;
 
 	(void)h;
 	TRY(log_fields_compile(p->arena, k->custom_fields, &k->constants, f));
-	k->sink = file_sink_open(p->state, k->path, k->reopen ? FILE_SINK_REOPEN : FILE_SINK_KEEP);
+	k->sink = file_sink_open(p->state, k->path, mode_of(k));
 	return ERR_OK;
 }
 
@@ -50,7 +55,7 @@ static void on_release(struct plugin_host *h, struct plugin_instance *p)
 
 	(void)h;
 	if (k->sink) {
-		file_sink_close(k->sink);
+		file_sink_close(k->sink, mode_of(k));
 		k->sink = NULL;
 	}
 }
@@ -95,10 +100,16 @@ static const char example[] =
 	"    jq -c '[.response.status, .latencies.proxy, .request.uri]' "
 	"/var/log/posthouse/gateway.log\n"
 	"\n"
-	"Lines come in batches, at most 100 ms late. A disk that is full or slow never holds up a\n"
-	"request: lines are dropped, the log says so, and `posthouse_file_log_dropped_total` "
-	"counts\n"
-	"them.\n";
+	"Lines come in batches, at most 100 ms late. A disk that is full or slow, or a pipe that\n"
+	"nobody reads (`/dev/stdout`), never holds up a request: up to 8 MiB of lines wait for "
+	"each\n"
+	"path; those on top of it, and those that a full disk does not take, are dropped, the log "
+	"says\n"
+	"so, and `posthouse_file_log_dropped_total` counts them. A line that a full disk took only "
+	"half\n"
+	"of is ended when there is room again, in front of the next. A gateway that ends writes "
+	"what\n"
+	"waits; for a pipe that takes no more it waits two seconds at most.\n";
 
 const struct plugin plugin_file_log = {
 	.name = "file-log",

@@ -1,8 +1,9 @@
 /*
  * Who holds whom: file_sinks has the list of sinks, and the writer thread. A sink has a lane
- * for each loop, and a lane the batch that it fills. Full ones are on the writer's queue
- * (guarded by mtx) and point to their sink, which lives as long as file_sinks. Batches that are
- * written go to lanes again: growing a fresh one costs more than writing its lines.
+ * for each loop, and a lane the batch that it fills. Full ones go to the sink's `fresh`, and the
+ * sink to `work` (guarded by mtx), where the writer finds it; a sink whose pipe takes no more is
+ * in `full` until it does. Batches that are written go to lanes again: growing a fresh one
+ * costs more than writing its lines.
  */
 #include "gateway/plugins/file_sink.h"
 
@@ -10,11 +11,12 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/plugins/line_file.h"
 #include "loop/loop.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,7 +25,7 @@ enum {
 	BATCH_MS = 100,
 	WAITING_MAX = 8 << 20, /* of one path */
 	REPORT_MS = 10000,
-	FILE_MODE = 0644,
+	FULL_END_MS = 2000, /* at the end, for pipes that take no more */
 	END_MS = 5000,
 	SPARE_BYTES = 256 << 10, /* one that held longer lines is not kept */
 };
@@ -31,124 +33,74 @@ enum {
 struct lane {
 	struct file_sink *sink;
 	struct timer timer;
-	struct batch *batch; /* NULL = no line since the last one: an idle lane holds no memory */
+	struct line_batch
+		*batch; /* NULL = no line since the last one: an idle lane holds no memory */
 } __attribute__((aligned(64)));
 
 struct file_sink {
 	struct list_node node;
 	struct file_sinks *owner;
 	const char *path;
-	struct lane *lanes;	 /* by index of the loop */
-	_Atomic int64_t waiting; /* bytes with the writer */
-	_Atomic uint64_t dropped;
+	struct lane *lanes; /* by index of the loop */
 	/* guarded by owner->mtx */
-	unsigned users;
-	bool reopen;
-	/* writer only */
-	int fd;
+	struct list_node work; /* in `work` or `full` of the owner */
+	struct list fresh;     /* batches for the writer */
+	unsigned users, reopeners;
+	bool is_to_reopen;
+	/* writer only, but for its counters */
+	struct line_file file;
 	uint64_t reported_at_ms, reported;
-	int last_error;
-};
-
-/* One batch for the writer; without lines: look whether the file is to be closed. */
-struct batch {
-	struct list_node node;
-	struct file_sink *sink;
-	struct buf lines;
-	uint64_t n_lines;
 };
 
 struct file_sinks {
 	unsigned n_loops;
 	pthread_t writer;
 	pthread_mutex_t mtx;
-	pthread_cond_t wake;
+	int wake_fd;
 	/* guarded by mtx */
 	struct list sinks;
-	struct list queue;
+	struct list work, full;
 	struct list spares; /* empty batches, at most one a loop */
 	unsigned n_spares;
 	bool is_stopping;
-	pthread_cond_t ended; /* of the writer */
+	uint64_t full_until_ms; /* when it is stopping */
+	pthread_cond_t ended;	/* of the writer */
 	bool has_ended;
+	/* writer only */
+	struct pollfd *polled;
 };
 
 /* ---- the writer ---- */
 
+static void report_now(struct file_sink *s)
+{
+	uint64_t lost = atomic_load(&s->file.lost);
+	int error = s->file.last_error;
+
+	log_error("gateway", "cannot write log file", LOG_CSTR("path", s->path),
+		  LOG_CSTR("error", error ? strerrordesc_np(error) : "too slow"),
+		  LOG_INT("lines_dropped", lost - s->reported));
+	s->reported_at_ms = MAX(clock_mono_ms(), 1);
+	s->reported = lost;
+	s->file.last_error = 0;
+}
+
+static bool has_trouble(const struct file_sink *s)
+{
+	return s->file.last_error != 0 || atomic_load(&s->file.lost) != s->reported;
+}
+
 /* Not for every batch: a disk stays full for long. */
 static void report(struct file_sink *s)
 {
-	uint64_t now = clock_mono_ms(), dropped = atomic_load(&s->dropped);
+	bool is_early = s->reported_at_ms != 0 && clock_mono_ms() - s->reported_at_ms < REPORT_MS;
 
-	if ((s->last_error == 0 && dropped == s->reported) ||
-	    (s->reported_at_ms != 0 && now - s->reported_at_ms < REPORT_MS)) {
-		return;
-	}
-	log_error("gateway", "cannot write log file", LOG_CSTR("path", s->path),
-		  LOG_CSTR("error", s->last_error ? strerrordesc_np(s->last_error) : "too slow"),
-		  LOG_INT("lines_dropped", dropped - s->reported));
-	s->reported_at_ms = MAX(now, 1);
-	s->reported = dropped;
-	s->last_error = 0;
-}
-
-static bool open_file(struct file_sink *s)
-{
-	if (s->fd < 0) {
-		/* O_NONBLOCK: a FIFO without a reader must not hold up the other files. */
-		s->fd = open(s->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK,
-			     FILE_MODE);
-	}
-	if (s->fd < 0) {
-		s->last_error = errno;
-	}
-	return s->fd >= 0;
-}
-
-static void close_file(struct file_sink *s)
-{
-	if (s->fd >= 0) {
-		(void)close(s->fd);
-		s->fd = -1;
+	if (has_trouble(s) && !is_early) {
+		report_now(s);
 	}
 }
 
-static bool write_all(struct file_sink *s, struct str data)
-{
-	while (data.n > 0) {
-		ssize_t n = write(s->fd, data.p, data.n);
-
-		if (n >= 0) {
-			data = str_skip(data, (size_t)n);
-		} else if (errno != EINTR) {
-			s->last_error = errno;
-			return false;
-		}
-	}
-	return true;
-}
-
-static void write_batch(struct batch *b, bool is_reopening, bool is_unused)
-{
-	struct file_sink *s = b->sink;
-
-	if (b->lines.n > 0) {
-		if (is_reopening) {
-			close_file(s);
-		}
-		if (!open_file(s) || !write_all(s, buf_str(&b->lines))) {
-			atomic_fetch_add(&s->dropped, b->n_lines);
-			close_file(s);
-		}
-		atomic_fetch_sub(&s->waiting, (int64_t)b->lines.n);
-	}
-	if (is_unused) {
-		close_file(s);
-	}
-	report(s);
-}
-
-static void batch_free(struct batch *b)
+static void batch_free(struct line_batch *b)
 {
 	if (b) {
 		buf_free(&b->lines);
@@ -156,21 +108,28 @@ static void batch_free(struct batch *b)
 	}
 }
 
+static void free_batches(struct list *batches)
+{
+	for (struct list_node *node; (node = list_pop(batches)) != NULL;) {
+		batch_free(container_of(node, struct line_batch, node));
+	}
+}
+
 /* With the mutex. */
-static void give_back(struct file_sinks *s, struct batch *b)
+static void give_back(struct file_sinks *s, struct line_batch *b)
 {
 	if (s->n_spares == s->n_loops || b->lines.n < BATCH_BYTES || b->lines.cap > SPARE_BYTES) {
 		batch_free(b);
 		return;
 	}
 	buf_clear(&b->lines);
-	b->n_lines = 0;
+	b->at = 0;
 	s->n_spares++;
 	list_push(&s->spares, &b->node);
 }
 
 /* With the mutex. */
-static struct batch *take_spare(struct file_sinks *s)
+static struct line_batch *take_spare(struct file_sinks *s)
 {
 	struct list_node *node = list_pop(&s->spares);
 
@@ -178,50 +137,141 @@ static struct batch *take_spare(struct file_sinks *s)
 		return NULL;
 	}
 	s->n_spares--;
-	return container_of(node, struct batch, node);
+	return container_of(node, struct line_batch, node);
+}
+
+/* With the mutex, which is never held over I/O. */
+static void work_on(struct file_sinks *s, struct file_sink *sink)
+{
+	struct line_file *f = &sink->file;
+	bool is_unused = sink->users == 0;
+
+	if (sink->is_to_reopen || (sink->reopeners > 0 && !list_is_empty(&sink->fresh))) {
+		line_file_reopen(f);
+	}
+	sink->is_to_reopen = false;
+	line_file_put(f, &sink->fresh);
+	(void)pthread_mutex_unlock(&s->mtx);
+	line_file_write(f);
+	if (is_unused && !f->is_full) {
+		line_file_close(f);
+	}
+	report(sink);
+	(void)pthread_mutex_lock(&s->mtx);
+	for (struct list_node *node; (node = list_pop(&f->done)) != NULL;) {
+		give_back(s, container_of(node, struct line_batch, node));
+	}
+	if (f->is_full && !list_is_linked(&sink->work)) {
+		list_push(&s->full, &sink->work);
+	}
+}
+
+/* With the mutex. How long to wait for pipes at most: they are looked at for the report, too. */
+static int wait_ms(const struct file_sinks *s)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (list_is_empty(&s->full)) {
+		return -1;
+	}
+	if (!s->is_stopping) {
+		return REPORT_MS;
+	}
+	return now < s->full_until_ms ? (int)(s->full_until_ms - now) : 0;
+}
+
+/* With the mutex, which is not held meanwhile. */
+static void wait_for_work(struct file_sinks *s)
+{
+	int timeout_ms = wait_ms(s);
+	uint64_t count;
+	nfds_t n = 1;
+
+	LIST_EACH (&s->full, node) {
+		n++;
+	}
+	s->polled = mem_resize(s->polled, n * sizeof(*s->polled));
+	s->polled[0] = (struct pollfd){.fd = s->wake_fd, .events = POLLIN};
+	n = 1;
+	LIST_EACH (&s->full, node) {
+		const struct file_sink *sink = container_of(node, struct file_sink, work);
+
+		s->polled[n++] = (struct pollfd){.fd = sink->file.fd, .events = POLLOUT};
+	}
+	(void)pthread_mutex_unlock(&s->mtx);
+	(void)poll(s->polled, n, timeout_ms);
+	/* Only resets the counter. */
+	(void)!read(s->wake_fd, &count, sizeof(count));
+	(void)pthread_mutex_lock(&s->mtx);
+	list_splice(&s->work, &s->full);
+}
+
+/* With the mutex. */
+static bool is_over(const struct file_sinks *s)
+{
+	return s->is_stopping && (list_is_empty(&s->full) || clock_mono_ms() >= s->full_until_ms);
+}
+
+/* No sink and no line comes any more. */
+static void end_sinks(struct file_sinks *s)
+{
+	LIST_EACH (&s->sinks, node) {
+		struct file_sink *sink = container_of(node, struct file_sink, node);
+
+		line_file_put(&sink->file, &sink->fresh);
+		line_file_close(&sink->file);
+		if (has_trouble(sink)) {
+			report_now(sink);
+		}
+	}
 }
 
 static void *writer_main(void *arg)
 {
 	struct file_sinks *s = arg;
+	struct list_node *node;
 
 	(void)pthread_mutex_lock(&s->mtx);
-	for (;;) {
-		struct list_node *node = list_pop(&s->queue);
-		struct batch *b;
-		bool is_reopening, is_unused;
-
-		if (!node) {
-			if (s->is_stopping) {
-				break;
-			}
-			(void)pthread_cond_wait(&s->wake, &s->mtx);
-			continue;
+	while ((node = list_pop(&s->work)) != NULL || !is_over(s)) {
+		if (node) {
+			work_on(s, container_of(node, struct file_sink, work));
+		} else {
+			wait_for_work(s);
 		}
-		b = container_of(node, struct batch, node);
-		is_reopening = b->sink->reopen;
-		is_unused = b->sink->users == 0;
-		(void)pthread_mutex_unlock(&s->mtx);
-		write_batch(b, is_reopening, is_unused);
-		(void)pthread_mutex_lock(&s->mtx);
-		give_back(s, b);
 	}
+	(void)pthread_mutex_unlock(&s->mtx);
+	end_sinks(s);
+	(void)pthread_mutex_lock(&s->mtx);
 	s->has_ended = true;
 	(void)pthread_cond_signal(&s->ended);
 	(void)pthread_mutex_unlock(&s->mtx);
 	return NULL;
 }
 
-/* The mutex is held for a few assignments, never over I/O. */
-static void hand_over(struct file_sink *s, struct batch *b)
+static void wake(struct file_sinks *s)
+{
+	const uint64_t one = 1;
+
+	(void)!write(s->wake_fd, &one, sizeof(one));
+}
+
+/* With the mutex. One that is full gets its turn when it is writable. */
+static void give_work(struct file_sink *s)
+{
+	if (!list_is_linked(&s->work)) {
+		list_push(&s->owner->work, &s->work);
+		wake(s->owner);
+	}
+}
+
+static void hand_over(struct file_sink *s, struct line_batch *b)
 {
 	struct file_sinks *owner = s->owner;
 
-	b->sink = s;
-	atomic_fetch_add(&s->waiting, (int64_t)b->lines.n);
+	atomic_fetch_add(&s->file.waiting, (int64_t)b->lines.n);
 	(void)pthread_mutex_lock(&owner->mtx);
-	list_push(&owner->queue, &b->node);
-	(void)pthread_cond_signal(&owner->wake);
+	list_push(&s->fresh, &b->node);
+	give_work(s);
 	(void)pthread_mutex_unlock(&owner->mtx);
 }
 
@@ -229,7 +279,7 @@ static void hand_over(struct file_sink *s, struct batch *b)
 
 static void flush_lane(struct lane *lane)
 {
-	struct batch *b = lane->batch;
+	struct line_batch *b = lane->batch;
 
 	timer_pause(&lane->timer);
 	lane->batch = NULL;
@@ -243,26 +293,27 @@ static void on_lane_timer(struct timer *t)
 	flush_lane(container_of(t, struct lane, timer));
 }
 
-static struct batch *batch_for(struct file_sinks *s)
+static struct line_batch *batch_for(struct file_sinks *s)
 {
-	struct batch *b;
+	struct line_batch *b;
 
 	(void)pthread_mutex_lock(&s->mtx);
 	b = take_spare(s);
 	(void)pthread_mutex_unlock(&s->mtx);
-	return b ? b : MEM_NEW(struct batch);
+	return b ? b : MEM_NEW(struct line_batch);
 }
 
 struct buf *file_sink_begin_line(struct file_sink *sink, struct loop *l)
 {
 	struct lane *lane = &sink->lanes[loop_index(l)];
 
-	if (atomic_load_explicit(&sink->waiting, memory_order_relaxed) > WAITING_MAX) {
-		atomic_fetch_add_explicit(&sink->dropped, 1, memory_order_relaxed);
+	if (atomic_load_explicit(&sink->file.waiting, memory_order_relaxed) > WAITING_MAX) {
+		atomic_fetch_add_explicit(&sink->file.lost, 1, memory_order_relaxed);
 		return NULL;
 	}
 	if (!lane->batch) {
 		lane->batch = batch_for(sink->owner);
+		timer_start(l, &lane->timer, BATCH_MS, on_lane_timer);
 	}
 	return &lane->batch->lines;
 }
@@ -270,12 +321,9 @@ struct buf *file_sink_begin_line(struct file_sink *sink, struct loop *l)
 void file_sink_end_line(struct file_sink *sink, struct loop *l)
 {
 	struct lane *lane = &sink->lanes[loop_index(l)];
-	struct batch *b = lane->batch;
+	struct line_batch *b = lane->batch;
 
 	buf_putc(&b->lines, '\n');
-	if (b->n_lines++ == 0) {
-		timer_start(l, &lane->timer, BATCH_MS, on_lane_timer);
-	}
 	if (b->lines.n >= BATCH_BYTES) {
 		flush_lane(lane);
 	}
@@ -293,7 +341,8 @@ static struct file_sink *sink_new(struct file_sinks *owner, struct str path)
 	text[path.n] = 0;
 	s->owner = owner;
 	s->path = text;
-	s->fd = -1;
+	line_file_init(&s->file, text);
+	list_init(&s->fresh);
 	s->lanes = MEM_NEW_ARRAY(struct lane, n);
 	for (unsigned i = 0; i < n; i++) {
 		s->lanes[i].sink = s;
@@ -325,21 +374,31 @@ struct file_sink *file_sink_open(struct file_sinks *owner, struct str path,
 		s = sink_new(owner, path);
 	}
 	s->users++;
-	s->reopen = mode == FILE_SINK_REOPEN;
+	s->reopeners += mode == FILE_SINK_REOPEN;
 	(void)pthread_mutex_unlock(&owner->mtx);
 	return s;
 }
 
-void file_sink_close(struct file_sink *sink)
+void file_sink_close(struct file_sink *sink, enum file_sink_mode mode)
 {
-	bool is_last;
-
 	(void)pthread_mutex_lock(&sink->owner->mtx);
-	is_last = --sink->users == 0;
-	(void)pthread_mutex_unlock(&sink->owner->mtx);
-	if (is_last) {
-		hand_over(sink, MEM_NEW(struct batch));
+	sink->reopeners -= mode == FILE_SINK_REOPEN;
+	if (--sink->users == 0) {
+		give_work(sink);
 	}
+	(void)pthread_mutex_unlock(&sink->owner->mtx);
+}
+
+void file_sinks_reopen(struct file_sinks *s)
+{
+	(void)pthread_mutex_lock(&s->mtx);
+	LIST_EACH (&s->sinks, node) {
+		struct file_sink *sink = container_of(node, struct file_sink, node);
+
+		sink->is_to_reopen = true;
+		give_work(sink);
+	}
+	(void)pthread_mutex_unlock(&s->mtx);
 }
 
 static void sink_free(struct file_sink *s)
@@ -347,7 +406,7 @@ static void sink_free(struct file_sink *s)
 	for (unsigned i = 0; i < s->owner->n_loops; i++) {
 		batch_free(s->lanes[i].batch);
 	}
-	close_file(s);
+	free_batches(&s->file.done);
 	mem_free(s->lanes);
 	mem_free((char *)(uintptr_t)s->path);
 	mem_free(s);
@@ -360,10 +419,12 @@ struct file_sinks *file_sinks_new(struct loops *loops)
 
 	s->n_loops = loops->n;
 	list_init(&s->sinks);
-	list_init(&s->queue);
+	list_init(&s->work);
+	list_init(&s->full);
 	list_init(&s->spares);
+	s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	ASSERT(s->wake_fd >= 0);
 	(void)pthread_mutex_init(&s->mtx, NULL);
-	(void)pthread_cond_init(&s->wake, NULL);
 	(void)pthread_condattr_init(&monotonic);
 	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&s->ended, &monotonic);
@@ -415,7 +476,8 @@ void file_sinks_free(struct file_sinks **sinks)
 	}
 	(void)pthread_mutex_lock(&s->mtx);
 	s->is_stopping = true;
-	(void)pthread_cond_signal(&s->wake);
+	s->full_until_ms = clock_mono_ms() + FULL_END_MS;
+	wake(s);
 	(void)pthread_mutex_unlock(&s->mtx);
 	if (!join_writer(s)) {
 		*sinks = NULL;
@@ -424,10 +486,9 @@ void file_sinks_free(struct file_sinks **sinks)
 	for (struct list_node *node; (node = list_pop(&s->sinks)) != NULL;) {
 		sink_free(container_of(node, struct file_sink, node));
 	}
-	for (struct batch *b; (b = take_spare(s)) != NULL;) {
-		batch_free(b);
-	}
-	(void)pthread_cond_destroy(&s->wake);
+	free_batches(&s->spares);
+	mem_free(s->polled);
+	(void)close(s->wake_fd);
 	(void)pthread_cond_destroy(&s->ended);
 	(void)pthread_mutex_destroy(&s->mtx);
 	mem_free(s);
@@ -441,7 +502,7 @@ uint64_t file_sinks_dropped(const struct file_sinks *s)
 
 	(void)pthread_mutex_lock(&owner->mtx);
 	LIST_EACH (&owner->sinks, node) {
-		n += atomic_load(&container_of(node, struct file_sink, node)->dropped);
+		n += atomic_load(&container_of(node, struct file_sink, node)->file.lost);
 	}
 	(void)pthread_mutex_unlock(&owner->mtx);
 	return n;

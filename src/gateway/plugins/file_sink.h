@@ -3,14 +3,16 @@
  *
  * Each loop collects lines for a path in a lane of its own, without a lock. A lane is handed
  * to the writer when it holds 64 KiB, or 100 ms after its first line. The writer appends whole
- * batches, so lines are never torn, and lines of one loop stay in order.
+ * batches (line_file), so lines are never torn, and lines of one loop stay in order.
  *
  * Slow or full disk   A path has at most 8 MiB waiting; what comes on top is dropped, counted,
- *                     and named in the log at most once in ten seconds, like errors.
+ *                     and named in the log at most once in ten seconds, like errors. A pipe
+ *                     that takes no more holds up no other path.
  * Life                Paths are kept for the life of the process; the file is closed when
- *                     nobody has it open any more.
- * Threads   open, close: any. line: a loop. free: after the loops have ended; it writes what
- *           is left.
+ *                     nobody has it open any more. It is opened anew for each batch if any that
+ *                     has it open wants that.
+ * Threads   open, close, reopen: any. line: a loop. free: after the loops have ended; it writes
+ *           what is left, and waits two seconds at most for pipes that take no more.
  */
 #pragma once
 #include "base/buf.h"
@@ -30,7 +32,10 @@ struct file_sinks *file_sinks_new(struct loops *loops);
 void file_sinks_free(struct file_sinks **s);
 
 struct file_sink *file_sink_open(struct file_sinks *s, struct str path, enum file_sink_mode mode);
-void file_sink_close(struct file_sink *sink);
+/* With the mode that it was opened with. */
+void file_sink_close(struct file_sink *sink, enum file_sink_mode mode);
+/* All files are opened anew, those that lie idle as well. */
+void file_sinks_reopen(struct file_sinks *s);
 
 /*
  * Where to append one line: the lane's buffer, or NULL when the line is to be dropped. Then

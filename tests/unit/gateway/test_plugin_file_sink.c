@@ -112,7 +112,7 @@ static void test_batches_are_used_again(void **state)
 		loop_call(loops.v[(round + 1) % 2], put_part, &part);
 		WAIT_FOR(size_of(path) >= before + (off_t)4 * LINES * 18);
 	}
-	file_sink_close(part.sink);
+	file_sink_close(part.sink, FILE_SINK_KEEP);
 	loops_join(&loops);
 	loops_free(&loops);
 	file_sinks_free(&s);
@@ -137,8 +137,8 @@ static void test_whole_lines_in_order(void **state)
 	for (unsigned i = 0; i < LOOPS; i++) {
 		loop_call(loops.v[i], put_lines, sink);
 	}
-	file_sink_close(sink);
-	file_sink_close(sink);
+	file_sink_close(sink, FILE_SINK_KEEP);
+	file_sink_close(sink, FILE_SINK_KEEP);
 	assert_int_equal(file_sinks_dropped(s), 0);
 	loops_join(&loops);
 	loops_free(&loops);
@@ -166,10 +166,107 @@ static void test_flushed_by_time_and_reopened(void **state)
 	assert_int_equal(rename(path, moved), 0);
 	loop_call(loops.v[0], put_one, sink);
 	WAIT_FOR(access(path, F_OK) == 0);
-	file_sink_close(sink);
+	file_sink_close(sink, FILE_SINK_REOPEN);
 	loops_join(&loops);
 	loops_free(&loops);
 	file_sinks_free(&s);
+}
+
+/* For rotation: any that has the path open may ask for it. */
+static void test_reopened_if_any_wants_it(void **state)
+{
+	struct loops loops = {0};
+	struct file_sinks *s;
+	struct file_sink *sink;
+	char moved[160];
+	const char *path = path_of("reopened");
+
+	(void)state;
+	(void)snprintf(moved, sizeof(moved), "%s.1", path);
+	assert_ok(loops_start(&loops, LOOPS, NULL));
+	s = file_sinks_new(&loops);
+	sink = file_sink_open(s, str_c(path), FILE_SINK_REOPEN);
+	assert_ptr_equal(file_sink_open(s, str_c(path), FILE_SINK_KEEP), sink);
+	for (int i = 0; i < 2; i++) {
+		loop_call(loops.v[0], put_one, sink);
+		WAIT_FOR(size_of(path) > 0);
+		assert_int_equal(rename(path, moved), 0);
+	}
+	file_sink_close(sink, FILE_SINK_REOPEN);
+	loop_call(loops.v[0], put_one, sink);
+	loops_join(&loops);
+	loops_free(&loops);
+	file_sinks_free(&s);
+	assert_int_equal(access(path, F_OK), -1); /* who is left keeps it open */
+}
+
+/* One that lies idle as well. */
+static void test_all_are_reopened(void **state)
+{
+	struct loops loops = {0};
+	struct file_sinks *s;
+	struct file_sink *sink;
+	char moved[160];
+	const char *path = path_of("reopened");
+
+	(void)state;
+	(void)snprintf(moved, sizeof(moved), "%s.1", path);
+	(void)unlink(path);
+	assert_ok(loops_start(&loops, LOOPS, NULL));
+	s = file_sinks_new(&loops);
+	sink = file_sink_open(s, str_c(path), FILE_SINK_KEEP);
+	loop_call(loops.v[0], put_one, sink);
+	WAIT_FOR(size_of(path) > 0);
+	assert_int_equal(rename(path, moved), 0);
+	file_sinks_reopen(s);
+	WAIT_FOR(access(path, F_OK) == 0);
+	loop_call(loops.v[0], put_one, sink);
+	WAIT_FOR(size_of(path) > 0);
+	loops_join(&loops);
+	loops_free(&loops);
+	file_sinks_free(&s);
+}
+
+/* A pipe that is full gets all when it is read, and holds up no other path meanwhile. */
+static void test_full_pipe(void **state)
+{
+	struct loops loops = {0};
+	struct file_sinks *s;
+	struct file_sink *full, *other;
+	char fifo[120];
+	const char *path = path_of("beside");
+	int reader, next[LOOPS] = {0};
+	FILE *got;
+
+	(void)state;
+	(void)snprintf(fifo, sizeof(fifo), "%s/fifo", folder);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	reader = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_true(fcntl(reader, F_SETPIPE_SZ, 4096) >= 0);
+	assert_ok(loops_start(&loops, LOOPS, NULL));
+	s = file_sinks_new(&loops);
+	full = file_sink_open(s, str_c(fifo), FILE_SINK_KEEP);
+	other = file_sink_open(s, str_c(path), FILE_SINK_KEEP);
+	for (unsigned i = 0; i < LOOPS; i++) {
+		loop_call(loops.v[i], put_lines, full);
+	}
+	loop_call(loops.v[0], put_one, other);
+	WAIT_FOR(size_of(path) > 0);
+	assert_int_equal(file_sinks_dropped(s), 0);
+	assert_int_equal(fcntl(reader, F_SETFL, 0), 0);
+	got = fdopen(reader, "r");
+	for (int n = 0; n < LOOPS * LINES; n++) {
+		unsigned loop;
+		int i;
+
+		assert_int_equal(fscanf(got, " {\"loop\":%u,\"i\":%d}", &loop, &i), 2);
+		assert_int_equal(i, next[loop]++);
+	}
+	assert_int_equal(file_sinks_dropped(s), 0);
+	loops_join(&loops);
+	loops_free(&loops);
+	file_sinks_free(&s);
+	(void)fclose(got);
 }
 
 static void test_full_disk_drops_and_counts(void **state)
@@ -231,7 +328,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const names[] = {"lines", "reopened", "reopened.1"};
+	static const char *const names[] = {"lines",	  "again", "reopened",
+					    "reopened.1", "fifo",  "beside"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -246,6 +344,9 @@ int main(void)
 		cmocka_unit_test(test_whole_lines_in_order),
 		cmocka_unit_test(test_batches_are_used_again),
 		cmocka_unit_test(test_flushed_by_time_and_reopened),
+		cmocka_unit_test(test_reopened_if_any_wants_it),
+		cmocka_unit_test(test_all_are_reopened),
+		cmocka_unit_test(test_full_pipe),
 		cmocka_unit_test(test_full_disk_drops_and_counts),
 		cmocka_unit_test(test_constants),
 	};
