@@ -307,6 +307,13 @@ enum err roles_reload(struct roles *r, struct settings *next, struct fault *f)
 	return ERR_OK;
 }
 
+void roles_reopen(struct roles *r)
+{
+	if (r->gateway.gateway) {
+		gateway_reopen(r->gateway.gateway);
+	}
+}
+
 void roles_drain(struct roles *r)
 {
 	gateway_role_drain(&r->gateway);

@@ -54,6 +54,7 @@ enum err roles_start(struct roles *r, const struct roles_deps *deps, struct faul
 dispatch_fn *roles_dispatch_fn(enum role which);
 void *roles_dispatch_arg(struct roles *r, enum role which);
 enum err roles_reload(struct roles *r, struct settings *next, struct fault *f) MUST_USE;
+void roles_reopen(struct roles *r);
 void roles_drain(struct roles *r);
 bool roles_relay_is_drained(const struct roles *r);
 bool roles_are_drained(const struct roles *r);

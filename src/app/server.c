@@ -266,6 +266,11 @@ enum err server_reload(struct server *s, struct settings *next, struct fault *f)
 	return ERR_OK;
 }
 
+void server_reopen(struct server *s)
+{
+	roles_reopen(&s->roles);
+}
+
 /* Connectors come through the gateway, too, where it leads to role://relay. */
 static bool is_door(int which)
 {

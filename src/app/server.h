@@ -14,6 +14,8 @@ enum err server_start(struct settings *s, struct server **out, struct fault *f) 
 void server_addresses(const struct server *s, struct buf *out);
 /* New settings for what can change while running; the fault says what is wrong with them. */
 enum err server_reload(struct server *s, struct settings *next, struct fault *f) MUST_USE;
+/* Files that are appended to were rotated: they are opened anew. */
+void server_reopen(struct server *s);
 /* No new work; idle connections have `idle_ms` for a last request, which is 0 without an heir. */
 void server_drain(struct server *s, uint32_t idle_ms);
 /* To be called now and then: true when nothing is under way any more. */

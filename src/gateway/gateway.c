@@ -233,6 +233,19 @@ bool gateway_flush(struct gateway *g)
 	return done || now >= g->flush_until_ms;
 }
 
+void gateway_reopen(struct gateway *g)
+{
+	const struct plugin_host *h = builder_plugin_host(g->builder);
+
+	for (size_t i = 0; i < n_plugins; i++) {
+		void *state = plugin_host_state_at(h, i);
+
+		if (plugins[i]->reopen && state) {
+			plugins[i]->reopen(state);
+		}
+	}
+}
+
 /* The server has ended its exchanges before; what is left has no client any more. */
 static void stop_loop(struct loop *l, void *arg)
 {

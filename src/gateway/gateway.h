@@ -51,6 +51,8 @@ unsigned gateway_active(const struct gateway *g);
  * done or five seconds have passed since the first time; ask again until then. Not on a loop.
  */
 bool gateway_flush(struct gateway *g);
+/* Files of plugins were rotated: all are opened anew. */
+void gateway_reopen(struct gateway *g);
 /* While the loops run: what is under way is cut. */
 void gateway_stop(struct gateway *g);
 /* After the loops have been joined and before loops_free. */

@@ -128,6 +128,8 @@ struct plugin {
 	 * nothing is left; asked again until then, for a few seconds. May be NULL.
 	 */
 	bool (*flush)(void *state, struct loop *l);
+	/* Files were rotated: all are opened anew. Any thread. May be NULL. */
+	void (*reopen)(void *state);
 	/* Text for /metrics of status and Admin listeners. May be NULL. */
 	void (*metrics)(void *state, struct buf *out);
 };

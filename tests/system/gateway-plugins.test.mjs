@@ -5,7 +5,7 @@ import https from 'node:https';
 import { once } from 'node:events';
 import { after, before } from 'node:test';
 import { constants } from 'node:fs';
-import { open, readFile, rename } from 'node:fs/promises';
+import { open, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { check, deferred, until } from './lib/check.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
@@ -598,6 +598,20 @@ check('check 38: file-log: rotated by renaming, when it reopens', async () => {
 	await passed(ask('/rotated/2'));
 	await record(path, '/rotated/2');
 	assert.doesNotMatch(await readFile(`${path}.1`, 'utf8'), /rotated\/2/);
+});
+
+check('check 38: file-log: rotated by renaming and SIGHUP, also when it does not reopen', async () => {
+	const path = join(plugged.gw.dir, 'hup.log');
+	await serve('hup', { 'file-log': { path } });
+	await passed(ask('/hup/1'));
+	await record(path, '/hup/1');
+	await rename(path, `${path}.1`);
+	await passed(ask('/hup/2'));
+	await record(`${path}.1`, '/hup/2');
+	plugged.gw.child.signal_('SIGHUP');
+	await until(() => stat(path).catch(() => null), 'the new file');
+	await passed(ask('/hup/3'));
+	await record(path, '/hup/3');
 });
 
 check('check 38: file-log: a pipe that nobody reads does not hold up the end, and what it did not take is counted', async () => {

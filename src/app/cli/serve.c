@@ -133,6 +133,7 @@ static bool serve_on(struct server *s, const struct settings_source *source, str
 	for (;;) {
 		switch (signals_wait_from(-1, &from)) {
 		case SIGHUP:
+			server_reopen(s); /* whatever the configuration says */
 			reload(s, source);
 			break;
 		case SIGUSR2:
@@ -204,9 +205,10 @@ const struct command serve_command = {
 		"Prints one line \"ready\" with the address of each role when all of them listen.\n"
 		"SIGTERM ends running requests in peace, then stops; SIGHUP reads the "
 		"configuration\n"
-		"again; SIGUSR2 starts the program anew, which takes over without a refused "
-		"connection.\nWithout a configuration everything runs on SQLite below "
-		"./posthouse-data.\n"
+		"again and opens files of logs anew; SIGUSR2 starts the program anew, which takes "
+		"over\n"
+		"without a refused connection.\nWithout a configuration everything runs on SQLite "
+		"below ./posthouse-data.\n"
 		"POSTHOUSE_… variables override the file (posthouse config show); of the gateway "
 		"also\nthe KONG_… variables that Kong would read.",
 	.options = options,

@@ -85,6 +85,11 @@ static void state_free(void *state)
 	file_sinks_free(&s);
 }
 
+static void reopen(void *state)
+{
+	file_sinks_reopen(state);
+}
+
 static void write_metrics(void *state, struct buf *out)
 {
 	buf_puts(out, "# HELP posthouse_file_log_dropped_total Lines that could not be written\n"
@@ -109,7 +114,13 @@ static const char example[] =
 	"half\n"
 	"of is ended when there is room again, in front of the next. A gateway that ends writes "
 	"what\n"
-	"waits; for a pipe that takes no more it waits two seconds at most.\n";
+	"waits; for a pipe that takes no more it waits two seconds at most.\n"
+	"\n"
+	"SIGHUP opens all files anew, also where `reopen` is false: what `postrotate` of logrotate "
+	"is\n"
+	"for (`systemctl kill --kill-whom=main -s HUP posthouse`). Where several plugins write to "
+	"one\n"
+	"path, one of them with `reopen` is enough.\n";
 
 const struct plugin plugin_file_log = {
 	.name = "file-log",
@@ -124,5 +135,6 @@ const struct plugin plugin_file_log = {
 	.log = on_log,
 	.state_new = state_new,
 	.state_free = state_free,
+	.reopen = reopen,
 	.metrics = write_metrics,
 };
