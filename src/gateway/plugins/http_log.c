@@ -63,7 +63,8 @@ static const struct schema_field queue_fields[] = {
 	 FIELD_OF(struct queue_config, INTEGER, INT, max_bytes),
 	 .has_gt = true,
 	 .gt = 0,
-	 .doc = "Bytes of the records that each event loop keeps."},
+	 .doc = "Bytes of the records that each event loop keeps. Without it all loops together "
+		"keep 32 MiB, each its part of it and at least 1 MiB."},
 	{.name = "max_retry_time",
 	 FIELD_OF(struct queue_config, NUMBER, NUM, max_retry_time),
 	 .dflt = "60",

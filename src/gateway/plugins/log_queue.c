@@ -19,7 +19,13 @@
 
 #include <pthread.h>
 
-enum { REPORT_MS = 10000, OK_BELOW = 400, BACKOFF_MAX_SHIFT = 40 };
+enum {
+	REPORT_MS = 10000,
+	OK_BELOW = 400,
+	BACKOFF_MAX_SHIFT = 40,
+	QUEUE_BYTES = 32 << 20,	  /* of all lanes, where the settings do not say */
+	LANE_BYTES_MIN = 1 << 20, /* any record fits */
+};
 
 struct log_queue_settings {
 	_Atomic unsigned refs;
@@ -202,12 +208,18 @@ static void drop_oldest(struct lane *lane)
 	report(lane, "the queue is full");
 }
 
+/* By default one client with long requests must not fill the memory while the server is away. */
+static size_t max_bytes(const struct lane *lane)
+{
+	size_t own = lane->settings->o.max_bytes;
+
+	return own > 0 ? own : MAX(QUEUE_BYTES / lane->queue->owner->n_loops, LANE_BYTES_MIN);
+}
+
 static bool fits(const struct lane *lane, size_t n)
 {
-	const struct log_queue_options *o = &lane->settings->o;
-
-	return lane->n_records + lane->n_batch < o->max_entries &&
-	       (o->max_bytes == 0 || lane->n_bytes + lane->batch_bytes + n <= o->max_bytes);
+	return lane->n_records + lane->n_batch < lane->settings->o.max_entries &&
+	       lane->n_bytes + lane->batch_bytes + n <= max_bytes(lane);
 }
 
 static bool make_room(struct lane *lane, size_t n)

@@ -40,7 +40,7 @@ struct log_queue_options {
 	size_t max_batch_size; /* at least 1; above it the body is an array */
 	uint64_t max_coalescing_delay_ms;
 	size_t max_entries;
-	size_t max_bytes; /* 0 = no limit */
+	size_t max_bytes; /* 0 = a part of the 32 MiB that all lanes have */
 	uint64_t max_retry_time_ms;
 	uint64_t initial_retry_delay_ms, max_retry_delay_ms;
 };

@@ -8,6 +8,8 @@
 #define OK "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 #define BUSY "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
 
+static const struct step taken[] = {{.reply = OK, .body = 1}, {0}};
+
 /* A test ends when the script has come to its end. */
 struct fixture {
 	struct loop *loop;
@@ -236,6 +238,36 @@ static void test_bounds(void **state)
 	end(&f);
 }
 
+/* 32 MiB for all lanes, where the settings do not say. */
+static void test_bytes_by_default(void **state)
+{
+	struct log_queues *two = log_queues_new(2);
+	struct log_queue *half = log_queue_open(two, &(struct guid){0});
+	struct str mebibyte = {mem_zalloc(1 << 20), 1 << 20};
+	struct log_queues_stats s;
+	struct fixture f;
+
+	(void)state;
+	begin(&f, taken);
+	for (int i = 0; i < 20; i++) {
+		log_queue_put(half, f.loop, f.settings, mebibyte);
+		log_queue_put(f.queue, f.loop, f.settings, mebibyte);
+	}
+	log_queues_stats(two, &s);
+	assert_int_equal(s.dropped, 4);
+	assert_int_equal(stats(&f).dropped, 0);
+	f.o.max_bytes = 18 << 20;
+	apply(&f);
+	for (int i = 0; i < 3; i++) {
+		log_queue_put(half, f.loop, f.settings, mebibyte);
+	}
+	log_queues_stats(two, &s);
+	assert_int_equal(s.dropped, 5);
+	end(&f);
+	log_queues_free(&two);
+	mem_free((char *)(uintptr_t)mebibyte.p);
+}
+
 /* What waits goes where the newest settings say. */
 static void test_new_settings_take_over(void **state)
 {
@@ -272,8 +304,6 @@ static void test_ends_with_the_loop(void **state)
 	put(&f, "3");
 	end(&f);
 }
-
-static const struct step taken[] = {{.reply = OK, .body = 1}, {0}};
 
 static void test_closed_queue_goes_with_its_last_record(void **state)
 {
@@ -330,6 +360,7 @@ int main(void)
 		cmocka_unit_test(test_outage_then_the_same_again),
 		cmocka_unit_test(test_given_up_after_the_time),
 		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_bytes_by_default),
 		cmocka_unit_test(test_new_settings_take_over),
 		cmocka_unit_test(test_closed_queue_goes_with_its_last_record),
 		cmocka_unit_test(test_unused_queue_goes_at_once),
