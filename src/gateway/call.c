@@ -152,26 +152,27 @@ static void strip_identity(struct http_headers *h)
 	h->n = kept;
 }
 
+/* Left out with blanks at an end: who reads it takes them off, and "admin " is not "admin". */
+static void tell_identity(struct gw_call *c, struct str name, struct str value)
+{
+	if (value.n > 0 && str_trim(value).n == value.n) {
+		http_header_add(c->arena, call_headers(c), name, value);
+	}
+}
+
 static void authenticate(struct gw_call *c, const struct gw_consumer *consumer,
 			 const struct gw_credential *credential)
 {
-	struct http_headers *h = call_headers(c);
-
-	strip_identity(h);
+	strip_identity(call_headers(c));
 	c->consumer = consumer;
 	c->credential = credential;
-	http_header_add(c->arena, h, STR("X-Consumer-ID"), str_of(consumer->id_text, GUID_D_LEN));
-	if (consumer->custom_id.n > 0) {
-		http_header_add(c->arena, h, STR("X-Consumer-Custom-ID"), consumer->custom_id);
-	}
-	if (consumer->username.n > 0) {
-		http_header_add(c->arena, h, STR("X-Consumer-Username"), consumer->username);
-	}
+	tell_identity(c, STR("X-Consumer-ID"), str_of(consumer->id_text, GUID_D_LEN));
+	tell_identity(c, STR("X-Consumer-Custom-ID"), consumer->custom_id);
+	tell_identity(c, STR("X-Consumer-Username"), consumer->username);
 	if (credential) {
-		http_header_add(c->arena, h, STR("X-Credential-Identifier"),
-				credential->identifier);
+		tell_identity(c, STR("X-Credential-Identifier"), credential->identifier);
 	} else {
-		http_header_add(c->arena, h, STR("X-Anonymous-Consumer"), STR("true"));
+		tell_identity(c, STR("X-Anonymous-Consumer"), STR("true"));
 	}
 	if (c->plan->n_choices > 0) {
 		c->plugins = plan_for_consumer(c->arena, c->plan, &consumer->id);

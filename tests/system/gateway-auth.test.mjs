@@ -158,6 +158,22 @@ check('what plugins read of a consumer is what authentication said', async () =>
 	assert.deepEqual(request.headers.filter(({ name }) => name === 'X-Consumer-Username').map(({ value }) => value), ['rose']);
 });
 
+check('who has blanks at the ends of a name is not taken for who has none', async () => {
+	await serve('blanks', { 'key-auth': {}, acl: { deny: ['nobody'] } });
+	await serve('blanks-basic', { 'basic-auth': {} });
+	for (const [i, name] of ['jane ', ' jane', 'jane\t', ' '].entries()) {
+		const { id } = await want(201, 'POST', '/consumers', { username: name, custom_id: `${name}${name}` });
+		const key = await want(201, 'POST', `/consumers/${id}/key-auth`, { key: `blank ${i}` });
+		await want(201, 'POST', `/consumers/${id}/basic-auth`, { username: name, password: 'p' });
+		await want(201, 'POST', `/consumers/${id}/acls`, { group: name });
+		assert.deepEqual(identity(await passed(ask('/blanks', { apikey: `blank ${i}` }))),
+			{ 'x-consumer-id': id, 'x-credential-identifier': key.id });
+		assert.deepEqual(identity(await passed(ask('/blanks-basic', { authorization: basic(`${name}:p`) }))), { 'x-consumer-id': id });
+		await want(201, 'POST', `/consumers/${id}/acls`, { group: 'j k' });
+		assert.equal((await passed(ask('/blanks', { apikey: `blank ${i}` }))).headers['x-consumer-groups'], 'j k');
+	}
+});
+
 check('check 30: key-auth: other names and places, hidden keys, a realm, preflights', async () => {
 	await serve('places', { 'key-auth': {
 		key_names: ['X-Key', 'k'], key_in_body: true, hide_credentials: true, realm: 'a "b"', run_on_preflight: false,

@@ -86,6 +86,7 @@ static bool have_common(struct schema_strs a, struct router_strs b)
 	return false;
 }
 
+/* Without those that have blanks at an end: who reads the list takes them off. */
 static struct str join(struct arena *a, struct router_strs groups)
 {
 	size_t n = 0;
@@ -94,19 +95,19 @@ static struct str join(struct arena *a, struct router_strs groups)
 	for (size_t i = 0; i < groups.n; i++) {
 		n += groups.v[i].n + 2;
 	}
-	if (n == 0) {
-		return STR_NULL;
-	}
 	text = to = arena_alloc(a, n);
 	for (size_t i = 0; i < groups.n; i++) {
-		if (i > 0) {
+		struct str group = groups.v[i];
+
+		if (group.n == 0 || str_trim(group).n < group.n) {
+			continue;
+		}
+		if (to > text) {
 			*to++ = ',';
 			*to++ = ' ';
 		}
-		if (groups.v[i].n > 0) {
-			memcpy(to, groups.v[i].p, groups.v[i].n);
-			to += groups.v[i].n;
-		}
+		memcpy(to, group.p, group.n);
+		to += group.n;
 	}
 	return str_of(text, (size_t)(to - text));
 }
@@ -120,7 +121,7 @@ static void tell_service(struct gw_call *c, const struct config *k, struct route
 		return;
 	}
 	text = join(call_arena(c), groups);
-	if (http_is_field_value(text)) {
+	if (text.n > 0 && http_is_field_value(text)) {
 		http_header_add(call_arena(c), h, STR("X-Consumer-Groups"), text);
 	}
 }
