@@ -124,7 +124,7 @@ static struct balancer *balancer_new(struct balancer_set *s, const struct guid *
 	b->kind = KIND_UPSTREAM;
 	b->set = s;
 	b->id = *id;
-	b->listed = true;
+	atomic_init(&b->listed, true);
 	atomic_init(&b->refs, 1);
 	(void)pthread_mutex_init(&b->mtx, NULL);
 	list_init(&b->targets);
@@ -343,6 +343,7 @@ struct balancer_view *balancer_set_apply(struct balancer_set *s, const struct ba
 
 		if (b->listed && !b->seen) {
 			b->listed = false;
+			balancer_sync_later(b);
 			balancer_unref(b);
 		}
 	}

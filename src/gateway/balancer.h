@@ -88,7 +88,8 @@ struct balancer_set *balancer_set_new(struct loops *loops);
 void balancer_set_free(struct balancer_set **s);
 /*
  * The whole new list. Takes effect at once, for views given out before as well (an upstream
- * that is no longer listed goes on working for those). Calls come one after the other.
+ * that is no longer listed goes on working for those, with what was known: without probes and
+ * lookups). Calls come one after the other.
  * Not from a loop. The caller owns one reference.
  */
 struct balancer_view *balancer_set_apply(struct balancer_set *s, const struct balancer_config *v,

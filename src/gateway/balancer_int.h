@@ -145,7 +145,7 @@ struct balancer {
 	struct settings *settings;
 	struct list targets;   /* in the order given */
 	struct list gone;      /* no longer listed, the keeper has to let go */
-	bool listed;	       /* set's mutex */
+	atomic_bool listed;    /* written with the set's mutex; once false, for good */
 	bool seen;	       /* set's mutex: in the list being applied */
 	struct prober *prober; /* keeper */
 	/* plain hosts, constant */

@@ -153,6 +153,9 @@ static void on_names(struct dns_watch *w, struct dns_set *set)
 	}
 	balancer_rebuild(b);
 	(void)pthread_mutex_unlock(&b->mtx);
+	if (!b->listed) {
+		balancer_sync_later(b);
+	}
 	if (t->failed) {
 		log_warn("gateway", "target has no address", LOG_STR("target", t->text),
 			 LOG_STR("dns", t->dns));
@@ -171,8 +174,17 @@ void balancer_drop_targets(struct balancer *b)
 	}
 }
 
-/* The next one that is not watched yet. Only the keeper frees targets: it stays after the lock. */
-static struct target *next_unwatched(struct balancer *b)
+/*
+ * Those who still have an upstream that is listed no more know the addresses that it had, or wait
+ * for the first ones.
+ */
+static bool wants_watch(const struct balancer *b, const struct target *t)
+{
+	return !t->is_literal && (b->listed || !t->known);
+}
+
+/* Only the keeper frees targets: it stays after the lock. */
+static struct target *next_to_watch_or_leave(struct balancer *b)
 {
 	struct target *found = NULL;
 
@@ -180,13 +192,23 @@ static struct target *next_unwatched(struct balancer *b)
 	LIST_EACH (&b->targets, it) {
 		struct target *t = container_of(it, struct target, node);
 
-		if (!t->is_literal && !t->watched) {
+		if (t->watched != wants_watch(b, t)) {
 			found = t;
 			break;
 		}
 	}
 	(void)pthread_mutex_unlock(&b->mtx);
 	return found;
+}
+
+static void watch_or_leave(struct target *t, struct loop *l)
+{
+	t->watched = !t->watched;
+	if (t->watched) {
+		dns_watch_start(l, t->host, &t->watch, on_names);
+	} else {
+		dns_watch_stop(&t->watch);
+	}
 }
 
 static void sync(struct balancer *b, struct loop *l)
@@ -205,11 +227,14 @@ static void sync(struct balancer *b, struct loop *l)
 	while ((n = list_pop(&gone))) {
 		target_free(container_of(n, struct target, node));
 	}
-	while ((t = next_unwatched(b))) {
-		t->watched = true;
-		dns_watch_start(l, t->host, &t->watch, on_names);
+	while ((t = next_to_watch_or_leave(b))) {
+		watch_or_leave(t, l);
 	}
-	prober_update(b, s);
+	if (b->listed) {
+		prober_update(b, s);
+	} else {
+		prober_free(&b->prober);
+	}
 	balancer_settings_unref(s);
 }
 

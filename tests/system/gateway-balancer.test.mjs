@@ -435,6 +435,31 @@ check('active checks of type tcp', async () => {
 	assert.equal(await server('/tcp'), port);
 });
 
+check('an upstream that was deleted is not probed, whatever calls of before last', async () => {
+	const [deleted, stays, quiet] = await echoes(3);
+	quiet.takeWebSockets();
+	await serve('quiet', { url: quiet.url });
+	await gw.want(201, 'POST', '/upstreams', { name: 'deleted', healthchecks: { active: ACTIVE } });
+	await gw.want(201, 'POST', '/upstreams/deleted/targets', { target: deleted.address });
+	await gw.want(201, 'POST', '/upstreams', { name: 'stays', healthchecks: { active: ACTIVE } });
+	await gw.want(201, 'POST', '/upstreams/stays/targets', { target: stays.address });
+	const old = await gw.webSocket('/quiet');
+	things.push({ close: () => old.socket.destroy() });
+	await until(() => hits(deleted) > 0, 'it is probed');
+	await gw.want(204, 'DELETE', '/upstreams/deleted');
+
+	/* The other one's probes are the clock; the first of it, for what was on its way. */
+	const probesOfTheOther = async (n) => {
+		const before_ = hits(stays);
+		await until(() => hits(stays) >= before_ + n, `${n} probes of the other`);
+	};
+	await probesOfTheOther(2);
+	const n = hits(deleted);
+	await probesOfTheOther(5);
+	assert.equal(hits(deleted), n);
+	assert.ok(!old.ended);
+});
+
 check('check 29: below the threshold the upstream is down', async () => {
 	const [a, b, c] = await echoes(3);
 	await upstream('threshold', {

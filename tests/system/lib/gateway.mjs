@@ -18,6 +18,7 @@ import { join } from 'node:path';
 import { Mailbox, within } from './check.mjs';
 import { request } from './client.mjs';
 import { Child, takeOver } from './process.mjs';
+import { RawConnection } from './raw.mjs';
 import { newDatabase } from './server.mjs';
 
 const DEFAULTS = { listen: ['127.0.0.1:0'], admin: [{ listen: '127.0.0.1:0' }] };
@@ -126,6 +127,16 @@ export class Gateway {
 		return await this.send('POST', path, { body, headers });
 	}
 
+	/* A WebSocket, after 101; nobody says anything in it. */
+	async webSocket(path) {
+		const raw = await RawConnection.open(this.proxy);
+		raw.send(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
+		if (!await raw.until(() => raw.text.startsWith('HTTP/1.1 101 '), `${path} becomes a WebSocket`)) {
+			throw new Error(`GET ${path} was answered ${raw.text}`);
+		}
+		return raw;
+	}
+
 	/* Resident bytes of the process. */
 	async rss() {
 		return await this.memory('VmRSS');
@@ -211,6 +222,14 @@ export class Echo {
 		this.requests.push(seen);
 		this.hits.put(seen);
 		await this.answer(req, res, seen);
+	}
+
+	/* Answers 101 to who asks for a WebSocket, and nothing after that. */
+	takeWebSockets() {
+		this.server.on('upgrade', (_, socket) => {
+			socket.on('error', () => {}).on('end', () => socket.end()).resume();
+			socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+		});
 	}
 
 	async close() {

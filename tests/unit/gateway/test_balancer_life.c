@@ -368,6 +368,64 @@ static void test_removed(void **state)
 	tear_down(&f);
 }
 
+/*
+ * Those who still have the old view find the addresses that were known, and wait for them if none
+ * were; but they are looked up no more. The name of the other upstream is the clock.
+ */
+static void check_names_of_removed(bool are_known)
+{
+	static const struct zone_record first[] = {{"svc.test", ZONE_A, 60, "192.0.2.1"},
+						   {"beside.test", ZONE_A, 60, "192.0.2.1"},
+						   {NULL}};
+	static const struct zone_record second[] = {{"svc.test", ZONE_A, 60, "192.0.2.2"},
+						    {"beside.test", ZONE_A, 60, "192.0.2.2"},
+						    {NULL}};
+	static const struct zone_record third[] = {{"svc.test", ZONE_A, 60, "192.0.2.3"},
+						   {"beside.test", ZONE_A, 60, "192.0.2.3"},
+						   {NULL}};
+	struct balancer_config both[2];
+	struct balancer_view *old;
+	struct balancer *removed;
+	struct names n;
+	struct fixture f;
+	struct wait w;
+
+	set_up_names(&f, &n, first);
+	add_target(&f, "svc.test", 8080, 100);
+	add_target(&f, "beside.test", 8080, 100);
+	f.c.n_targets = 1;
+	both[0] = both[1] = f.c;
+	both[1].id = id_of(2);
+	both[1].name = STR("beside");
+	both[1].targets = &f.targets[1];
+	old = balancer_set_apply(f.set, both, 2);
+	removed = balancer_find(old, f.c.name);
+	if (are_known) {
+		assert_ok(wait_for_peer(&f, removed, 1, &w));
+		end_of(&f, removed, 1, &w);
+	}
+	f.view = balancer_set_apply(f.set, &both[1], 1);
+	f.b = balancer_find(f.view, both[1].name);
+	assert_ok(wait_for_peer(&f, removed, 1, &w));
+	end_of(&f, removed, 1, &w);
+	loops_quiesce(&f.loops);
+	set_zone(&n, second);
+	WAIT_FOR(&f, serve(&f, 0, NULL, 200) == 2);
+	set_zone(&n, third);
+	WAIT_FOR(&f, serve(&f, 0, NULL, 200) == 3);
+	f.b = removed;
+	assert_int_equal(serve(&f, 0, NULL, 200), 1);
+	balancer_view_unref(&old);
+	tear_down_names(&f, &n);
+}
+
+static void test_names_of_removed(void **state)
+{
+	(void)state;
+	check_names_of_removed(true);
+	check_names_of_removed(false);
+}
+
 static void test_marks(void **state)
 {
 	static const unsigned weights[] = {100, 100};
@@ -585,6 +643,7 @@ int main(void)
 		cmocka_unit_test(test_wait_canceled),
 		cmocka_unit_test(test_updates_keep_state),
 		cmocka_unit_test(test_removed),
+		cmocka_unit_test(test_names_of_removed),
 		cmocka_unit_test(test_marks),
 		cmocka_unit_test(test_under_load),
 		cmocka_unit_test(test_plain_literal),

@@ -359,6 +359,61 @@ static void test_probe_connections(void **state)
 	}
 }
 
+static unsigned connections(struct fixture *f, struct probed *p)
+{
+	(void)requests(f, p);
+	return atomic_load(&p->connections);
+}
+
+/* Another ten probes of this one. */
+static void wait_for_ten(struct fixture *f, struct probed *clock)
+{
+	unsigned n = connections(f, clock);
+
+	WAIT_FOR(f, connections(f, clock) >= n + 10);
+}
+
+/* An upstream that is listed no more is not probed, whoever still has the old view. */
+static void test_probes_end_with_the_list(void **state)
+{
+	static struct step steps[20000];
+	struct balancer_config both[2];
+	struct probed removed, stays;
+	struct balancer_view *old;
+	struct fixture f;
+	unsigned n;
+
+	(void)state;
+	for (size_t i = 0; i + 1 < ARRAY_LEN(steps); i++) {
+		steps[i] = (struct step)OK;
+	}
+	set_up_active(&f, PROBE_HTTP);
+	open_server(&f, &removed, steps);
+	open_server(&f, &stays, steps);
+	add_target(&f, "127.0.0.1", removed.server.port, 100);
+	add_target(&f, "127.0.0.1", stays.server.port, 100);
+	f.c.n_targets = 1;
+	both[0] = both[1] = f.c;
+	both[1].id = id_of(2);
+	both[1].name = STR("stays");
+	both[1].targets = &f.targets[1];
+	old = balancer_set_apply(f.set, both, 2);
+	wait_for_ten(&f, &removed);
+	f.view = balancer_set_apply(f.set, &both[1], 1);
+	loops_quiesce(&f.loops);
+	/* Connections that were made before are accepted meanwhile. */
+	wait_for_ten(&f, &stays);
+	n = connections(&f, &removed);
+	wait_for_ten(&f, &stays);
+	assert_int_equal(connections(&f, &removed), n);
+	balancer_view_unref(&old);
+	close_server(&f, &removed);
+	close_server(&f, &stays);
+	buf_free(&removed.got);
+	buf_free(&stays.got);
+	tear_down(&f);
+}
+
 static void test_probe_timeouts(void **state)
 {
 	static const struct step silent[] = {{0}};
@@ -541,6 +596,7 @@ int main(void)
 		cmocka_unit_test(test_probe_http),
 		cmocka_unit_test(test_probe_host_header),
 		cmocka_unit_test(test_probe_connections),
+		cmocka_unit_test(test_probes_end_with_the_list),
 		cmocka_unit_test(test_probe_timeouts),
 		cmocka_unit_test(test_probe_grpc_hangs),
 		cmocka_unit_test(test_probe_https),
