@@ -32,6 +32,7 @@ const struct plugin_group *plugin_index_get(const struct plugin_index *x, enum e
 struct stale {
 	struct guid *routes; /* some may be there twice */
 	size_t n, cap;
+	unsigned searches; /* for the routes of a service, among all */
 	bool all;
 };
 

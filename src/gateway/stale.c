@@ -9,12 +9,13 @@
  *	vault        those of services that show a certificate
  *
  * An entry points to the struct of its service, which is another one after each change: so the
- * routes of a service are those that point to the former.
+ * routes of a service are those that point to the former. They are looked for among all, and so are
+ * the services of a certificate: a change that would take many searches concerns all routes.
  */
 #include "base/mem.h"
 #include "gateway/epoch_int.h"
 
-enum { SERVICES_MAX = 16 };
+enum { SEARCHES_MAX = 64 };
 
 void stale_clear(struct stale *s)
 {
@@ -40,10 +41,15 @@ static void add_entries(struct stale *s, const struct routing *r, const struct s
 	}
 }
 
+static bool may_search(struct builder *b)
+{
+	b->stale.all = b->stale.all || !b->routing || ++b->stale.searches > SEARCHES_MAX;
+	return !b->stale.all;
+}
+
 static void add_routes_of(struct builder *b, const struct service *service)
 {
-	if (!b->routing) {
-		b->stale.all = true;
+	if (!may_search(b)) {
 		return;
 	}
 	add_entries(&b->stale, b->routing, service);
@@ -90,23 +96,20 @@ static bool is_concerned(const struct service *s, const struct entity_item *mate
 					      : guid_eq(&s->client_certificate, &material->id);
 }
 
-/* The routes of a service are looked for among all, so for many services there is no gain. */
 static void note_material(struct builder *b, const struct entity_item *material)
 {
 	struct map_entry e;
-	size_t pos = 0, n = 0;
+	size_t pos = 0;
 
-	while (map_next(&b->items[ENTITY_SERVICE], &pos, &e)) {
+	if (!may_search(b)) {
+		return;
+	}
+	while (!b->stale.all && map_next(&b->items[ENTITY_SERVICE], &pos, &e)) {
 		const struct service *s = ((const struct entity_item *)e.value)->compiled;
 
-		if (!is_concerned(s, material)) {
-			continue;
+		if (is_concerned(s, material)) {
+			add_routes_of(b, s);
 		}
-		if (++n > SERVICES_MAX) {
-			b->stale.all = true;
-			return;
-		}
-		add_routes_of(b, s);
 	}
 }
 

@@ -364,9 +364,11 @@ static struct balancer_view *apply_all(const struct upstreams *u, struct balance
 struct balancer_view *upstreams_apply(struct upstreams *u, struct balancer_set *set,
 				      struct balancer_view *former, const struct map *upstreams)
 {
+	/* All targets of an upstream are gone through each time that it is marked. */
+	bool few = !u->all && u->n_stale <= upstreams->n;
 	struct balancer_view *view;
 
-	if (former && !u->all && apply_stale(u, former, upstreams)) {
+	if (former && few && apply_stale(u, former, upstreams)) {
 		view = balancer_view_ref(former);
 	} else {
 		view = apply_all(u, set, upstreams);
