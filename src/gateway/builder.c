@@ -151,7 +151,8 @@ static void compile(struct builder *b, struct entity_item *i)
 	} else if (i->kind == ENTITY_PLUGIN) {
 		e = compile_plugin(b, i, &f);
 	}
-	if (e != ERR_OK) {
+	i->unusable = e != ERR_OK;
+	if (i->unusable) {
 		char id[GUID_D_LEN];
 
 		guid_d(&i->id, id);

@@ -193,7 +193,8 @@ enum err route_compile(struct entity_item *item, struct fault *f)
 	r->pub.log_json = log_record_of_entity(a, v);
 	guid_d(&item->id, r->pub.id_text);
 	rule->id = item->id;
-	rule->created_at = int_of(v, "created_at", 0);
+	/* When a file was loaded must not decide which of its routes comes first. */
+	rule->created_at = item->undated ? INT64_MAX : int_of(v, "created_at", 0);
 	rule->methods = strs_of(a, json_get(v, STR("methods")));
 	rule->hosts = strs_of(a, json_get(v, STR("hosts")));
 	rule->paths = strs_of(a, json_get(v, STR("paths")));

@@ -18,6 +18,7 @@ struct declarative_item {
 	enum entity_kind kind;
 	struct guid id;
 	const struct json *json; /* all fields, in the order of the schema */
+	const struct json *said; /* as the file has it; NULL: it comes from elsewhere */
 };
 
 /* What is referenced stands before what refers to it. */

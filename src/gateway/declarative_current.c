@@ -28,7 +28,8 @@ static enum err collect(void *ctx, const struct json *v)
 		c->v = more;
 		c->cap = cap;
 	}
-	c->v[c->n++] = (struct declarative_item){c->kind, id, tree_copy(c->arena, v)};
+	c->v[c->n++] = (struct declarative_item){
+		.kind = c->kind, .id = id, .json = tree_copy(c->arena, v)};
 	return ERR_OK;
 }
 

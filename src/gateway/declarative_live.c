@@ -82,27 +82,91 @@ static void set_hash(struct declarative_live *l, struct str hash)
 
 /* ---- loading ---- */
 
-static struct entity_item *item_of(struct arena *a, const struct declarative_item *v,
-				   int64_t now_ms)
+static bool is_undated(const struct declarative_item *v)
+{
+	return json_is_null(json_get(v->said, STR("created_at")));
+}
+
+static const struct json *with_member_of(struct arena *a, const struct json *doc,
+					 const struct json *former, struct str name)
+{
+	const struct json *was = json_get(former, name);
+	struct json *out;
+
+	if (!was) {
+		return doc;
+	}
+	out = tree_shallow(a, doc);
+	tree_set(a, out, name, tree_copy(a, was));
+	return out;
+}
+
+/*
+ * Whether `former` says the same. It is as old as that either way, unless the file says another
+ * age, and changed last when that did, if it is the same.
+ */
+static bool is_same(struct arena *a, struct declarative_item *v, const struct json *former)
+{
+	const struct json *same;
+
+	if (is_undated(v)) {
+		v->json = with_member_of(a, v->json, former, STR("created_at"));
+	}
+	same = with_member_of(a, v->json, former, STR("updated_at"));
+	if (!tree_eq(same, former)) {
+		return false;
+	}
+	v->json = same;
+	return true;
+}
+
+static struct entity_item *item_new(struct arena *a, const struct declarative_item *v,
+				    int64_t now_ms)
 {
 	const struct json *doc = v->json;
+	struct entity_item *item;
 
 	if (entity_defs[v->kind].has_ttl) {
 		doc = entity_expiring_by_ttl(a, doc, now_ms);
 	}
-	return entity_item_new(v->kind, &v->id, doc);
+	item = entity_item_new(v->kind, &v->id, doc);
+	item->undated = is_undated(v);
+	return item;
 }
 
-/* A `ttl` counts from now: what GET /config shows is what was left then. */
-static void put_in_force(struct declarative_live *l, struct arena *a, const struct declarative *d,
+/*
+ * An entity of which the file says the same again keeps its item, and with it all that the data
+ * plane has made of it: a file in which one tag is another costs memory for that one.
+ */
+static struct entity_item *item_of(struct declarative_live *l, struct arena *a,
+				   struct declarative_item *v, int64_t now_ms)
+{
+	struct entity_item *former = entities_item(l->entities, v->kind, &v->id);
+
+	if (former && is_same(a, v, former->json) && !former->unusable &&
+	    former->undated == is_undated(v)) {
+		return former;
+	}
+	entity_item_unref(&former);
+	return item_new(a, v, now_ms);
+}
+
+/*
+ * A `ttl` counts from now: what GET /config shows is what was left then. `d` has the times that
+ * stay afterwards.
+ */
+static void put_in_force(struct declarative_live *l, struct arena *a, struct declarative *d,
 			 struct str hash)
 {
 	struct entity_item **items = MEM_NEW_ARRAY(struct entity_item *, d->n + 1);
+	struct declarative_item *v = ARENA_NEW_ARRAY(a, struct declarative_item, d->n + 1);
 	int64_t now = clock_wall_ms();
 
 	for (size_t i = 0; i < d->n; i++) {
-		items[i] = item_of(a, &d->v[i], now);
+		v[i] = d->v[i];
+		items[i] = item_of(l, a, &v[i], now);
 	}
+	d->v = v;
 	entities_replace(l->entities, items, d->n);
 	for (size_t i = 0; i < d->n; i++) {
 		entity_item_unref(&items[i]);
@@ -156,8 +220,10 @@ enum err declarative_live_load(struct declarative_live *l, struct str text, stru
 	struct arena a;
 
 	arena_init(&a, 0);
+	(void)pthread_mutex_lock(&l->loading);
 	enum err e = load(l, &a, text, name, f);
 
+	(void)pthread_mutex_unlock(&l->loading);
 	arena_fini(&a);
 	return e;
 }

@@ -397,7 +397,8 @@ struct str declarative_item_text(struct arena *a, const struct declarative_item 
 void declarative_describe(struct arena *a, const struct declarative_step *s, struct buf *out)
 {
 	static const char *const verbs[] = {"create", "update", "delete"};
-	struct declarative_item item = {s->kind, s->id, s->after ? s->after : s->before};
+	struct declarative_item item = {
+		.kind = s->kind, .id = s->id, .json = s->after ? s->after : s->before};
 
 	buf_printf(out, "%s %.*s\n", verbs[s->op], STR_ARG(declarative_item_text(a, &item)));
 	if (s->op == DECLARATIVE_UPDATE) {

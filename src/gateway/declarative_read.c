@@ -285,7 +285,8 @@ static void collect(const struct reading *r, struct declarative *out)
 
 	for (size_t kind = 0; kind < ENTITY_KINDS; kind++) {
 		for (const struct entry *e = r->file.of_kind[kind]; e; e = e->next_of_kind) {
-			v[n++] = (struct declarative_item){e->def->kind, e->id, e->complete};
+			v[n++] = (struct declarative_item){e->def->kind, e->id, e->complete,
+							   e->value};
 		}
 	}
 	*out = (struct declarative){v, n, r->file.select_tags};

@@ -355,28 +355,71 @@ enum err entities_upkeep(struct entities *es, struct db *db)
 
 /* ---- memory mode ---- */
 
+/* Both are in the order of ids. */
+static void put_difference(struct news *w, enum entity_kind kind, const struct entity_set *old,
+			   const struct entity_set *set)
+{
+	size_t i = 0, k = 0;
+
+	while (i < old->n[kind] || k < set->n[kind]) {
+		const struct entity_item *was = i < old->n[kind] ? old->v[kind][i] : NULL;
+		struct entity_item *now = k < set->n[kind] ? set->v[kind][k] : NULL;
+		int order = !was ? 1 : !now ? -1 : memcmp(&was->id, &now->id, sizeof(now->id));
+
+		if (order < 0) {
+			news_put(w, &(struct entity_change){kind, was->id, NULL});
+		} else if (was != now) {
+			news_put(w, &(struct entity_change){kind, now->id, entity_item_ref(now)});
+		}
+		i += order <= 0;
+		k += order >= 0;
+	}
+}
+
+/* With the turn. */
+static void tell_difference(struct entities *es, const struct entity_set *old,
+			    const struct entity_set *set)
+{
+	struct arena a;
+	struct news w = {.arena = &a};
+
+	arena_init(&a, 0);
+	for (int kind = 0; kind < ENTITY_KINDS; kind++) {
+		put_difference(&w, (enum entity_kind)kind, old, set);
+	}
+	tell(es, &w, !es->loaded);
+	es->loaded = true;
+	arena_fini(&a);
+}
+
 void entities_replace(struct entities *es, struct entity_item *const *items, size_t n)
 {
 	struct entity_set *set = entity_set_new(items, n), *old;
-	struct entity_change *v = MEM_NEW_ARRAY(struct entity_change, n + 1);
 
 	ASSERT(es->memory);
-	for (size_t i = 0; i < n; i++) {
-		v[i] = (struct entity_change){items[i]->kind, items[i]->id, items[i]};
-	}
 	while (turn_begin(es, NULL) != ERR_OK) {
 		log_warn("gateway", "still waiting to replace the configuration");
 	}
 	(void)pthread_mutex_lock(&es->mtx);
 	old = es->set;
-	es->set = set;
+	es->set = entity_set_ref(set);
 	(void)pthread_mutex_unlock(&es->mtx);
-	if (es->on_changes) {
-		es->on_changes(es->arg, v, n, true);
-	}
+	tell_difference(es, old, set);
 	turn_end(es);
 	entity_set_unref(&old);
-	mem_free(v);
+	entity_set_unref(&set);
+}
+
+struct entity_item *entities_item(struct entities *es, enum entity_kind kind, const struct guid *id)
+{
+	struct entity_item *item;
+
+	ASSERT(es->memory);
+	(void)pthread_mutex_lock(&es->mtx);
+	item = entity_set_item(es->set, kind, id);
+	item = item ? entity_item_ref(item) : NULL;
+	(void)pthread_mutex_unlock(&es->mtx);
+	return item;
 }
 
 static void drop_set(void *obj)

@@ -65,9 +65,13 @@ enum err entities_upkeep(struct entities *es, struct db *db) MUST_USE;
 
 /*
  * Replaces everything; items are borrowed. They must be valid, with unique keys and ids, and
- * refer to nothing that is not among them. Told as `all`.
+ * refer to nothing that is not among them. The first time they are told as `all`; then what
+ * differs is, and an item that was there before is the same.
  */
 void entities_replace(struct entities *es, struct entity_item *const *items, size_t n);
+/* The one in force, to be replaced by itself; the caller owns a reference. NULL: none. */
+struct entity_item *entities_item(struct entities *es, enum entity_kind kind,
+				  const struct guid *id);
 
 /* ---- reading ---- */
 

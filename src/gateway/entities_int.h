@@ -82,6 +82,8 @@ struct entity_set *entity_set_ref(struct entity_set *s);
 void entity_set_unref(struct entity_set **s);
 /* Held until the arena of the call goes. */
 struct entity_set *entities_set(struct entities *es, struct entity_call *c);
+struct entity_item *entity_set_item(const struct entity_set *s, enum entity_kind kind,
+				    const struct guid *id);
 const struct json *entity_set_get(const struct entity_set *s, enum entity_kind kind,
 				  const struct guid *id);
 const struct json *entity_set_by_key(const struct entity_set *s, enum entity_kind kind,

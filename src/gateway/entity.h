@@ -73,9 +73,11 @@ struct entity_item {
 	struct guid id;
 	struct arena arena;
 	const struct json *json; /* complete and valid */
+	bool undated;		 /* made by a file that does not say when */
 	/* Owned by the data plane: made once, before the item is shared between threads. */
 	void *compiled;
 	void (*compiled_free)(void *compiled);
+	bool unusable; /* it did not compile: told again, it is to be another item */
 };
 
 /* Copies `json` (with all its strings) into an arena of its own. */

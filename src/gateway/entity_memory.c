@@ -99,12 +99,20 @@ static size_t lower_bound(const struct entity_set *s, enum entity_kind kind, con
 	return lo;
 }
 
-const struct json *entity_set_get(const struct entity_set *s, enum entity_kind kind,
-				  const struct guid *id)
+struct entity_item *entity_set_item(const struct entity_set *s, enum entity_kind kind,
+				    const struct guid *id)
 {
 	size_t i = lower_bound(s, kind, id);
 
-	return i < s->n[kind] && guid_eq(&s->v[kind][i]->id, id) ? s->v[kind][i]->json : NULL;
+	return i < s->n[kind] && guid_eq(&s->v[kind][i]->id, id) ? s->v[kind][i] : NULL;
+}
+
+const struct json *entity_set_get(const struct entity_set *s, enum entity_kind kind,
+				  const struct guid *id)
+{
+	const struct entity_item *item = entity_set_item(s, kind, id);
+
+	return item ? item->json : NULL;
 }
 
 const struct json *entity_set_by_key(const struct entity_set *s, enum entity_kind kind,

@@ -889,6 +889,17 @@ static void a_set_is_read_and_not_written(void **state)
 	assert_int_equal(c.error.status, 405);
 	assert_str(c.error.message,
 		   STR("cannot create 'services' entities when not using a database"));
+	/* What differs is told, and nothing if nothing does. */
+	entities_replace(memory.es, items, 2);
+	assert_int_equal(memory.told.calls, 1);
+	entities_replace(memory.es, items + 1, 1);
+	assert_int_equal(memory.told.all, 1);
+	assert_int_equal(memory.told.changes, 3);
+	assert_int_equal(memory.told.deleted, 1);
+	assert_true(guid_eq(&memory.told.last, &items[0]->id));
+	entities_replace(memory.es, items, 1);
+	assert_int_equal(memory.told.changes, 5);
+	assert_int_equal(memory.told.deleted, 2);
 	entities_replace(memory.es, NULL, 0);
 	assert_err(entity_find(memory.es, &c, ENTITY_CONSUMER, STR("a"), &v), ERR_NOT_FOUND);
 	entity_item_unref(&items[0]);
