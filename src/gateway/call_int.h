@@ -14,6 +14,7 @@
  *   call.c            what plugins see
  */
 #pragma once
+#include "gateway/body_budget.h"
 #include "gateway/call.h"
 #include "gateway/gateway.h"
 #include "http/client.h"
@@ -32,9 +33,9 @@ struct gw_loop {
 	struct http_client *client;
 	struct list calls; /* for gateway_stop */
 	struct list tunnels;
-	uint64_t warn_of_roles_at_ms;
-	uint64_t warn_of_answers_at_ms;
-	uint64_t warn_of_requests_at_ms;
+	struct body_share bodies;
+	uint64_t warn_of_bodies_at_ms, warn_of_roles_at_ms;
+	uint64_t warn_of_answers_at_ms, warn_of_requests_at_ms;
 	_Atomic uint32_t active;
 	bool is_flushed;
 };
@@ -57,6 +58,7 @@ struct gateway {
 	struct epoch *epoch; /* the latest */
 	struct guid node_id;
 	struct gw_loop *per_loop;
+	struct body_budget bodies;
 	struct arena texts; /* of `dns` and `role_urls` */
 	struct dns_options dns;
 	enum err dns_result;
@@ -117,6 +119,7 @@ struct gw_call {
 	uint64_t body_max;		     /* of call_limit_body */
 	const struct http_headers *trailers; /* of the body, as they came; NULL = none */
 	struct buf kept_body;		     /* streamed: all that has come, for another try */
+	size_t bytes_held;		     /* for plugins, of either body: out of the budget */
 	bool has_body;			     /* `body` is what is sent */
 	bool streams_body;
 	bool keeps_body; /* it is small so far, and may be sent again */
@@ -185,15 +188,9 @@ struct hold *call_leave(struct gw_call *c);
 void hold_put(struct hold *h);
 
 /* proxy_target.c */
-/*
- * What the tries need of a request that goes to a balancer. Before the gateway adds headers of its
- * own: what is hashed is what the client said, and plugins made of it.
- */
+/* Before the gateway adds its headers: what is hashed is what the client said, and plugins. */
 void call_start_balance(struct gw_call *c);
-/*
- * The next peer for this call. ERR_AGAIN: call_retry_target comes later. Any other failure: the
- * answer was given.
- */
+/* The next peer. ERR_AGAIN: call_retry_target comes later. Any other failure: it was answered. */
 enum err call_pick_peer(struct gw_call *c) MUST_USE;
 
 /* The try ended: tells the balancer, once; if a head has come, its status. */
@@ -242,6 +239,8 @@ void call_ask_upgrade(struct gw_call *c, struct str protocol, struct str message
 void call_strip_framing(struct gw_call *c);
 /* Of an answer that cannot be passed on: 502. */
 void call_fail_bad_answer(struct gw_call *c);
+/* Before `n` more bytes are kept for plugins. False: there is no room, and 503 was answered. */
+bool call_hold_bytes(struct gw_call *c, size_t n) MUST_USE;
 /* Whether a gRPC route fits the request; otherwise it was answered. */
 bool call_grpc_fits(struct gw_call *c);
 

@@ -41,6 +41,9 @@ static const struct conf_key keys[] = {
 	 NULL, 0, "How long an idle connection to a service is kept."},
 	{"body_memory_max", CONF_SIZE, OFF(body_memory_max), "8MiB", 0, 1 << 30, NULL, 0,
 	 "Largest body that plugins may look at; beyond: 413, or 502 for a service's."},
+	{"body_memory_total", CONF_SIZE, OFF(body_memory_total), "256MiB", 0, 0, NULL, 0,
+	 "All such bodies together, of requests and answers, while they are there; beyond: 503. "
+	 "Not less than body_memory_max."},
 	{"body_replay_max", CONF_SIZE, OFF(body_replay_max), "64KiB", 0, 1 << 30, NULL, 0,
 	 "Largest request body held in memory so that another try can send it again."},
 	{"relay_url", CONF_STR, OFF(relay_url), NULL, 0, 0, NULL, 0,

@@ -22,6 +22,7 @@ struct gateway_config {
 	int64_t keepalive_pool_size;
 	int64_t keepalive_idle_ms;
 	int64_t body_memory_max;
+	int64_t body_memory_total;
 	int64_t body_replay_max;
 	struct str relay_url;		   /* see gateway_role_urls_read */
 	const struct conf_node *role_urls; /* the same */

@@ -153,8 +153,12 @@ enum err gateway_new(const struct gateway_deps *deps, struct gateway **out, stru
 		builder_new(&(struct plugin_host){.loops = deps->loops, .slow = deps->slow}, dflt);
 	tls_cert_unref(&dflt);
 	g->per_loop = MEM_NEW_ARRAY(struct gw_loop, deps->loops->n);
+	body_budget_init(&g->bodies,
+			 (size_t)MAX(g->config->body_memory_total, g->config->body_memory_max),
+			 deps->loops->n);
 	for (unsigned i = 0; i < deps->loops->n; i++) {
 		g->per_loop[i].gateway = g;
+		g->per_loop[i].bodies.of = &g->bodies;
 	}
 	on_each_loop(g, start_loop);
 	if (g->dns_result != ERR_OK) {
@@ -354,6 +358,25 @@ static void put_datastore(struct buf *out, bool is_reachable)
 	buf_printf(out, "kong_datastore_reachable %d\n", is_reachable);
 }
 
+static void put_bodies(const struct gateway *g, struct buf *out)
+{
+	struct body_share_stats n = {0};
+
+	for (unsigned i = 0; i < g->deps.loops->n; i++) {
+		body_share_stats_add(&g->per_loop[i].bodies, &n);
+	}
+	buf_printf(out,
+		   "# HELP posthouse_gateway_bodies_bytes Bodies held because plugins look at "
+		   "them\n"
+		   "# TYPE posthouse_gateway_bodies_bytes gauge\n"
+		   "posthouse_gateway_bodies_bytes %llu\n"
+		   "# HELP posthouse_gateway_bodies_refused_total Requests that found no room for "
+		   "their body\n"
+		   "# TYPE posthouse_gateway_bodies_refused_total counter\n"
+		   "posthouse_gateway_bodies_refused_total %llu\n",
+		   (unsigned long long)n.held, (unsigned long long)n.refused);
+}
+
 static void put_gauges(const struct gateway *g, struct buf *out)
 {
 	const struct gateway_ops *ops = &g->deps.ops;
@@ -375,6 +398,7 @@ void gateway_metrics(struct gateway *g, bool is_datastore_reachable, struct buf 
 
 	put_gauges(g, out);
 	put_datastore(out, is_datastore_reachable);
+	put_bodies(g, out);
 	for (size_t i = 0; i < n_plugins; i++) {
 		void *state = plugin_host_state_at(h, i);
 

@@ -97,6 +97,9 @@ struct hold *call_leave(struct gw_call *c)
 	}
 	buf_free(&c->answer_body);
 	buf_free(&c->kept_body);
+	if (c->bytes_held > 0) {
+		body_share_give(&c->gl->bodies, c->bytes_held);
+	}
 	list_remove(&c->node);
 	atomic_fetch_sub_explicit(&c->gl->active, 1, memory_order_relaxed);
 	return c->hold;
@@ -335,6 +338,11 @@ static const struct exchange_handler streaming = {
 	.on_abort = on_abort,
 };
 
+static bool on_keep(struct exchange *x, size_t n)
+{
+	return call_hold_bytes(exchange_user(x), n);
+}
+
 static void proceed(struct gw_call *c);
 
 static struct gw_call *take_body(struct exchange *x)
@@ -355,6 +363,7 @@ static void on_collected(struct exchange *x)
 }
 
 static const struct exchange_handler collecting = {
+	.on_keep = on_keep,
 	.on_too_large = on_too_large,
 	.on_trailers = on_body_trailers,
 	.on_end = on_collected,

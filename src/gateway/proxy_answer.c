@@ -282,6 +282,23 @@ void call_fail_bad_answer(struct gw_call *c)
 	call_fail(c, 502, STR("An invalid response was received from the upstream server"));
 }
 
+bool call_hold_bytes(struct gw_call *c, size_t n)
+{
+	struct gw_loop *gl = c->gl;
+
+	if (body_share_take(&gl->bodies, n)) {
+		c->bytes_held += n;
+		return true;
+	}
+	if (gw_loop_may_warn(gl, &gl->warn_of_bodies_at_ms)) {
+		log_warn("gateway", "bodies that plugins look at take all of body_memory_total",
+			 LOG_STR("request", call_request_id(c)));
+	}
+	call_add_answer_header(c, STR("Retry-After"), STR("5"));
+	call_fail(c, 503, STR("Too many bodies at once"));
+	return false;
+}
+
 void call_refuse_answer(struct gw_call *c, const char *why)
 {
 	const struct gw_route *r = call_route(c);

@@ -6,6 +6,7 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "gateway/call_int.h"
 
 /* ---- a streamed body ---- */
@@ -130,13 +131,11 @@ static void on_head(struct http_call *hc, const struct http_response *r)
 
 static void collect(struct gw_call *c, struct str data)
 {
-	if (c->answer_body.n + data.n <= (size_t)c->gl->gateway->config->body_memory_max) {
+	if (c->answer_body.n + data.n > (size_t)c->gl->gateway->config->body_memory_max) {
+		call_fail_bad_answer(c);
+	} else if (call_hold_bytes(c, data.n)) {
 		buf_put(&c->answer_body, data);
-		return;
 	}
-	http_call_cancel(c->call);
-	c->call = NULL;
-	call_fail_bad_answer(c);
 }
 
 static void on_data(struct http_call *hc, struct str data)
@@ -167,6 +166,33 @@ static void finish_answer(struct exchange *x, const struct http_headers *trailer
 	exchange_finish_trailers(x, trailers ? trailers->v : NULL, trailers ? trailers->n : 0);
 }
 
+/* A whole answer on its way to the client, who may be slow: it counts as held until then. */
+struct whole {
+	struct buf text;
+	struct body_share *bodies;
+	size_t bytes_held;
+};
+
+static void on_whole_sent(void *arg)
+{
+	struct whole *w = arg;
+
+	body_share_give(w->bodies, w->bytes_held);
+	buf_free(&w->text);
+	mem_free(w);
+}
+
+static struct whole *take_whole(struct gw_call *c)
+{
+	struct whole *w = MEM_NEW(struct whole);
+
+	w->bodies = &c->gl->bodies;
+	w->bytes_held = MIN(c->bytes_held, c->answer_body.n);
+	c->bytes_held -= w->bytes_held;
+	buf_move(&w->text, &c->answer_body);
+	return w;
+}
+
 static void send_whole(struct exchange *x, const struct exchange_answer *a,
 		       const struct http_headers *trailers)
 {
@@ -176,6 +202,7 @@ static void send_whole(struct exchange *x, const struct exchange_answer *a,
 	}
 	exchange_start(x, a->status, a->headers, a->n_headers, -1);
 	exchange_write(x, a->body);
+	a->release(a->arg);
 	finish_answer(x, trailers);
 }
 
@@ -184,8 +211,8 @@ static void reply_whole(struct gw_call *c)
 	const struct http_headers *trailers;
 	struct exchange_answer answer;
 	struct exchange *x = c->x;
+	struct whole *whole;
 	struct hold *hold;
-	struct str body;
 
 	call_run_response_body(c);
 	if (c->answer_refused) {
@@ -194,14 +221,17 @@ static void reply_whole(struct gw_call *c)
 	}
 	call_finish_answer_head(c);
 	trailers = call_answer_trailers(c);
-	body = buf_str(&c->answer_body);
-	c->facts.answer_bytes += body.n;
-	c->answer_length = trailers ? -1 : (int64_t)body.n;
+	whole = take_whole(c);
+	c->facts.answer_bytes += whole->text.n;
+	c->answer_length = trailers ? -1 : (int64_t)whole->text.n;
 	answer = (struct exchange_answer){
 		.status = c->status,
 		.headers = c->answer.v,
 		.n_headers = c->answer.n,
-		.body = str_dup(c->arena, body),
+		.kind = EXCHANGE_BODY_MEM,
+		.body = buf_str(&whole->text),
+		.release = on_whole_sent,
+		.arg = whole,
 	};
 	call_enter(c, CALL_DONE);
 	call_log(c);

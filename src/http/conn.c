@@ -322,7 +322,7 @@ static bool body_piece(struct conn *c, struct str data)
 		return false;
 	}
 	if (x->collecting) {
-		buf_put(&x->body, data);
+		exchange_keep(x, data);
 	} else if (data.n > 0) {
 		x->h->on_data(x, data);
 	}
@@ -605,6 +605,7 @@ void conn_answered(struct conn *c)
 	}
 	if (body_left) {
 		x->h = NULL;
+		buf_free(&x->body);
 		slots_remove(&http_loop_of(x->loop)->exchanges, x->id);
 		x->id = (struct slot_id){0};
 		c->discarded = 0;

@@ -167,6 +167,13 @@ void exchange_too_large(struct exchange *x)
 	}
 }
 
+void exchange_keep(struct exchange *x, struct str data)
+{
+	if (!x->h->on_keep || x->h->on_keep(x, data.n)) {
+		buf_put(&x->body, data);
+	}
+}
+
 static void accept_body(struct exchange *x, uint64_t max, const struct exchange_handler *h)
 {
 	struct conn *c = x->conn;

@@ -219,7 +219,7 @@ static void on_data(struct h2_stream *s, struct str data)
 	if (x->body_seen > x->body_max) {
 		exchange_too_large(x);
 	} else if (x->collecting) {
-		buf_put(&x->body, data);
+		exchange_keep(x, data);
 	} else if (data.n > 0) {
 		x->h->on_data(x, data);
 	}

@@ -145,10 +145,9 @@ uint64_t exchange_start_ms(const struct exchange *x);
 struct exchange_handler {
 	/* A piece of the body. Pause with exchange_pause_body. NULL for exchange_collect. */
 	void (*on_data)(struct exchange *x, struct str data);
-	/*
-	 * Trailers of the request, if there are any, before on_end. May be NULL. Valid as long as
-	 * the request.
-	 */
+	/* exchange_collect: `n` more bytes are to be kept. False: it has answered. May be NULL. */
+	bool (*on_keep)(struct exchange *x, size_t n);
+	/* Those of the request, if any, before on_end. Valid as long as it. May be NULL. */
 	void (*on_trailers)(struct exchange *x, const struct http_headers *trailers);
 	/* The body is complete (also called when there is none). */
 	void (*on_end)(struct exchange *x);

@@ -181,6 +181,8 @@ bool conn_must_close_after(const struct exchange *x);
 bool conn_is_draining(const struct conn *c);
 /* The exchange's answer is queued: next request, discard, or close. */
 void conn_answered(struct conn *c);
+/* The next piece of a body that is collected; the role may answer in its place. */
+void exchange_keep(struct exchange *x, struct str data);
 /* 413, by the role if it wants to; then the exchange has ended. */
 void exchange_too_large(struct exchange *x);
 /* The role asked for the body (or for more of it). */
