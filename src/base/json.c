@@ -23,6 +23,9 @@ struct reader {
 	size_t n_spare;
 	size_t slab; /* size of the next allocation, in nodes */
 	unsigned depth;
+	bool skims;
+	size_t max;	     /* skims: children of the outermost */
+	struct json skipped; /* skims: whatever gets no node is read to here */
 	struct fault *fault;
 };
 
@@ -258,6 +261,23 @@ static enum err parse_bool(struct reader *r, struct json *v, bool value)
 
 /* -- containers ------------------------------------------------------------- */
 
+/* Where the next child of `parent` is read to; NULL: it is one too many. */
+static inline struct json *child_new(struct reader *r, const struct json *parent)
+{
+	if (!r->skims || (r->depth == 2 && parent->n == 0)) {
+		return node_new(r);
+	}
+	if (r->depth > 1) {
+		return &r->skipped;
+	}
+	return parent->n < r->max ? node_new(r) : NULL;
+}
+
+static enum err fail_of_many(const struct reader *r)
+{
+	return fail_at(r, r->p, "too many members");
+}
+
 static enum err parse_elements(struct reader *r, struct json *array)
 {
 	struct json **tail = &array->child;
@@ -267,11 +287,16 @@ static enum err parse_elements(struct reader *r, struct json *array)
 		return ERR_OK;
 	}
 	do {
-		struct json *v = node_new(r);
+		struct json *v = child_new(r, array);
 
+		if (!v) {
+			return fail_of_many(r);
+		}
 		TRY(parse_value(r, v));
-		*tail = v;
-		tail = &v->next;
+		if (v != &r->skipped) {
+			*tail = v;
+			tail = &v->next;
+		}
 		array->n++;
 		skip_blanks(r);
 	} while (accept(r, ','));
@@ -323,7 +348,7 @@ static enum err parse_member(struct reader *r, struct json *obj, struct keys *ke
 		return fail(r, "name expected");
 	}
 	TRY(parse_string(r, &v->key));
-	if (!key_is_new(keys, obj, v->key)) {
+	if ((!r->skims || r->depth == 1) && !key_is_new(keys, obj, v->key)) {
 		return fail_at(r, at, "duplicate name");
 	}
 	skip_blanks(r);
@@ -342,12 +367,17 @@ static enum err parse_members(struct reader *r, struct json *obj, struct keys *k
 		return ERR_OK;
 	}
 	do {
-		struct json *v = node_new(r);
+		struct json *v = child_new(r, obj);
 
+		if (!v) {
+			return fail_of_many(r);
+		}
 		skip_blanks(r);
 		TRY(parse_member(r, obj, keys, v));
-		*tail = v;
-		tail = &v->next;
+		if (v != &r->skipped) {
+			*tail = v;
+			tail = &v->next;
+		}
 		obj->n++;
 		skip_blanks(r);
 	} while (accept(r, ','));
@@ -356,6 +386,7 @@ static enum err parse_members(struct reader *r, struct json *obj, struct keys *k
 
 static enum err parse_container(struct reader *r, struct json *v)
 {
+	const char *start = r->p;
 	enum err e;
 
 	if (r->depth == JSON_DEPTH_MAX) {
@@ -375,6 +406,9 @@ static enum err parse_container(struct reader *r, struct json *v)
 		}
 	}
 	r->depth--;
+	if (r->skims && r->depth > 0) {
+		v->text = str_of(start, (size_t)(r->p - start));
+	}
 	return e;
 }
 
@@ -399,21 +433,42 @@ static enum err parse_value(struct reader *r, struct json *v)
 	}
 }
 
-enum err json_parse(struct arena *a, struct str text, struct json **out, struct fault *f)
+static struct reader reader_of(struct arena *a, struct str text, struct fault *f)
 {
 	/* Empty but not NULL, so that pointer arithmetic is defined. */
 	const char *p = text.p ? text.p : "";
-	struct reader r = {
-		.begin = p, .p = p, .end = p + text.n, .arena = a, .slab = SLAB_FIRST, .fault = f};
-	struct json *root = node_new(&r);
 
-	TRY(parse_value(&r, root));
-	skip_blanks(&r);
-	if (r.p < r.end) {
-		return fail(&r, "unexpected text after the value");
+	return (struct reader){
+		.begin = p, .p = p, .end = p + text.n, .arena = a, .slab = SLAB_FIRST, .fault = f};
+}
+
+static enum err parse_text(struct reader *r, struct json **out)
+{
+	struct json *root = node_new(r);
+
+	TRY(parse_value(r, root));
+	skip_blanks(r);
+	if (r->p < r->end) {
+		return fail(r, "unexpected text after the value");
 	}
 	*out = root;
 	return ERR_OK;
+}
+
+enum err json_parse(struct arena *a, struct str text, struct json **out, struct fault *f)
+{
+	struct reader r = reader_of(a, text, f);
+
+	return parse_text(&r, out);
+}
+
+enum err json_skim(struct arena *a, struct str text, size_t max, struct json **out, struct fault *f)
+{
+	struct reader r = reader_of(a, text, f);
+
+	r.skims = true;
+	r.max = max;
+	return parse_text(&r, out);
 }
 
 /* -- access ----------------------------------------------------------------- */

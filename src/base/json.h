@@ -24,7 +24,7 @@ enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSO
 struct json {
 	enum json_type type;
 	bool boolean;
-	struct str text;    /* STRING: decoded value; NUMBER: as written */
+	struct str text;    /* STRING: decoded value; NUMBER, and what was skimmed: as written */
 	struct str key;	    /* name, when a member of an object */
 	struct json *child; /* ARRAY, OBJECT: first element or member */
 	struct json *next;  /* sibling */
@@ -33,6 +33,14 @@ struct json {
 
 /* `f` (may be NULL) says what is wrong and at which byte. Fails with ERR_INVALID only. */
 enum err json_parse(struct arena *a, struct str text, struct json **out, struct fault *f) MUST_USE;
+
+/*
+ * The same for a large text of which the outermost members matter: only they get nodes, `max` of
+ * them at most. Containers in it are checked, but for names that come twice; they have their text,
+ * their `n`, and of their children the first.
+ */
+enum err json_skim(struct arena *a, struct str text, size_t max, struct json **out,
+		   struct fault *f) MUST_USE;
 
 /* NULL when absent (or `obj` is no object). */
 const struct json *json_get(const struct json *obj, struct str key);

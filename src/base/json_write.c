@@ -253,8 +253,17 @@ static void put_children(struct json_writer *w, const struct json *v)
 	}
 }
 
+static bool is_skimmed(const struct json *v)
+{
+	return v->text.p && (v->type == JSON_ARRAY || v->type == JSON_OBJECT);
+}
+
 void json_put_tree(struct json_writer *w, const struct json *v)
 {
+	if (v && is_skimmed(v)) {
+		json_put_raw(w, v->text);
+		return;
+	}
 	switch (v ? v->type : JSON_NULL) {
 	case JSON_NULL:
 		json_put_null(w);

@@ -319,6 +319,91 @@ static void access(void **state)
 	arena_fini(&a);
 }
 
+static struct json *skim_ok(struct arena *a, const char *text)
+{
+	struct json *v = NULL;
+
+	assert_ok(json_skim(a, str_c(text), 3, &v, NULL));
+	return v;
+}
+
+static void skims(void **state)
+{
+	static const char text[] = "{\"l\":[ [1,2], {\"x\":[3],\"x\":4} ,5 ],\"o\":{ },"
+				   "\"s\":\"\\u0041\"}";
+	struct buf out = {0};
+	struct json_writer w = json_writer_to(&out);
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, 0);
+	const struct json *v = skim_ok(&a, text), *list = json_get(v, STR("l"));
+
+	assert_int_equal(list->n, 3);
+	assert_str(list->text, STR("[ [1,2], {\"x\":[3],\"x\":4} ,5 ]"));
+	assert_int_equal(list->child->type, JSON_ARRAY);
+	assert_null(list->child->next);
+	assert_int_equal(json_get(v, STR("o"))->n, 0);
+	assert_str(json_get_str(v, "s"), STR("A"));
+	json_put_tree(&w, v);
+	assert_str(buf_str(&out), STR("{\"l\":[ [1,2], {\"x\":[3],\"x\":4} ,5 ],\"o\":{ },"
+				      "\"s\":\"A\"}"));
+	buf_free(&out);
+	arena_fini(&a);
+}
+
+/* What is not kept is read all the same. */
+static void skims_with_the_same_eyes(void **state)
+{
+	static const char *const bad[] = {
+		"{\"a\":[0,[01]]}",	 "{\"a\":[0,[nul]]}",	 "{\"a\":[0,{\"b\":\"\xff\"}]}",
+		"{\"a\":[0,{\"b\" 1}]}", "{\"a\":1,\"a\":2}",	 "{\"a\":[0,[1}]}",
+		"{\"a\":[0,[1]}",	 "{\"a\":{\"b\":[0,]}}", "{\"a\":[0,\"\\q\"]}",
+		"{\"a\":[0]}x",		 "{\"a\":[0,{1:2}]}",	 "{\"a\":[0,\"b",
+	};
+	char deep[2 * JSON_DEPTH_MAX + 2];
+	struct fault f = {0};
+	struct arena a;
+	struct json *v;
+
+	(void)state;
+	arena_init(&a, 0);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_err(json_skim(&a, str_c(bad[i]), 3, &v, NULL), ERR_INVALID);
+	}
+	memset(deep, '[', JSON_DEPTH_MAX + 1);
+	memset(deep + JSON_DEPTH_MAX + 1, ']', JSON_DEPTH_MAX + 1);
+	assert_ok(json_skim(&a, str_of(deep + 1, sizeof(deep) - 2), 3, &v, NULL));
+	assert_err(json_skim(&a, str_of(deep, sizeof(deep)), 3, &v, NULL), ERR_INVALID);
+	assert_err(json_skim(&a, STR("[0,1,2,3]"), 3, &v, &f), ERR_INVALID);
+	assert_string_equal(f.text, "too many members at byte 7");
+	assert_err(json_skim(&a, STR("{\"a\":0,\"b\":0,\"c\":0,\"d\":0}"), 3, &v, NULL),
+		   ERR_INVALID);
+	assert_int_equal(skim_ok(&a, "{\"a\":[0,1,2,3,4]}")->n, 1);
+	arena_fini(&a);
+}
+
+/* A tree of a large array takes some forty times its text. */
+static void skims_in_little_memory(void **state)
+{
+	struct buf text = {0};
+	struct arena a;
+	struct json *v;
+
+	(void)state;
+	arena_init(&a, 0);
+	buf_puts(&text, "{\"a\":[0");
+	for (int i = 0; i < 100000; i++) {
+		buf_puts(&text, ",{\"b\":[0]}");
+	}
+	buf_puts(&text, "]}");
+	assert_ok(json_skim(&a, buf_str(&text), 3, &v, NULL));
+	assert_int_equal(v->child->n, 100001);
+	assert_true(a.used_bytes < 16384);
+	arena_fini(&a);
+	buf_free(&text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,6 +416,9 @@ int main(void)
 		cmocka_unit_test(depth_is_limited),
 		cmocka_unit_test(duplicates_are_refused_in_objects_of_any_size),
 		cmocka_unit_test(access),
+		cmocka_unit_test(skims),
+		cmocka_unit_test(skims_with_the_same_eyes),
+		cmocka_unit_test(skims_in_little_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
