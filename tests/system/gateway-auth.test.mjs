@@ -209,6 +209,19 @@ check('check 30: key-auth: other names and places, hidden keys, a realm, preflig
 		await refused(post('application/json', `{"k":${list}}`), 401, 'Duplicate API key found', 'Key realm="a \\"b\\""');
 	}
 
+	/* Behind many others, too; in what cannot be looked through it might be. */
+	const fields = Array.from({ length: 1500 }, (_, i) => `f${i}=${i}`).join('&');
+	const form = 'application/x-www-form-urlencoded';
+	seen = await passed(ask(`/places?${'a&'.repeat(1500)}k=janes%20key`, { 'content-type': form, 'x-key': 'janes key' },
+		{ method: 'POST', body: `${fields}&k=janes+key&z=1` }));
+	assert.deepEqual([seen.url, seen.body], [`/?${'a&'.repeat(1499)}a`, `${fields}&z=1`]);
+	for (const [type, body] of [[form, `${'a&'.repeat(100_000)}k=janes+key`], ['application/json', '{"k":"janes key","k":1}']]) {
+		await refused(ask('/places', { 'content-type': type, 'x-key': 'janes key' }, { method: 'POST', body }), 400,
+			'Cannot parse the request body');
+	}
+	seen = await passed(twice({ 'content-type': 'text/plain' }, '{"k":"janes key"'));
+	assert.equal(seen.body, '{"k":"janes key"', 'where no key is looked for');
+
 	seen = await passed(ask('/places', {}, { method: 'OPTIONS' }));
 	assert.deepEqual(identity(seen), {});
 });

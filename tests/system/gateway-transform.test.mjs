@@ -196,6 +196,20 @@ check('check 36: request-transformer: no body becomes one only when something is
 	assert.deepEqual([JSON.parse(seen.body), seen.headers['content-length']], [{ a: '1', b: ['1'] }, '19']);
 });
 
+check('check 36: request-transformer: of many parameters none is lost, or all are refused', async () => {
+	const edits = { remove: ['zz'], add: ['n:1'] };
+	await serve('many', { 'request-transformer': { remove: { body: edits.remove, querystring: edits.remove }, add: { body: edits.add, querystring: edits.add } } });
+	await serve('many-adds', { 'request-transformer': { add: { body: edits.add } } });
+	const form = (n) => Array.from({ length: n }, (_, i) => `f${i}=${i}`).join('&');
+	const post = (path, body) => ask(path, { 'Content-Type': 'application/x-www-form-urlencoded' }, { method: 'POST', body });
+
+	const seen = await passed(post(`/many?${'a&'.repeat(1500)}zz=1`, `${form(3000)}&zz=1`));
+	assert.deepEqual([seen.url, seen.body], [`/?${'a&'.repeat(1500)}n=1`, `${form(3000)}&n=1`]);
+	const more = `${'a&'.repeat(100_000)}zz=1`;
+	await plugged.refused(post('/many', more), 400, 'Cannot parse the request body');
+	assert.equal((await passed(post('/many-adds', more))).body, more);
+});
+
 check('check 36: request-transformer: only bodies that it might edit are collected', async () => {
 	await serve('stream-up', { 'request-transformer': { remove: { body: ['a'] }, add: { body: ['b:1'] } } });
 	const large = 'x'.repeat(9 << 20); /* more than body_memory_max */

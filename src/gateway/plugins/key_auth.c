@@ -84,8 +84,9 @@ enum place { IN_HEADER, IN_QUERY, IN_BODY };
 
 struct search {
 	const struct config *config;
+	struct arena arena;	  /* of what is looked through */
 	bool has_query, has_body; /* the two below were parsed */
-	bool body_is_broken;
+	enum err body_is;	  /* as of media_parse */
 	struct params query;
 	struct media body;
 	struct str key; /* found */
@@ -108,7 +109,7 @@ static size_t find_in_query(struct gw_call *c, struct search *s, struct str name
 {
 	if (!s->has_query) {
 		s->has_query = true;
-		params_parse(call_arena(c), call_request(c)->query, &s->query);
+		params_parse(&s->arena, call_request(c)->query, &s->query);
 	}
 	return params_get(&s->query, name, out);
 }
@@ -120,10 +121,9 @@ static bool parse_body(struct gw_call *c, struct search *s)
 		struct str type = http_header_get(call_headers(c), STR("content-type"));
 
 		s->has_body = true;
-		s->body_is_broken =
-			media_parse(call_arena(c), type, call_body(c), &s->body) != ERR_OK;
+		s->body_is = media_parse(&s->arena, type, call_body(c), &s->body);
 	}
-	return !s->body_is_broken;
+	return s->body_is == ERR_OK;
 }
 
 static size_t find_at(struct gw_call *c, struct search *s, enum place place, struct str name,
@@ -175,21 +175,26 @@ static void hide_in_query(struct gw_call *c, const struct schema_strs *names)
 	}
 }
 
-static void hide_in_body(struct gw_call *c, struct search *s)
+/* False: there may be a key in what we cannot read. */
+static bool hide_in_body(struct gw_call *c, struct search *s)
 {
 	const struct schema_strs *names = &s->config->key_names;
 	size_t n = 0;
 
-	for (size_t i = 0; parse_body(c, s) && i < names->n; i++) {
+	if (!parse_body(c, s)) {
+		return s->body_is == ERR_NOT_FOUND || call_body(c).n == 0;
+	}
+	for (size_t i = 0; i < names->n; i++) {
 		n += media_remove(&s->body, names->v[i]);
 	}
 	if (n > 0) {
 		call_set_body(c, media_write(call_arena(c), &s->body));
 	}
+	return true;
 }
 
 /* Also where it was not found first: a client may send its key twice. */
-static void hide_keys(struct gw_call *c, struct search *s)
+static bool hide_keys(struct gw_call *c, struct search *s)
 {
 	const struct config *k = s->config;
 
@@ -199,9 +204,7 @@ static void hide_keys(struct gw_call *c, struct search *s)
 	if (k->key_in_query) {
 		hide_in_query(c, &k->key_names);
 	}
-	if (k->key_in_body) {
-		hide_in_body(c, s);
-	}
+	return !k->key_in_body || hide_in_body(c, s);
 }
 
 /* Of a type in which there may be a key. */
@@ -211,34 +214,43 @@ static bool wants_body(const struct plugin_instance *p, const struct http_header
 	return media_kind_of(http_header_get(head, STR("content-type"))) != MEDIA_OTHER;
 }
 
-static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_instance *p)
+static enum plugin_verdict authenticate(struct gw_call *c, struct search *s)
 {
-	const struct config *k = p->config;
+	const struct config *k = s->config;
 	const struct gw_credential *found;
-	struct search s = {.config = k};
-	size_t n;
+	size_t n = find_key(c, s);
 
-	if (!k->run_on_preflight && call_request(c)->method == HTTP_OPTIONS) {
-		return PLUGIN_NEXT;
-	}
-	if (auth_is_done(c, k->anonymous)) {
-		return PLUGIN_NEXT;
-	}
-	n = find_key(c, &s);
-	if (n == 0 || s.key.n == 0) {
+	if (n == 0 || s->key.n == 0) {
 		return auth_fail(c, k->anonymous, STR("No API key found in request"), k->challenge);
 	}
 	if (n > 1) {
 		return auth_fail(c, k->anonymous, STR("Duplicate API key found"), k->challenge);
 	}
-	if (k->hide_credentials) {
-		hide_keys(c, &s);
+	if (k->hide_credentials && !hide_keys(c, s)) {
+		call_error(c, 400, STR("Cannot parse the request body"));
+		return PLUGIN_ANSWERED;
 	}
-	found = call_find_credential(c, GW_KEY_AUTH, s.key);
+	found = call_find_credential(c, GW_KEY_AUTH, s->key);
 	if (!found || !call_authenticate(c, found)) {
 		return auth_fail(c, k->anonymous, STR("Unauthorized"), k->challenge);
 	}
 	return PLUGIN_NEXT;
+}
+
+static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_instance *p)
+{
+	const struct config *k = p->config;
+	struct search s = {.config = k};
+	enum plugin_verdict verdict;
+
+	if ((!k->run_on_preflight && call_request(c)->method == HTTP_OPTIONS) ||
+	    auth_is_done(c, k->anonymous)) {
+		return PLUGIN_NEXT;
+	}
+	arena_init(&s.arena, 0);
+	verdict = authenticate(c, &s);
+	arena_fini(&s.arena);
+	return verdict;
 }
 
 static bool edits(const struct plugin_instance *p, enum plugin_side to, struct str name)
@@ -265,7 +277,11 @@ static const char example[] =
 	"\n"
 	"The service sees who it was in `X-Consumer-ID`, `X-Consumer-Username`,\n"
 	"`X-Consumer-Custom-ID` and `X-Credential-Identifier`; what a client sends under these\n"
-	"names, in any spelling, is removed.\n";
+	"names, in any spelling, is removed.\n"
+	"\n"
+	"With `hide_credentials` and `key_in_body` a body of these types in which a key cannot be\n"
+	"looked for (it cannot be parsed, or has more than 100,000 names) is answered 400\n"
+	"`Cannot parse the request body`.\n";
 
 const struct plugin plugin_key_auth = {
 	.name = "key-auth",

@@ -203,7 +203,7 @@ static enum err read_part(struct str text, struct media_part *out)
 		return ERR_OK;
 	}
 	end = str_find(text, STR("\r\n\r\n"));
-	if (end < 0) {
+	if (end < 0 || end > MEDIA_PART_HEAD_MAX) {
 		return ERR_INVALID;
 	}
 	out->head = str_slice(text, 0, (size_t)end + 2);
@@ -471,6 +471,25 @@ void media_json_add(struct arena *a, struct json *obj, struct str name, const st
 	add_child(obj, m);
 }
 
+/* An array as it was written, with one element more. */
+static struct str with_element(struct arena *a, struct str array, const struct json *v)
+{
+	struct str inside = str_trim(str_slice(array, 1, array.n - 2));
+	struct buf b = {0};
+	struct json_writer w = json_writer_to(&b);
+	struct str out;
+
+	json_begin_array(&w);
+	if (inside.n > 0) {
+		json_put_raw(&w, inside);
+	}
+	json_put_tree(&w, v);
+	json_end_array(&w);
+	out = str_dup(a, buf_str(&b));
+	buf_free(&b);
+	return out;
+}
+
 void media_json_append(struct arena *a, struct json *obj, struct str name, const struct json *v)
 {
 	struct json *m = member_of(obj, name), *first;
@@ -482,6 +501,8 @@ void media_json_append(struct arena *a, struct json *obj, struct str name, const
 		first = clone(a, m);
 		assign(m, &(struct json){.type = JSON_ARRAY});
 		add_child(m, first);
+	} else if (m->text.p) {
+		m->text = with_element(a, m->text, v);
 	}
 	add_child(m, clone(a, v));
 }
@@ -501,12 +522,15 @@ enum err media_parse(struct arena *a, struct str content_type, struct str body, 
 			m.json->type = JSON_OBJECT;
 			break;
 		}
-		TRY(json_parse(a, body, &m.json, NULL));
+		TRY(json_skim(a, body, MEDIA_NAMES_MAX, &m.json, NULL));
 		if (m.json->type != JSON_OBJECT) {
 			return ERR_NOT_FOUND;
 		}
 		break;
 	case MEDIA_FORM:
+		if (params_count(body) > MEDIA_NAMES_MAX) {
+			return ERR_INVALID;
+		}
 		params_parse(a, body, &m.form);
 		break;
 	case MEDIA_MULTIPART:

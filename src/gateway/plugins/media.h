@@ -40,7 +40,11 @@ struct media_part {
 	struct str content;
 };
 
-enum { MEDIA_PARTS_MAX = 1000 };
+enum {
+	MEDIA_PARTS_MAX = 1000,
+	MEDIA_PART_HEAD_MAX = 16 << 10,
+	MEDIA_NAMES_MAX = 100000, /* of an object, or a form: the time of a loop */
+};
 
 struct media_parts {
 	struct media_part *v;
@@ -61,7 +65,10 @@ struct media {
 	struct str boundary;
 };
 
-/* ERR_NOT_FOUND: of another kind, or JSON without names (no object). ERR_INVALID: broken. */
+/*
+ * ERR_NOT_FOUND: of another kind, or JSON without names (no object). ERR_INVALID: broken, or more
+ * than is looked through. What a tree takes may be many times the body: `a` is not the call's.
+ */
 enum err media_parse(struct arena *a, struct str content_type, struct str body,
 		     struct media *out) MUST_USE;
 struct str media_write(struct arena *a, const struct media *m);

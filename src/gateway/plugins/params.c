@@ -42,7 +42,7 @@ void params_parse(struct arena *a, struct str text, struct params *out)
 	struct params p = {0};
 	struct str raw;
 
-	while (p.n < PARAMS_MAX && str_split(&text, '&', &raw)) {
+	while (str_split(&text, '&', &raw)) {
 		ptrdiff_t eq = str_index(raw, '=');
 		struct param item = {.raw = raw, .name = raw, .value = STR_NULL};
 
@@ -60,6 +60,16 @@ void params_parse(struct arena *a, struct str text, struct params *out)
 		push(a, &p, item);
 	}
 	*out = p;
+}
+
+size_t params_count(struct str text)
+{
+	size_t n = 1;
+
+	for (size_t i = 0; i < text.n; i++) {
+		n += text.p[i] == '&';
+	}
+	return n;
 }
 
 struct str params_write(struct arena *a, const struct params *p)

@@ -21,10 +21,10 @@ struct params {
 	size_t n, cap;
 };
 
-enum { PARAMS_MAX = 1000 };
-
-/* Of more than PARAMS_MAX the rest is left out of the list (and so of what is written). */
+/* All of them: whoever has a long text counts first. */
 void params_parse(struct arena *a, struct str text, struct params *out);
+/* Not less than what params_parse finds. */
+size_t params_count(struct str text);
 /* STR_NULL when there are none. */
 struct str params_write(struct arena *a, const struct params *p);
 /* How many are called `name`; `*out_value` is the first one's. */

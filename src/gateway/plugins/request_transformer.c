@@ -312,11 +312,9 @@ static void edit_query(const struct template_source *from, const struct config *
 
 /* ---- body ---- */
 
-static void edit_member(const struct template_source *from, struct media *m, const struct edit *e,
-			enum verb verb)
+static void edit_member(const struct template_source *from, struct arena *a, struct media *m,
+			const struct edit *e, enum verb verb)
 {
-	struct arena *a = call_arena(from->call);
-
 	switch (verb) {
 	case REMOVE:
 		media_remove(m, e->name);
@@ -357,14 +355,13 @@ static bool is_veiled(const struct http_headers *h)
 }
 
 /* A value of the client's that holds the boundary would make parts of its own. */
-static bool has_parts_as_meant(struct gw_call *c, struct str type, const struct media *m,
+static bool has_parts_as_meant(struct arena *a, struct str type, const struct media *m,
 			       struct str text)
 {
 	struct media again;
 
 	return m->kind != MEDIA_MULTIPART ||
-	       (media_parse(call_arena(c), type, text, &again) == ERR_OK &&
-		again.parts.n == m->parts.n);
+	       (media_parse(a, type, text, &again) == ERR_OK && again.parts.n == m->parts.n);
 }
 
 /* What would pass for an editable type only with headers of our own has to be seen as well. */
@@ -376,11 +373,9 @@ static bool wants_body(const struct plugin_instance *p, const struct http_header
 	       edits(p, PLUGIN_TO_SERVICE, STR("content-type"));
 }
 
-/*
- * A body that cannot be parsed goes on as it is if we only had something to put in. Otherwise
- * false: the service, less strict than we are, might find in it what was to be taken out.
- */
-static bool edit_body(const struct template_source *from, const struct config *k)
+/* What is read goes to `a`, what is sent into the call. */
+static bool edit_body_in(struct arena *a, const struct template_source *from,
+			 const struct config *k)
 {
 	struct gw_call *c = from->call;
 	const struct http_headers *h = call_headers(c);
@@ -392,7 +387,7 @@ static bool edit_body(const struct template_source *from, const struct config *k
 	if (call_body(c).n == 0 && !k->puts_body) {
 		return true;
 	}
-	e = is_veiled(h) ? ERR_INVALID : media_parse(call_arena(c), type, call_body(c), &m);
+	e = is_veiled(h) ? ERR_INVALID : media_parse(a, type, call_body(c), &m);
 	if (e != ERR_OK) {
 		return e == ERR_NOT_FOUND || !k->takes_body || call_body(c).n == 0;
 	}
@@ -400,15 +395,30 @@ static bool edit_body(const struct template_source *from, const struct config *k
 		const struct edits *list = &k->edits[v][BODY];
 
 		for (size_t i = 0; i < list->n; i++) {
-			edit_member(from, &m, &list->v[i], v);
+			edit_member(from, a, &m, &list->v[i], v);
 		}
 	}
 	text = media_write(call_arena(c), &m);
-	if (!has_parts_as_meant(c, type, &m, text)) {
+	if (!has_parts_as_meant(a, type, &m, text)) {
 		return false;
 	}
 	call_set_body(c, text);
 	return true;
+}
+
+/*
+ * A body that cannot be parsed goes on as it is if we only had something to put in. Otherwise
+ * false: the service, less strict than we are, might find in it what was to be taken out.
+ */
+static bool edit_body(const struct template_source *from, const struct config *k)
+{
+	struct arena a;
+	bool is_edited;
+
+	arena_init(&a, 0);
+	is_edited = edit_body_in(&a, from, k);
+	arena_fini(&a);
+	return is_edited;
 }
 
 /* ---- path ---- */
@@ -516,8 +526,9 @@ static const char example[] =
 	"\n"
 	"A body of these types that cannot be parsed, or that others might read differently (a "
 	"member\n"
-	"twice, bytes that are no UTF-8, lines that end without CR, `Content-Encoding`, a "
-	"`Content-Type` that\n"
+	"twice, bytes that are no UTF-8, lines that end without CR, more than 100,000 names or "
+	"1,000 parts,\n"
+	"`Content-Encoding`, a `Content-Type` that\n"
 	"holds the name of one of them but is not that type alone), is answered 400\n"
 	"`Cannot parse the request body` if something is to be removed, renamed or replaced in "
 	"it, and\n"

@@ -321,7 +321,7 @@ static enum plugin_verdict on_access(struct gw_call *c, const struct plugin_inst
 }
 
 /* Said again: who parses the bodies of others keeps no texts. */
-static const char *why_not_parsed(struct gw_call *c, bool is_of_other_types)
+static const char *why_not_parsed(struct arena *a, struct gw_call *c, bool is_of_other_types)
 {
 	struct fault f = {0};
 	struct json *v;
@@ -332,34 +332,27 @@ static const char *why_not_parsed(struct gw_call *c, bool is_of_other_types)
 	if (is_of_other_types) {
 		return "response-transformer does not know which Content-Type counts";
 	}
-	if (json_parse(call_arena(c), call_answer_body(c), &v, &f) == ERR_OK) {
+	if (json_skim(a, call_answer_body(c), MEDIA_NAMES_MAX, &v, &f) == ERR_OK) {
 		return "response-transformer cannot edit it";
 	}
-	return str_cstr(
-		call_arena(c),
-		str_fmt(call_arena(c), "response-transformer cannot parse its JSON: %s", f.text));
+	return str_cstr(a, str_fmt(a, "response-transformer cannot parse its JSON: %s", f.text));
 }
 
-static void on_response_body(struct gw_call *c, const struct plugin_instance *p)
+static void edit_body(struct arena *a, struct gw_call *c, const struct config *k)
 {
-	const struct config *k = p->config;
 	const struct http_headers *h = call_answer_headers(c);
 	struct str body = call_answer_body(c);
-	struct arena *a = call_arena(c);
 	size_t json, others;
 	struct media m;
 	enum err e;
 
-	if (body.n == 0 && !k->puts_json) {
-		return;
-	}
 	media_count_types(h, &json, &others);
 	e = others > 0 || media_is_coded(h) ? ERR_INVALID
 					    : media_parse(a, STR("application/json"), body, &m);
 	if (e != ERR_OK) {
 		/* A client, less strict than we are, might find in it what was to be taken out. */
 		if (e != ERR_NOT_FOUND && k->takes_json) {
-			call_refuse_answer(c, why_not_parsed(c, others > 0));
+			call_refuse_answer(c, why_not_parsed(a, c, others > 0));
 		}
 		return;
 	}
@@ -370,6 +363,19 @@ static void on_response_body(struct gw_call *c, const struct plugin_instance *p)
 		}
 	}
 	call_set_answer_body(c, media_write(a, &m));
+}
+
+static void on_response_body(struct gw_call *c, const struct plugin_instance *p)
+{
+	const struct config *k = p->config;
+	struct arena a;
+
+	if (call_answer_body(c).n == 0 && !k->puts_json) {
+		return;
+	}
+	arena_init(&a, 0);
+	edit_body(&a, c, k);
+	arena_fini(&a);
 }
 
 static const char example[] =

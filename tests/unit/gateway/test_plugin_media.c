@@ -327,6 +327,70 @@ static void test_json_values(void **state)
 	assert_int_equal(media_get(&m, STR("z"), &v), 0);
 }
 
+/* As often as it goes, and then `last`. */
+static struct str repeat(struct buf *b, struct str first, struct str each, size_t n,
+			 struct str last)
+{
+	buf_clear(b);
+	buf_put(b, first);
+	for (size_t i = 0; i < n; i++) {
+		buf_put(b, each);
+	}
+	buf_put(b, last);
+	return buf_str(b);
+}
+
+/* None is left out: either all of them are read, or the body is not. */
+static void test_many_names(void **state)
+{
+	struct str form = STR("application/x-www-form-urlencoded"), json = STR("application/json");
+	struct buf b = {0};
+	struct media m;
+	struct str text;
+
+	(void)state;
+	text = repeat(&b, STR(""), STR("a&"), MEDIA_NAMES_MAX - 1, STR("zz=1"));
+	assert_ok(media_parse(&arena, form, text, &m));
+	assert_int_equal(media_remove(&m, STR("zz")), 1);
+	assert_int_equal(media_write(&arena, &m).n, 2 * (MEDIA_NAMES_MAX - 1) - 1);
+	text = repeat(&b, STR(""), STR("a&"), MEDIA_NAMES_MAX, STR("zz=1"));
+	assert_err(media_parse(&arena, form, text, &m), ERR_INVALID);
+
+	text = repeat(&b, STR("{\"a\":["), STR("[0],"), MEDIA_NAMES_MAX, STR("0],\"zz\":1}"));
+	assert_ok(media_parse(&arena, json, text, &m));
+	assert_int_equal(media_remove(&m, STR("zz")), 1);
+	assert_int_equal(media_write(&arena, &m).n, text.n - strlen(",\"zz\":1"));
+
+	text = repeat(&b, STR("--X\r\n"), STR("A: b\r\n"), MEDIA_PART_HEAD_MAX / 6,
+		      STR("\r\n1\r\n--X--"));
+	assert_ok(media_parse(&arena, STR("multipart/form-data; boundary=X"), text, &m));
+	text = repeat(&b, STR("--X\r\n"), STR("A: b\r\n"), MEDIA_PART_HEAD_MAX / 6 + 2,
+		      STR("\r\n1\r\n--X--"));
+	assert_err(media_parse(&arena, STR("multipart/form-data; boundary=X"), text, &m),
+		   ERR_INVALID);
+	buf_free(&b);
+}
+
+/* What is in a member stays as it was written. */
+static void test_json_inside_is_left(void **state)
+{
+	struct media m;
+	struct str v;
+
+	(void)state;
+	assert_ok(media_parse(&arena, STR("application/json"),
+			      STR("{\"l\":[ 1.0, {\"x\" : 2} ],\"e\":[ ],\"o\":{ \"y\":1}}"), &m));
+	media_append(&arena, &m, STR("l"), STR("z"));
+	media_append(&arena, &m, STR("e"), STR("z"));
+	media_append(&arena, &m, STR("e"), STR("y"));
+	media_append(&arena, &m, STR("o"), STR("z"));
+	assert_int_equal(media_get(&m, STR("e"), &v), 2);
+	assert_str(v, STR("z"));
+	assert_str(media_write(&arena, &m),
+		   STR("{\"l\":[1.0, {\"x\" : 2},\"z\"],\"e\":[\"z\",\"y\"],"
+		       "\"o\":[{ \"y\":1},\"z\"]}"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -345,6 +409,8 @@ int main(void)
 		cmocka_unit_test(test_what_has_two_readings_is_broken),
 		cmocka_unit_test(test_parameter_with_two_readings_is_refused),
 		cmocka_unit_test(test_json_values),
+		cmocka_unit_test(test_many_names),
+		cmocka_unit_test(test_json_inside_is_left),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
