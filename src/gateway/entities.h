@@ -157,6 +157,12 @@ enum err entity_delete(struct entities *es, struct entity_call *c, enum entity_k
 typedef enum err entities_write_fn(struct entities *es, struct entity_call *c, void *arg);
 enum err entities_write(struct entities *es, struct entity_call *c, entities_write_fn *fn,
 			void *arg) MUST_USE;
+/*
+ * In such a transaction, of one that is updated or deleted later in it: what must be unique is
+ * others' to have until then, so that they may swap it. With a database only.
+ */
+enum err entity_release_keys(struct entity_call *c, enum entity_kind kind,
+			     const struct guid *id) MUST_USE;
 
 /* Validates as an insert would, without looking at other entities. */
 enum err entity_validate(struct entity_call *c, enum entity_kind kind, const struct json *input,

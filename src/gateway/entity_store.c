@@ -290,6 +290,11 @@ enum err entity_store_update(struct db *db, enum entity_kind kind, const struct 
 	return db_exec(db, &stmts[CLEAR_TAGS], key);
 }
 
+enum err entity_store_clear_keys(struct db *db, enum entity_kind kind, const struct guid *id)
+{
+	return db_exec(db, &stmts[CLEAR_KEYS], DB_ARGS(name_of(kind), DB_GUID(id)));
+}
+
 enum err entity_store_remove(struct db *db, enum entity_kind kind, const struct guid *id)
 {
 	return db_exec_one(db, &stmts[REMOVE], DB_ARGS(name_of(kind), DB_GUID(id)));

@@ -51,6 +51,9 @@ enum err entity_store_insert(struct db *db, enum entity_kind kind, const struct 
 /* Also removes keys, references and tags, to be put anew. */
 enum err entity_store_update(struct db *db, enum entity_kind kind, const struct guid *id,
 			     struct str doc, struct opt_i64 expires_ms) MUST_USE;
+/* Nobody finds it by them until it is updated, and others may have them. */
+enum err entity_store_clear_keys(struct db *db, enum entity_kind kind,
+				 const struct guid *id) MUST_USE;
 enum err entity_store_remove(struct db *db, enum entity_kind kind, const struct guid *id) MUST_USE;
 enum err entity_store_put_key(struct db *db, enum entity_kind kind, const struct guid *id,
 			      const struct entity_key *key) MUST_USE;

@@ -505,6 +505,11 @@ enum err entity_upsert(struct entities *es, struct entity_call *c, enum entity_k
 	return finish(es, c, do_upsert, &j, out);
 }
 
+enum err entity_release_keys(struct entity_call *c, enum entity_kind kind, const struct guid *id)
+{
+	return entity_store_clear_keys(c->db, kind, id);
+}
+
 /* ---- delete ---- */
 
 /* The snis of a certificate are part of it, though their schema does not say so in Kong. */

@@ -130,6 +130,44 @@ check('a change is a change, whatever it moves', async () => {
 	assert.doesNotMatch(left, /username: d/);
 });
 
+check('names, keys and ids may change hands in one load', async () => {
+	const id = (n) => `00000000-0000-4000-8000-00000000000${n}`;
+	const load = async (text) => {
+		const file = await write('swap.yml', `_format_version: "3.0"\n${text}`);
+		const n = await counts(file);
+		assert.equal((await gateway(['diff', file])).stdout, '', 'the database is equal to the file');
+		return n;
+	};
+	const services = (...names) => load(`services:\n${names.map((name, i) => `- {id: ${id(i + 1)}, name: ${name}, host: h}\n`).join('')}`);
+	const keys = (...all) => load(`consumers:\n${all.map((key, i) => `- {username: u${i}, keyauth_credentials: [{id: ${id(i + 1)}, key: ${key}}]}\n`).join('')}`);
+	const owners = (n) => load(`services: [{id: ${id(n)}, name: s, host: h, routes: [{name: r, paths: [/r]}]}]
+consumers: [{id: ${id(n)}, username: c, keyauth_credentials: [{key: k}], acls: [{group: g}]}]
+upstreams: [{id: ${id(n)}, name: u, targets: [{target: "a:80"}]}]`);
+
+	await gateway(['load', '-'], { input: '_format_version: "3.0"\n' });
+	await services('a', 'b', 'c');
+	assert.deepEqual(await services('b', 'a', 'c'), { created: 0, updated: 2, deleted: 0, unchanged: 1 });
+	assert.deepEqual(await services('a', 'c', 'b'), { created: 0, updated: 3, deleted: 0, unchanged: 0 });
+	assert.deepEqual(await services('c', 'b', 'd'), { created: 0, updated: 3, deleted: 0, unchanged: 0 });
+	await keys('k1', 'k2');
+	assert.equal((await keys('k2', 'k1')).updated, 2);
+	/* Another id, under the name by which others still refer to it. */
+	await owners(1);
+	assert.ok((await owners(2)).created >= 3);
+	assert.ok((await owners(1)).deleted >= 3);
+
+	/* What is not unique at the end is refused, and nothing is written. */
+	await gateway(['load', '-'], { input: '_format_version: "3.0"\n' });
+	await services('a', 'b');
+	await gateway(['load', '-', '--select-tag', 't'], { input: `_format_version: "3.0"\nservices: [{id: ${id(8)}, name: mine, host: h}]\n` });
+	const before = (await gateway(['dump'])).stdout;
+	const { stderr } = await gateway(['load', '-', '--select-tag', 't'],
+		{ code: 1, input: `_format_version: "3.0"\nservices: [{id: ${id(8)}, name: a, host: h}]\n` });
+	assert.match(stderr, /update service 'a': UNIQUE violation detected on '\{name="a"\}'/);
+	assert.equal((await gateway(['dump'])).stdout, before);
+	await gateway(['load', '-'], { input: '_format_version: "3.0"\n' });
+});
+
 check('what is wrong is named with its line, and nothing is written', async () => {
 	const before_ = (await gateway(['dump', '--with-ids'])).stdout;
 	const bad = await write('bad.yml', `_format_version: "3.0"

@@ -133,10 +133,22 @@ static enum err apply_step(struct entities *es, struct entity_call *c,
 	return e == ERR_NOT_FOUND && c->error.status == 0 ? ERR_OK : e;
 }
 
+/* Names may go round in a circle: they are unique again when all steps are done. */
+static enum err release_keys(struct entity_call *c, const struct declarative_plan *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->v[i].op != DECLARATIVE_CREATE) {
+			TRY(entity_release_keys(c, p->v[i].kind, &p->v[i].id));
+		}
+	}
+	return ERR_OK;
+}
+
 static enum err apply_all(struct entities *es, struct entity_call *c, void *arg)
 {
 	const struct gateway_sync *s = arg;
 
+	TRY(release_keys(c, &s->plan));
 	for (size_t i = 0; i < s->plan.n; i++) {
 		enum err e = apply_step(es, c, &s->plan.v[i]);
 
