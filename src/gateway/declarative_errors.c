@@ -328,6 +328,30 @@ static struct json *as_object(struct arena *a, const struct json *own)
 	return out;
 }
 
+/* A list that is none has no entities to tell it: for its owner it is a field. */
+static const struct json *with_broken_lists(struct arena *a, const struct json *own,
+					    const struct entry *e)
+{
+	struct tree_tail out = {0};
+
+	for (const struct entry_list *l = e->lists; l; l = l->next) {
+		if (l->message.p) {
+			out = out.parent ? out : tree_tail_behind(as_object(a, own));
+			tree_push(a, &out, l->name, tree_str(a, l->message));
+		}
+	}
+	return out.parent ? out.parent : own;
+}
+
+static void flatten_entry(struct collecting *c, const struct entry *e, const struct json *own)
+{
+	const struct json *all = with_broken_lists(c->arena, own, e);
+
+	if (all) {
+		tree_push(c->arena, &c->flattened, STR_NULL, flattened_of(c->arena, e, all));
+	}
+}
+
 static const struct json *entry_tree(struct collecting *c, const struct entry *e)
 {
 	const struct json *own = has_errors(e) ? own_errors(c->arena, e) : NULL;
@@ -337,10 +361,9 @@ static const struct json *entry_tree(struct collecting *c, const struct entry *e
 		struct place at = {e->def ? where_of(c->arena, e) : STR(""), STR(""), e->source};
 
 		flatten_errors(c, own, at);
-		if (e->def) {
-			tree_push(c->arena, &c->flattened, STR_NULL,
-				  flattened_of(c->arena, e, own));
-		}
+	}
+	if (e->def) {
+		flatten_entry(c, e, own);
 	}
 	for (const struct entry_list *l = e->lists; l; l = l->next) {
 		const struct json *below = list_tree(c, l);

@@ -373,6 +373,41 @@ static void flattens_errors(void **state)
 	assert_null(v->next);
 }
 
+/* Their owner tells it, beside what else is wrong with it. */
+static void flattens_lists_that_are_none(void **state)
+{
+	(void)state;
+	assert_err(read_yaml(V "services:\n"
+			       "- {name: a, host: h, routes: x, plugins: 5}\n"
+			       "- {name: b, routes: [{name: r, paths: [/a], plugins: x}]}\n"
+			       "upstreams: [{name: u, targets: 1}]\n"),
+		   ERR_INVALID);
+	assert_str(text_of(errors.leftovers), STR("{}"));
+	assert_int_equal(errors.n, 5);
+
+	const struct json *v = errors.flattened->child;
+
+	assert_str(
+		text_of(v),
+		STR("{\"entity_type\":\"service\",\"entity_name\":\"a\",\"entity\":{\"name\":\"a\","
+		    "\"host\":\"h\"},\"errors\":[{\"type\":\"field\",\"field\":\"routes\","
+		    "\"message\":"
+		    "\"expected an array\"},{\"type\":\"field\",\"field\":\"plugins\",\"message\":"
+		    "\"expected an array\"}]}"));
+	v = v->next;
+	assert_str(text_of(json_get(v, STR("errors"))),
+		   STR("[{\"type\":\"field\",\"field\":\"host\",\"message\":"
+		       "\"required field missing\"}]"));
+	v = v->next;
+	assert_str(json_str(json_get(v, STR("entity_name"))), STR("r"));
+	assert_str(text_of(json_get(v, STR("errors"))),
+		   STR("[{\"type\":\"field\",\"field\":\"plugins\",\"message\":"
+		       "\"expected an array\"}]"));
+	v = v->next;
+	assert_str(json_str(json_get(v, STR("entity_type"))), STR("upstream"));
+	assert_null(v->next);
+}
+
 static void reports_with_lines(void **state)
 {
 	struct buf b = {0};
@@ -524,6 +559,7 @@ int main(void)
 		TEST(refuses_in_kongs_words),
 		TEST(one_mistake_is_one_error),
 		TEST(flattens_errors),
+		TEST(flattens_lists_that_are_none),
 		TEST(reports_with_lines),
 		TEST(says_it_as_a_lua_table),
 		TEST(writes_what_was_meant),
