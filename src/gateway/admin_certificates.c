@@ -2,18 +2,31 @@
  * Certificates with their server names. `snis` is no field of theirs: it is the list of the sni
  * entities that refer to them, shown with each and set with each, in one transaction.
  */
+#include "base/map.h"
 #include "gateway/admin_int.h"
 
-#define SNIS_MAX 1000
+#define PAGE_MAX 1000
 
 /* ---- showing ---- */
 
+/* All of them, as an array. */
 static enum err snis_of(struct admin_call *a, const struct guid *certificate,
-			struct entity_page *out)
+			const struct json **out)
 {
-	struct entity_query q = {.size = SNIS_MAX, .owner = {"certificate", *certificate}};
+	struct entity_query q = {.size = PAGE_MAX, .owner = {"certificate", *certificate}};
+	struct json *all = tree_array(&a->t->arena);
+	struct tree_tail tail = tree_tail_of(all);
+	struct entity_page page;
 
-	return entity_list(a->admin->entities, &a->c, ENTITY_SNI, &q, out);
+	do {
+		TRY(entity_list(a->admin->entities, &a->c, ENTITY_SNI, &q, &page));
+		for (size_t i = 0; i < page.n; i++) {
+			tree_push(&a->t->arena, &tail, STR_NULL, page.v[i]);
+		}
+		q.offset = page.offset;
+	} while (q.offset.p);
+	*out = all;
+	return ERR_OK;
 }
 
 static enum err with_snis(struct admin_call *a, const struct json *certificate,
@@ -22,15 +35,15 @@ static enum err with_snis(struct admin_call *a, const struct json *certificate,
 	struct json *v = tree_shallow(&a->t->arena, certificate);
 	struct json *names = tree_array(&a->t->arena);
 	struct tree_tail tail = tree_tail_of(names);
-	struct entity_page page;
+	const struct json *snis = NULL;
 	struct guid id;
 
 	if (!tree_id(certificate, &id)) {
 		return ERR_INTERNAL;
 	}
-	TRY(snis_of(a, &id, &page));
-	for (size_t i = 0; i < page.n; i++) {
-		tree_push(&a->t->arena, &tail, STR_NULL, json_get(page.v[i], STR("name")));
+	TRY(snis_of(a, &id, &snis));
+	for (const struct json *s = snis->child; s; s = s->next) {
+		tree_push(&a->t->arena, &tail, STR_NULL, json_get(s, STR("name")));
 	}
 	tree_set(&a->t->arena, v, STR("snis"), names);
 	*out = v;
@@ -106,6 +119,7 @@ struct change {
 	struct entity_target which; /* text p NULL = a new one */
 	bool patch;
 	const struct json *snis; /* array; NULL = stay as they are */
+	struct map names;	 /* of these */
 	const struct json *body; /* without snis */
 	const struct json *out;
 };
@@ -115,16 +129,15 @@ static enum err sni_fault(struct entity_call *c, const char *fmt, struct str nam
 	return entity_fail_field(c, "snis", str_fmt(c->arena, fmt, STR_ARG(name), STR_ARG(id)));
 }
 
-static enum err check_list(struct entity_call *c, const struct json *snis)
+static enum err check_list(struct entity_call *c, struct change *ch)
 {
-	for (const struct json *s = snis->child; s; s = s->next) {
+	map_free(&ch->names);
+	for (const struct json *s = ch->snis->child; s; s = s->next) {
 		if (s->type != JSON_STRING) {
 			return entity_fail_field(c, "snis", STR("expected a string"));
 		}
-		for (const struct json *o = s->next; o; o = o->next) {
-			if (str_eq(json_str(o), s->text)) {
-				return sni_fault(c, "%.*s is duplicated%.*s", s->text, STR(""));
-			}
+		if (map_set(&ch->names, s->text, ch)) {
+			return sni_fault(c, "%.*s is duplicated%.*s", s->text, STR(""));
 		}
 	}
 	return ERR_OK;
@@ -148,27 +161,16 @@ static enum err check_free(struct entities *es, struct entity_call *c, struct st
 				   name, owner);
 }
 
-static bool is_listed(const struct json *snis, struct str name)
-{
-	for (const struct json *s = snis->child; s; s = s->next) {
-		if (str_eq(json_str(s), name)) {
-			return true;
-		}
-	}
-	return false;
-}
-
 static enum err remove_others(struct entities *es, struct change *ch, const struct guid *id)
 {
-	struct entity_page page;
+	const struct json *snis = NULL;
 
-	TRY(snis_of(ch->a, id, &page));
-	for (size_t i = 0; i < page.n; i++) {
-		struct str sni = json_str(json_get(page.v[i], STR("id")));
+	TRY(snis_of(ch->a, id, &snis));
+	for (const struct json *s = snis->child; s; s = s->next) {
+		const struct entity_target which = {.text = json_str(json_get(s, STR("id")))};
 
-		if (!is_listed(ch->snis, json_str(json_get(page.v[i], STR("name"))))) {
-			TRY(entity_delete(es, &ch->a->c, ENTITY_SNI,
-					  &(struct entity_target){.text = sni}));
+		if (!map_get(&ch->names, json_str(json_get(s, STR("name"))))) {
+			TRY(entity_delete(es, &ch->a->c, ENTITY_SNI, &which));
 		}
 	}
 	return ERR_OK;
@@ -203,7 +205,7 @@ static enum err write_all(struct entities *es, struct entity_call *c, void *arg)
 	struct change *ch = arg;
 
 	if (ch->snis) {
-		TRY(check_list(c, ch->snis));
+		TRY(check_list(c, ch));
 	}
 	if (!ch->which.text.p) {
 		TRY(entity_insert(es, c, ENTITY_CERTIFICATE, ch->body, &ch->out));
@@ -238,8 +240,10 @@ static enum err take_snis(struct admin_call *a, struct change *ch)
 
 static enum err run_change(struct admin_call *a, struct change *ch, int status)
 {
-	TRY(entities_write(a->admin->entities, &a->c, write_all, ch));
-	return reply_one(a, status, ch->out);
+	enum err e = entities_write(a->admin->entities, &a->c, write_all, ch);
+
+	map_free(&ch->names);
+	return e == ERR_OK ? reply_one(a, status, ch->out) : e;
 }
 
 static enum err create(struct admin_call *a)
@@ -260,6 +264,16 @@ static enum err patch(struct admin_call *a)
 	}
 	TRY(take_snis(a, &ch));
 	return run_change(a, &ch, 200);
+}
+
+static bool is_listed(const struct json *snis, struct str name)
+{
+	for (const struct json *s = snis->child; s; s = s->next) {
+		if (str_eq(json_str(s), name)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 /* PUT by an sni that is not known makes a certificate that has it. */

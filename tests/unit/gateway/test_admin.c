@@ -379,6 +379,30 @@ static void certificates_have_snis(void **state)
 	(void)want(state, "POST", "/upstreams", "{\"name\":\"u\"}", 201);
 }
 
+/* More than a page holds. */
+static void certificates_have_many_snis(void **state)
+{
+	enum { MANY = 1100 };
+	struct buf body = {0};
+	struct talk_answer a;
+
+	buf_puts(&body, PAIR ",\"snis\":[");
+	for (int i = 0; i < MANY; i++) {
+		buf_printf(&body, "\"h%d.test\",", i);
+	}
+	buf_puts(&body, "\"last.test\"]}");
+	buf_putc(&body, '\0');
+	a = want(state, "POST", "/certificates", buf_head(&body), 201);
+	assert_int_equal(json_get(a.json, STR("snis"))->n, MANY + 1);
+	a = get(state, "/certificates/last.test");
+	assert_int_equal(json_get(a.json, STR("snis"))->n, MANY + 1);
+	a = want(state, "PATCH", "/certificates/last.test", "{\"snis\":[\"last.test\",\"x.test\"]}",
+		 200);
+	assert_int_equal(json_get(a.json, STR("snis"))->n, 2);
+	assert_int_equal(json_get(get(state, "/snis?size=1000").json, STR("data"))->n, 2);
+	buf_free(&body);
+}
+
 /* ---- keys ---- */
 
 static void keys_are_asked_for_when_there_are_some(void **state)
@@ -600,6 +624,7 @@ int main(void)
 		ON(SQLITE, targets_of_upstreams),
 		ON(PGSQL, targets_of_upstreams),
 		ON(SQLITE, certificates_have_snis),
+		ON(SQLITE, certificates_have_many_snis),
 		{"keys_are_asked_for_when_there_are_some", keys_are_asked_for_when_there_are_some,
 		 admin_server_setup_keys, admin_server_teardown, (void *)(uintptr_t)TEST_SQLITE},
 		ON(SQLITE, what_there_is_is_listed),
