@@ -82,6 +82,27 @@ static void check_shape(struct arena *a, const struct json *v)
 	buf_free(&twice);
 }
 
+/* Whoever skims finds the same, and writes what means the same. */
+static void check_skimmed(struct arena *a, struct str text, const struct json *v)
+{
+	struct buf raw = {0}, once = {0}, twice = {0};
+	struct json_writer w = json_writer_to(&raw);
+	struct json *skimmed, *again;
+
+	ASSERT(json_skim(a, text, SIZE_MAX, &skimmed, NULL) == ERR_OK);
+	ASSERT(skimmed->type == v->type && skimmed->n == v->n);
+	json_put_tree(&w, skimmed);
+	ASSERT(json_parse(a, buf_str(&raw), &again, NULL) == ERR_OK);
+	w = json_writer_to(&once);
+	json_put_tree(&w, v);
+	w = json_writer_to(&twice);
+	json_put_tree(&w, again);
+	ASSERT(str_eq(buf_str(&once), buf_str(&twice)));
+	buf_free(&raw);
+	buf_free(&once);
+	buf_free(&twice);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct arena a;
@@ -92,6 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (json_parse(&a, str_of(data, n), &v, &f) == ERR_OK) {
 		check_tree(&a, v);
 		check_shape(&a, v);
+		check_skimmed(&a, str_of(data, n), v);
 	} else {
 		ASSERT(f.code == ERR_INVALID && f.text[0]);
 	}
