@@ -231,7 +231,7 @@ static bool read_once(struct stream *s)
 	n = s->ops->recv(s, into_in ? buf_reserve(&s->in, room) : scratch, room);
 	if (n > 0) {
 		s->bytes_in += (uint64_t)n;
-		if ((size_t)n < room && !s->hangup && s->ops->short_read_drains) {
+		if ((size_t)n < room && !s->hangup && !s->more && s->ops->short_read_drains) {
 			s->readable = false;
 		}
 		if (into_in) {

@@ -65,8 +65,9 @@ struct stream_ops {
 	void (*detach)(struct stream *s);
 	/* NULL: the socket knows. */
 	enum err (*peer)(const struct stream *s, struct addr *out);
-	bool close_is_fin;	/* close() of the descriptor ends it in order, without shutdown */
-	bool short_read_drains; /* a read that returns less than asked emptied the socket */
+	bool close_is_fin; /* close() of the descriptor ends it in order, without shutdown */
+	/* A read that returns less than asked emptied the socket, unless it sets stream.more. */
+	bool short_read_drains;
 };
 
 struct stream {
@@ -97,6 +98,7 @@ struct stream {
 	bool eof : 1; /* peer sent FIN */
 	bool eof_told : 1;
 	bool hangup : 1;
+	bool more : 1; /* a transport gave less than it was asked for, but there is more */
 	bool write_blocked : 1;
 	bool write_broken : 1; /* sending failed: what can still be read is shown, then the end */
 	bool was_high : 1;

@@ -31,10 +31,15 @@
 #define SENDV_MAX (4 * RECORD_MAX)
 #define DIRECT_MIN 4096 /* from here on a copy costs more than a system call */
 /*
- * Steps of OpenSSL between two pieces of plain text: KeyUpdates and the like take one or two each.
- * A peer that sends nothing else makes new keys of us for as long as it likes.
+ * Steps of OpenSSL: a handshake takes twenty or so, a KeyUpdate three, and the time of twenty small
+ * records. Text and time pay for them; a peer that sends little else would make new keys of us for
+ * as long as it likes.
  */
 #define STEPS_MAX 100
+#define STEP_BYTES 1024 /* of text pay for a step ... */
+#define STEP_MS 100	/* ... or so much time */
+/* In one read: with records of a byte each a whole buffer of text would be thousands. */
+#define RECORDS_MAX 64
 
 enum tls_state { TLS_HANDSHAKE, TLS_OPEN, TLS_EOF, TLS_FAILED, TLS_STATES };
 
@@ -49,7 +54,9 @@ struct transport {
 	struct later turn;  /* to go on with it */
 	struct buf wire;    /* encrypted, not with the kernel yet */
 	size_t owed;
-	unsigned steps; /* since the last plain text */
+	unsigned steps;	  /* not paid for yet */
+	size_t text;	  /* that pays for some */
+	uint64_t paid_ms; /* until when time has paid */
 	enum tls_state state;
 	bool drained : 1;     /* the socket is empty, as far as this operation knows */
 	bool seen : 1;	      /* the first bytes have come */
@@ -280,7 +287,7 @@ static bool is_newly_open(struct transport *t)
 		return false;
 	}
 	enter(t, TLS_OPEN);
-	SSL_set_info_callback(t->ssl, on_step);
+	t->steps = 0; /* of the handshake */
 	return true;
 }
 
@@ -322,7 +329,29 @@ static ptrdiff_t outcome(struct transport *t, int result)
 	return -2;
 }
 
-/* Reads until `n` bytes are there or nothing more comes; `*end` says why it stopped. */
+static void pay_steps(struct transport *t)
+{
+	uint64_t by_time = (loop_now_ms(t->stream->loop) - t->paid_ms) / STEP_MS;
+
+	t->steps -= (unsigned)MIN(t->steps, t->text / STEP_BYTES + by_time);
+	t->text %= STEP_BYTES;
+	t->paid_ms += by_time * STEP_MS;
+}
+
+/* After a record of text: whether there may be another one. */
+static ptrdiff_t more_plain(struct transport *t)
+{
+	if (t->steps > STEPS_MAX) {
+		t->recv_broken = true;
+		return -2;
+	}
+	return t->drained && !SSL_has_pending(t->ssl) ? -1 : 1;
+}
+
+/*
+ * Reads until `n` bytes are there, nothing more comes or others are to have their turn; `*end` says
+ * why it stopped, 1 when there may be more.
+ */
 static size_t read_plain(struct transport *t, char *p, size_t n, ptrdiff_t *end)
 {
 	size_t total = 0, got;
@@ -330,17 +359,14 @@ static size_t read_plain(struct transport *t, char *p, size_t n, ptrdiff_t *end)
 
 	t->drained = false;
 	forget_errors();
-	*end = 1;
-	while (total < n && *end == 1) {
+	pay_steps(t);
+	*end = t->recv_broken ? -2 : 1;
+	for (unsigned i = 0; i < RECORDS_MAX && total < n && *end == 1; i++) {
 		result = SSL_read_ex(t->ssl, p + total, n - total, &got);
-		if (result == 1) {
-			total += got;
-			t->steps = 0;
-			*end = t->drained && !SSL_has_pending(t->ssl) ? -1 : 1;
-		} else {
-			*end = outcome(t, result);
-		}
+		total += result == 1 ? got : 0;
+		*end = result == 1 ? more_plain(t) : outcome(t, result);
 	}
+	t->text += total;
 	return total;
 }
 
@@ -386,6 +412,7 @@ static ptrdiff_t tls_recv(struct stream *s, void *p, size_t n)
 		return -1; /* asked again by stream_readable */
 	}
 	got = read_plain(t, p, n, &end);
+	s->more = end == 1;
 	if (t->plain) {
 		ERR_clear_error();
 		if (s->closing) { /* nobody is there to be told */
@@ -541,7 +568,9 @@ static void tls_free(struct stream *s)
 	mem_free(t);
 }
 
-/* A short read emptied the socket, and OpenSSL holds no whole record: read_plain went on till then.
+/*
+ * A short read emptied the socket, and OpenSSL holds no whole record: read_plain went on till then,
+ * or there is `more`.
  */
 static const struct stream_ops tls_ops = {
 	.recv = tls_recv,
@@ -565,6 +594,8 @@ static struct transport *begin(struct stream *s, SSL_CTX *ctx, uint32_t timeout_
 	ASSERT(t->ssl);
 	b = bio_new(t);
 	SSL_set_bio(t->ssl, b, b);
+	/* From the first on: what comes with the last of the handshake is read together with it. */
+	SSL_set_info_callback(t->ssl, on_step);
 	s->ops = &tls_ops;
 	s->transport = t;
 	if (timeout_ms > 0) {

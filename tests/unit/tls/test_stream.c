@@ -17,6 +17,7 @@
 struct end {
 	struct stream *s;
 	struct buf in;
+	size_t largest;	  /* of the pieces in which it came */
 	struct str say;	  /* written when the handshake is over */
 	unsigned says;	  /* how often */
 	bool close_after; /* and then closed */
@@ -52,6 +53,7 @@ static size_t on_data(struct stream *s, char *p, size_t n)
 
 	assert_true(e->done || !tls_stream_is(s));
 	buf_append(&e->in, p, n);
+	e->largest = MAX(e->largest, n);
 	return n;
 }
 
@@ -206,36 +208,57 @@ static void tear_down(struct fixture *f)
 	arena_fini(&f->arena);
 }
 
-/* ---- a client that makes new keys ---- */
+/* ---- a client of its own ---- */
 
-enum { UPDATES = 2000 };
+enum { UPDATES = 2000, SMALL_RECORDS = 2000 };
 
-struct updater {
+/* Runs beside the loop, with the other end of the connection. */
+struct peer {
 	pthread_t thread;
 	int fd;
-	unsigned at_once; /* between two bytes of text */
+	unsigned at_once;  /* new keys between two texts ... */
+	size_t text;	   /* ... of so many bytes */
+	unsigned pause_ms; /* before the last few */
 	unsigned done;
 };
 
-static void *update(void *arg)
+static SSL *connect_peer(const struct peer *p)
 {
-	struct updater *u = arg;
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	SSL *ssl = SSL_new(ctx);
 
-	assert_int_equal(fcntl(u->fd, F_SETFL, 0), 0);
-	assert_int_equal(SSL_set_fd(ssl, u->fd), 1);
+	SSL_CTX_free(ctx);
+	assert_int_equal(fcntl(p->fd, F_SETFL, 0), 0);
+	assert_int_equal(SSL_set_fd(ssl, p->fd), 1);
 	assert_int_equal(SSL_connect(ssl), 1);
-	while (u->done < UPDATES && SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1 &&
-	       SSL_do_handshake(ssl) == 1) {
-		if (++u->done % u->at_once == 0 && SSL_write(ssl, "x", 1) != 1) {
+	return ssl;
+}
+
+static void leave(SSL *ssl, const struct peer *p)
+{
+	(void)SSL_shutdown(ssl);
+	SSL_free(ssl);
+	(void)shutdown(p->fd, SHUT_WR);
+}
+
+static bool make_key(SSL *ssl)
+{
+	return SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1 && SSL_do_handshake(ssl) == 1;
+}
+
+static void *update(void *arg)
+{
+	static const char text[4096];
+	struct peer *p = arg;
+	SSL *ssl = connect_peer(p);
+
+	while (p->done < UPDATES && make_key(ssl)) {
+		if (++p->done % p->at_once == 0 &&
+		    SSL_write(ssl, text, (int)p->text) != (int)p->text) {
 			break;
 		}
 	}
-	(void)SSL_shutdown(ssl);
-	SSL_free(ssl);
-	SSL_CTX_free(ctx);
-	(void)shutdown(u->fd, SHUT_WR);
+	leave(ssl, p);
 	return NULL;
 }
 
@@ -244,37 +267,130 @@ static bool server_ended(struct fixture *f)
 	return f->at_server.closed != ERR_OK || f->at_server.eof;
 }
 
-/* Bytes of text that came. */
-static size_t updates(unsigned at_once, bool *out_eof)
+/* Until the server has seen the end: bytes of text that came. */
+static size_t serve_peer(struct peer *p, void *(*run)(void *arg), struct end *out)
 {
 	struct fixture f;
-	struct updater u = {.at_once = at_once};
-	size_t n;
 
 	set_up(&f, TLS_KEY_EC);
 	make_contexts(&f, (struct tls_server_options){0}, (struct tls_client_options){0});
 	start_server(&f);
-	u.fd = f.fds[1];
-	assert_int_equal(pthread_create(&u.thread, NULL, update, &u), 0);
+	p->fd = f.fds[1];
+	assert_int_equal(pthread_create(&p->thread, NULL, run, p), 0);
 	run_until(&f, server_ended);
-	assert_int_equal(pthread_join(u.thread, NULL), 0);
-	(void)close(u.fd);
-	n = f.at_server.in.n;
-	*out_eof = f.at_server.eof;
+	(void)shutdown(p->fd, SHUT_RDWR); /* nobody reads any more what it still writes */
+	assert_int_equal(pthread_join(p->thread, NULL), 0);
+	(void)close(p->fd);
+	*out = f.at_server;
 	tear_down(&f);
-	return n;
+	return out->in.n;
 }
 
 static void test_new_keys_have_an_end(void **state)
 {
-	bool eof;
+	struct end seen;
 
 	(void)state;
 	(void)signal(SIGPIPE, SIG_IGN);
-	assert_int_equal(updates(10, &eof), UPDATES / 10);
-	assert_true(eof);
-	assert_int_equal(updates(UPDATES, &eof), 0);
-	assert_false(eof);
+	assert_int_equal(serve_peer(&(struct peer){.at_once = UPDATES, .text = 1}, update, &seen),
+			 0);
+	assert_false(seen.eof);
+}
+
+/* A byte is worth no thirty keys. */
+static void test_new_keys_have_an_end_with_a_little_text(void **state)
+{
+	struct end seen;
+
+	(void)state;
+	(void)signal(SIGPIPE, SIG_IGN);
+	assert_in_range(serve_peer(&(struct peer){.at_once = 10, .text = 1}, update, &seen), 1, 10);
+	assert_false(seen.eof);
+}
+
+static void test_new_keys_for_much_text(void **state)
+{
+	struct peer p = {.at_once = 1, .text = 4096};
+	struct end seen;
+
+	(void)state;
+	(void)signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(serve_peer(&p, update, &seen), UPDATES * 4096);
+	assert_true(seen.eof);
+}
+
+/* As many as there may be, and later, when that is forgiven, a few more. */
+static void *update_now_and_then(void *arg)
+{
+	struct peer *p = arg;
+	SSL *ssl = connect_peer(p);
+
+	for (unsigned i = 0; i < p->at_once; i++) {
+		assert_true(make_key(ssl));
+	}
+	assert_int_equal(SSL_write(ssl, "a", 1), 1);
+	(void)nanosleep(&(struct timespec){.tv_nsec = p->pause_ms * 1000000L}, NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		(void)make_key(ssl);
+	}
+	(void)SSL_write(ssl, "b", 1);
+	leave(ssl, p);
+	return NULL;
+}
+
+static void test_new_keys_now_and_then(void **state)
+{
+	struct end seen;
+
+	(void)state;
+	(void)signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(serve_peer(&(struct peer){.at_once = 33, .pause_ms = 900},
+				    update_now_and_then, &seen),
+			 2);
+	assert_true(seen.eof);
+}
+
+/* All at once, so that they wait in the socket together; and then nothing, not even an end. */
+static void *send_small_records(void *arg)
+{
+	struct peer *p = arg;
+	SSL *ssl = connect_peer(p);
+	BIO *all = BIO_new(BIO_s_mem());
+	char *bytes;
+	long n;
+
+	SSL_set0_wbio(ssl, all);
+	for (unsigned i = 0; i < SMALL_RECORDS; i++) {
+		assert_int_equal(SSL_write(ssl, "x", 1), 1);
+	}
+	n = BIO_get_mem_data(all, &bytes);
+	assert_int_equal(send(p->fd, bytes, (size_t)n, MSG_NOSIGNAL), n);
+	SSL_free(ssl);
+	return NULL;
+}
+
+static bool all_small_records_came(struct fixture *f)
+{
+	return f->at_server.in.n == SMALL_RECORDS;
+}
+
+/* None is forgotten in OpenSSL's buffer, for which no event comes. */
+static void test_small_records_take_turns(void **state)
+{
+	struct fixture f;
+	struct peer p = {0};
+
+	(void)state;
+	set_up(&f, TLS_KEY_EC);
+	make_contexts(&f, (struct tls_server_options){0}, (struct tls_client_options){0});
+	start_server(&f);
+	p.fd = f.fds[1];
+	assert_int_equal(pthread_create(&p.thread, NULL, send_small_records, &p), 0);
+	run_until(&f, all_small_records_came);
+	assert_int_equal(pthread_join(p.thread, NULL), 0);
+	assert_in_range(f.at_server.largest, 1, 64);
+	(void)close(p.fd);
+	tear_down(&f);
 }
 
 static bool both_done(struct fixture *f)
@@ -770,6 +886,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_new_keys_have_an_end),
+		cmocka_unit_test(test_new_keys_have_an_end_with_a_little_text),
+		cmocka_unit_test(test_new_keys_for_much_text),
+		cmocka_unit_test(test_new_keys_now_and_then),
+		cmocka_unit_test(test_small_records_take_turns),
 		cmocka_unit_test(test_handshakes_take_turns),
 		cmocka_unit_test(test_talks),
 		cmocka_unit_test(test_bulk),
