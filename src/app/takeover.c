@@ -84,16 +84,18 @@ static void write_environment(struct buf *out)
 static int spawn(const char *program, char **argv, char **envp, pid_t *out)
 {
 	posix_spawn_file_actions_t actions;
-	int fds[INHERIT_MAX];
-	size_t n = inherit_listening(fds, INHERIT_MAX);
+	int *fds;
+	size_t n;
 	int e = posix_spawn_file_actions_init(&actions);
 
 	if (e != 0) {
 		return e;
 	}
+	n = inherit_listening(&fds);
 	for (size_t i = 0; i < n && e == 0; i++) {
 		e = posix_spawn_file_actions_adddup2(&actions, fds[i], fds[i]);
 	}
+	mem_free(fds);
 	if (e == 0) {
 		e = posix_spawn(out, program, &actions, NULL, argv, envp);
 	}

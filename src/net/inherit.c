@@ -1,15 +1,29 @@
 #include "net/inherit.h"
 
+#include "base/mem.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static struct {
-	int fds[INHERIT_MAX];
-	size_t n;
-} left;
+/* One for each loop at each address: there is no telling how many. */
+struct sockets {
+	int *fds;
+	size_t n, cap;
+};
+
+static struct sockets left;
+
+static void add(struct sockets *s, int fd)
+{
+	if (s->n == s->cap) {
+		s->cap = MAX(2 * s->cap, (size_t)64);
+		s->fds = mem_resize(s->fds, s->cap * sizeof(*s->fds));
+	}
+	s->fds[s->n++] = fd;
+}
 
 /* Of TCP: what else may listen is none of ours. */
 static bool is_listening(int fd)
@@ -22,28 +36,36 @@ static bool is_listening(int fd)
 	       (domain == AF_INET || domain == AF_INET6);
 }
 
-size_t inherit_listening(int *fds, size_t max)
+static struct sockets find_listening(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
+	struct sockets found = {0};
 	const struct dirent *d;
-	size_t n = 0;
 
-	while (dir && n < max && (d = readdir(dir))) {
+	while (dir && (d = readdir(dir))) {
 		int fd = (int)strtol(d->d_name, NULL, 10);
 
 		if (fd > STDERR_FILENO && is_listening(fd)) {
-			fds[n++] = fd;
+			add(&found, fd);
 		}
 	}
 	if (dir) {
 		(void)closedir(dir);
 	}
-	return n;
+	return found;
+}
+
+size_t inherit_listening(int **out)
+{
+	struct sockets found = find_listening();
+
+	*out = found.fds;
+	return found.n;
 }
 
 void inherit_begin(void)
 {
-	left.n = inherit_listening(left.fds, INHERIT_MAX);
+	left = find_listening();
 	for (size_t i = 0; i < left.n; i++) {
 		(void)fcntl(left.fds[i], F_SETFD, FD_CLOEXEC);
 	}
@@ -62,19 +84,21 @@ static bool is_bound_to(int fd, const struct addr *addr)
 	return strcmp(a, b) == 0;
 }
 
-size_t inherit_take(const struct addr *addr, int *fds, size_t max)
+size_t inherit_take(const struct addr *addr, int **out)
 {
-	size_t taken = 0, kept = 0;
+	struct sockets taken = {0};
+	size_t kept = 0;
 
 	for (size_t i = 0; i < left.n; i++) {
-		if (taken < max && is_bound_to(left.fds[i], addr)) {
-			fds[taken++] = left.fds[i];
+		if (is_bound_to(left.fds[i], addr)) {
+			add(&taken, left.fds[i]);
 		} else {
 			left.fds[kept++] = left.fds[i];
 		}
 	}
 	left.n = kept;
-	return taken;
+	*out = taken.fds;
+	return taken.n;
 }
 
 void inherit_end(void)
@@ -82,4 +106,6 @@ void inherit_end(void)
 	while (left.n > 0) {
 		(void)close(left.fds[--left.n]);
 	}
+	mem_free(left.fds);
+	left = (struct sockets){0};
 }

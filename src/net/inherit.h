@@ -10,13 +10,11 @@
 #pragma once
 #include "net/addr.h"
 
-#define INHERIT_MAX 512
-
 /* Collects the listening sockets among our descriptors. */
 void inherit_begin(void);
-/* Moves those bound to `addr` into `fds`, at most `max`; how many. They are the caller's. */
-size_t inherit_take(const struct addr *addr, int *fds, size_t max);
+/* Takes those bound to `addr` out of them; how many. They and the array are the caller's. */
+size_t inherit_take(const struct addr *addr, int **out);
 void inherit_end(void);
 
-/* All descriptors of this process that listen: for whoever leaves them to another. */
-size_t inherit_listening(int *fds, size_t max);
+/* All descriptors of this process that listen, for whoever leaves them to another; mem_free. */
+size_t inherit_listening(int **out);

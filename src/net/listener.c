@@ -204,8 +204,8 @@ static void acceptor_add(struct listener *l, struct loops *loops, int fd)
 /* One socket for each loop; more, if the process before us had more loops: all have a queue. */
 static enum err bind_all(struct listener *l, struct loops *loops, struct fault *f)
 {
-	int fds[INHERIT_MAX];
-	size_t n = inherit_take(&l->addr, fds, INHERIT_MAX);
+	int *fds;
+	size_t n = inherit_take(&l->addr, &fds);
 
 	if (n == 0) {
 		TRY(probe(&l->addr, f));
@@ -214,6 +214,7 @@ static enum err bind_all(struct listener *l, struct loops *loops, struct fault *
 	for (size_t i = 0; i < n; i++) {
 		acceptor_add(l, loops, fds[i]);
 	}
+	mem_free(fds);
 	while (l->n < loops->n) {
 		int fd = -1;
 

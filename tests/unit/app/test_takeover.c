@@ -3,6 +3,7 @@
  * HEIR_DOES says, and its exit status tells what it found.
  */
 #include "app/takeover.h"
+#include "base/mem.h"
 #include "net/inherit.h"
 #include "unit.h"
 
@@ -34,7 +35,7 @@ static enum verdict look_around(const struct takeover *t)
 {
 	const char *address = getenv("HEIR_ADDRESS");
 	struct addr addr;
-	int fds[2];
+	int *fds;
 
 	if (t->former != getppid() || t->heir != 0) {
 		return NO_FORMER;
@@ -48,9 +49,10 @@ static enum verdict look_around(const struct takeover *t)
 	if (!address || addr_parse(str_c(address), &addr) != ERR_OK) {
 		return NO_ADDRESS;
 	}
-	if (inherit_take(&addr, fds, 2) != 1) {
+	if (inherit_take(&addr, &fds) != 1) {
 		return NO_SOCKET;
 	}
+	mem_free(fds);
 	return fcntl(number_in("HEIR_NOT"), F_GETFD) >= 0 ? TOO_MUCH : FINE;
 }
 
