@@ -35,18 +35,36 @@ enum err gateway_declarative_reload(struct declarative_live *l, const struct gat
 					 : ERR_OK;
 }
 
+/* Whether the configuration says what is in force, at a start and at SIGHUP. */
+static bool says_what(const struct gateway_config *c)
+{
+	return c->declarative.n > 0 || c->declarative_text.n > 0;
+}
+
+enum err gateway_declarative_save(struct declarative_live *l, const struct gateway_config *c,
+				  struct buf *out)
+{
+	declarative_live_hold(l);
+	return says_what(c) ? ERR_OK : declarative_live_save(l, out);
+}
+
 enum err gateway_declarative_start(struct entities *es, const struct gateway_config *c,
-				   struct declarative_live **out, struct fault *f)
+				   struct str saved, struct declarative_live **out, struct fault *f)
 {
 	struct declarative_live *l = declarative_live_new(es);
-	enum err e = gateway_declarative_reload(l, c, f);
+	bool is_saved = saved.n > 0 && !says_what(c);
+	enum err e = is_saved ? declarative_live_restore(l, saved, f)
+			      : gateway_declarative_reload(l, c, f);
 
+	declarative_live_hold(l);
 	if (e != ERR_OK) {
 		declarative_live_free(&l);
 		return e;
 	}
 	if (c->declarative.n > 0) {
 		log_info("gateway", "entities come from a file", LOG_STR("file", c->declarative));
+	} else if (is_saved) {
+		log_info("gateway", "entities come from the former process");
 	} else {
 		log_info("gateway", "entities come from the configuration");
 	}

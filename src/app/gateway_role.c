@@ -34,8 +34,9 @@ static enum err start_entities(struct gateway_role *r, struct fault *f)
 		.on_changes = gateway_changes,
 		.arg = r->gateway,
 	});
-	return gateway_is_declarative(c) ? gateway_declarative_start(r->entities, c, &r->live, f)
-					 : load_database(r, f);
+	return gateway_is_declarative(c)
+		       ? gateway_declarative_start(r->entities, c, r->deps.saved, &r->live, f)
+		       : load_database(r, f);
 }
 
 /* ---- Admin API ---- */
@@ -197,6 +198,18 @@ enum err gateway_role_reload(struct gateway_role *r, struct settings *next, stru
 	(void)pthread_mutex_unlock(&r->mtx);
 	settings_unref(&former);
 	return ERR_OK;
+}
+
+enum err gateway_role_save(struct gateway_role *r, struct buf *out)
+{
+	return r->live ? gateway_declarative_save(r->live, &r->told->gateway, out) : ERR_OK;
+}
+
+void gateway_role_serve(struct gateway_role *r)
+{
+	if (r->live) {
+		declarative_live_release(r->live);
+	}
 }
 
 void gateway_role_metrics(const struct gateway_role *r, struct buf *out)

@@ -23,6 +23,7 @@ struct gateway_role_deps {
 	struct db_pool *database;
 	struct pool *pools[REST_POOLS];
 	struct gateway_ops ops;
+	struct str saved; /* by gateway_role_save of the former process; for the start only */
 	/* The proxy's counters, for /status; `arg` of ops. */
 	void (*counters)(void *arg, struct admin_counters *out);
 };
@@ -44,6 +45,13 @@ enum err gateway_role_start(struct gateway_role *r, const struct gateway_role_de
 			    struct fault *f) MUST_USE;
 enum err gateway_role_reload(struct gateway_role *r, struct settings *next,
 			     struct fault *f) MUST_USE;
+/*
+ * For a process that takes over: what else would end with this one. Until gateway_role_serve
+ * nothing comes that it would not have.
+ */
+enum err gateway_role_save(struct gateway_role *r, struct buf *out) MUST_USE;
+/* This process is the service: after the start, and when none took over. */
+void gateway_role_serve(struct gateway_role *r);
 /* Text for /metrics, until the end; asks nobody. Any thread. */
 void gateway_role_metrics(const struct gateway_role *r, struct buf *out);
 /* From now on /status/ready says so. */

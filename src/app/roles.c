@@ -266,6 +266,7 @@ static enum err start_gateway(struct roles *r, struct fault *f)
 		.loops = r->deps.loops,
 		.database = r->deps.database,
 		.pools = {r->deps.pools[REST_DB], r->deps.pools[REST_SLOW]},
+		.saved = r->deps.saved,
 		.ops = r->deps.gateway_ops,
 		.counters = r->deps.gateway_counters,
 	};
@@ -312,6 +313,16 @@ void roles_reopen(struct roles *r)
 	if (r->gateway.gateway) {
 		gateway_reopen(r->gateway.gateway);
 	}
+}
+
+enum err roles_save(struct roles *r, struct buf *out)
+{
+	return gateway_role_save(&r->gateway, out);
+}
+
+void roles_serve(struct roles *r)
+{
+	gateway_role_serve(&r->gateway);
 }
 
 void roles_drain(struct roles *r)

@@ -28,6 +28,7 @@ struct roles_deps {
 	struct db_pool *database;
 	struct pool *pools[REST_POOLS];
 	struct blob_store *bodies;
+	struct str saved; /* by roles_save of the former process; for the start only */
 	struct gateway_ops gateway_ops;
 	void (*gateway_counters)(void *arg, struct admin_counters *out); /* `arg` of the ops */
 };
@@ -55,6 +56,9 @@ dispatch_fn *roles_dispatch_fn(enum role which);
 void *roles_dispatch_arg(struct roles *r, enum role which);
 enum err roles_reload(struct roles *r, struct settings *next, struct fault *f) MUST_USE;
 void roles_reopen(struct roles *r);
+/* See gateway_role.h: no other role has anything that would end with the process. */
+enum err roles_save(struct roles *r, struct buf *out) MUST_USE;
+void roles_serve(struct roles *r);
 void roles_drain(struct roles *r);
 bool roles_relay_is_drained(const struct roles *r);
 bool roles_are_drained(const struct roles *r);

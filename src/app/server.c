@@ -106,7 +106,7 @@ static void gateway_counters(void *arg, struct admin_counters *out)
 	};
 }
 
-static enum err start_roles(struct server *s, struct fault *f)
+static enum err start_roles(struct server *s, struct str saved, struct fault *f)
 {
 	struct roles_deps deps = {
 		.settings = s->settings,
@@ -114,6 +114,7 @@ static enum err start_roles(struct server *s, struct fault *f)
 		.database = s->database,
 		.pools = {s->pools[REST_DB], s->pools[REST_SLOW]},
 		.bodies = s->bodies,
+		.saved = saved,
 		.gateway_ops = {.role_server = role_server, .arg = s},
 		.gateway_counters = gateway_counters,
 	};
@@ -189,27 +190,29 @@ static enum err start_listeners(struct server *s, struct fault *f)
 	return ERR_OK;
 }
 
-static enum err start(struct server *s, struct fault *f)
+static enum err start(struct server *s, struct str saved, struct fault *f)
 {
 	TRY(open_database(s, f));
 	TRY(start_loops(s, f));
 	TRY(open_bodies(s, f));
-	TRY(start_roles(s, f));
+	TRY(start_roles(s, saved, f));
 	return start_listeners(s, f);
 }
 
-enum err server_start(struct settings *settings, struct server **out, struct fault *f)
+enum err server_start(struct settings *settings, struct str saved, struct server **out,
+		      struct fault *f)
 {
 	struct server *s = MEM_NEW(struct server);
 	enum err e;
 
 	s->settings = settings_ref(settings);
 	s->started = settings_ref(settings);
-	e = start(s, f);
+	e = start(s, saved, f);
 	if (e != ERR_OK) {
 		server_stop(&s);
 		return e;
 	}
+	roles_serve(&s->roles);
 	*out = s;
 	return ERR_OK;
 }
@@ -269,6 +272,16 @@ enum err server_reload(struct server *s, struct settings *next, struct fault *f)
 void server_reopen(struct server *s)
 {
 	roles_reopen(&s->roles);
+}
+
+enum err server_save(struct server *s, struct buf *out)
+{
+	return roles_save(&s->roles, out);
+}
+
+void server_stay(struct server *s)
+{
+	roles_serve(&s->roles);
 }
 
 /* Connectors come through the gateway, too, where it leads to role://relay. */

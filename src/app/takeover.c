@@ -1,31 +1,76 @@
 #include "app/takeover.h"
 
-#include "base/buf.h"
 #include "base/mem.h"
 #include "net/inherit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+/* "PID", or "PID DESCRIPTOR" when something is left beside the sockets. */
 static const char variable[] = "POSTHOUSE_TAKEOVER";
 
 void takeover_begin(struct takeover *t)
 {
 	const char *former = getenv(variable);
 	ssize_t n = readlink("/proc/self/exe", t->program, sizeof(t->program) - 1);
+	char *rest;
 
 	t->program[MAX(n, 0)] = 0;
-	t->heir = 0;
-	t->former = former ? (pid_t)strtol(former, NULL, 10) : 0;
+	t->heir = t->former = 0;
+	t->left = -1;
 	if (former) {
+		t->former = (pid_t)strtol(former, &rest, 10);
+		if (*rest) {
+			t->left = (int)strtol(rest, NULL, 10);
+			(void)fcntl(t->left, F_SETFD, FD_CLOEXEC);
+		}
 		inherit_begin();
 		(void)unsetenv(variable);
 	}
+}
+
+/* Sealed, so it is what was left to us and nothing that happens to have its number. */
+static bool read_left(int fd, struct buf *out)
+{
+	struct stat st;
+	size_t size;
+	ssize_t n;
+
+	if (fcntl(fd, F_GET_SEALS) != SEALS || fstat(fd, &st) != 0) {
+		return false;
+	}
+	size = (size_t)st.st_size;
+	while (out->n < size) {
+		n = pread(fd, buf_reserve(out, size - out->n), size - out->n, (off_t)out->n);
+		if (n <= 0) {
+			return false;
+		}
+		buf_commit(out, (size_t)n);
+	}
+	return true;
+}
+
+enum err takeover_saved(struct takeover *t, struct buf *out, struct fault *f)
+{
+	bool read;
+
+	if (t->left < 0) {
+		return ERR_OK;
+	}
+	read = read_left(t->left, out);
+	(void)close(t->left);
+	t->left = -1;
+	return read ? ERR_OK : fault_set(f, ERR_IO, "cannot read what the former process left");
 }
 
 void takeover_ready(struct takeover *t)
@@ -71,64 +116,122 @@ static enum err read_arguments(struct buf *out)
 	return n == 0 && out->n > 0 && out->p[out->n - 1] == 0 ? ERR_OK : ERR_IO;
 }
 
-static void write_environment(struct buf *out)
+static void write_environment(struct buf *out, int left)
 {
 	for (char **e = environ; *e; e++) {
 		buf_append(out, *e, strlen(*e) + 1);
 	}
 	buf_printf(out, "%s=%d", variable, (int)getpid());
+	if (left >= 0) {
+		buf_printf(out, " %d", left);
+	}
 	buf_append(out, "", 1);
 }
 
+static bool write_all(int fd, struct str text)
+{
+	while (text.n > 0) {
+		ssize_t n = write(fd, text.p, text.n);
+
+		if (n <= 0) {
+			return false;
+		}
+		text = str_skip(text, (size_t)n);
+	}
+	return true;
+}
+
+/* It has no name, and belongs to this process and whoever is given its descriptor. */
+static enum err leave(struct str saved, int *out, struct fault *f)
+{
+	int fd;
+
+	if (saved.n == 0) {
+		*out = -1;
+		return ERR_OK;
+	}
+	fd = memfd_create("posthouse-takeover", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0 || !write_all(fd, saved) || fcntl(fd, F_ADD_SEALS, SEALS) != 0) {
+		(void)fault_set(f, ERR_IO, "cannot leave another process what is in force: %s",
+				strerrordesc_np(errno));
+		if (fd >= 0) {
+			(void)close(fd);
+		}
+		return ERR_IO;
+	}
+	*out = fd;
+	return ERR_OK;
+}
+
 /* To duplicate a descriptor onto itself takes its close-on-exec away in the new process only. */
-static int spawn(const char *program, char **argv, char **envp, pid_t *out)
+static int pass(posix_spawn_file_actions_t *actions, int left)
+{
+	int *fds;
+	size_t n = inherit_listening(&fds);
+	int e = 0;
+
+	for (size_t i = 0; i < n && e == 0; i++) {
+		e = posix_spawn_file_actions_adddup2(actions, fds[i], fds[i]);
+	}
+	mem_free(fds);
+	return e == 0 && left >= 0 ? posix_spawn_file_actions_adddup2(actions, left, left) : e;
+}
+
+static int spawn_with(struct takeover *t, char **argv, char **envp, int left)
 {
 	posix_spawn_file_actions_t actions;
-	int *fds;
-	size_t n;
+	pid_t heir = 0;
 	int e = posix_spawn_file_actions_init(&actions);
 
 	if (e != 0) {
 		return e;
 	}
-	n = inherit_listening(&fds);
-	for (size_t i = 0; i < n && e == 0; i++) {
-		e = posix_spawn_file_actions_adddup2(&actions, fds[i], fds[i]);
-	}
-	mem_free(fds);
+	e = pass(&actions, left);
 	if (e == 0) {
-		e = posix_spawn(out, program, &actions, NULL, argv, envp);
+		e = posix_spawn(&heir, t->program, &actions, NULL, argv, envp);
 	}
 	(void)posix_spawn_file_actions_destroy(&actions);
+	t->heir = e == 0 ? heir : 0;
 	return e;
 }
 
-enum err takeover_start(struct takeover *t, struct fault *f)
+static enum err spawn(struct takeover *t, struct buf *arguments, int left, struct fault *f)
 {
-	struct buf arguments = {0}, environment = {0};
+	struct buf environment = {0};
 	char **argv, **envp;
 	int e;
+
+	write_environment(&environment, left);
+	argv = pointers(arguments->p, arguments->n);
+	envp = pointers(environment.p, environment.n);
+	e = spawn_with(t, argv, envp, left);
+	mem_free(argv);
+	mem_free(envp);
+	buf_free(&environment);
+	return e == 0 ? ERR_OK
+		      : fault_set(f, ERR_IO, "cannot start %s: %s", t->program, strerrordesc_np(e));
+}
+
+enum err takeover_start(struct takeover *t, struct str saved, struct fault *f)
+{
+	struct buf arguments = {0};
+	int left = -1;
+	enum err e;
 
 	if (t->heir > 0) {
 		return fault_set(f, ERR_CONFLICT, "process %d starts already", (int)t->heir);
 	}
-	if (read_arguments(&arguments) != ERR_OK) {
-		buf_free(&arguments);
-		return fault_set(f, ERR_IO, "cannot read /proc/self/cmdline");
+	e = read_arguments(&arguments) == ERR_OK
+		    ? leave(saved, &left, f)
+		    : fault_set(f, ERR_IO, "cannot read /proc/self/cmdline");
+	if (e == ERR_OK) {
+		e = spawn(t, &arguments, left, f);
 	}
-	write_environment(&environment);
-	argv = pointers(arguments.p, arguments.n);
-	envp = pointers(environment.p, environment.n);
-	e = spawn(t->program, argv, envp, &t->heir);
-	mem_free(argv);
-	mem_free(envp);
+	if (left >= 0) {
+		(void)close(left);
+	}
 	buf_free(&arguments);
-	buf_free(&environment);
-	if (e != 0) {
-		t->heir = 0;
-		return fault_set(f, ERR_IO, "cannot start %s: %s", t->program, strerrordesc_np(e));
-	}
-	return ERR_OK;
+	return e;
 }
 
 bool takeover_is_heir(const struct takeover *t, pid_t from)

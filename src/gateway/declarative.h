@@ -51,6 +51,7 @@ typedef bool declarative_find_fn(void *arg, enum entity_kind kind, struct str ke
 
 struct declarative_options {
 	int64_t now_ms;		   /* created_at, updated_at */
+	bool keep_updated;	   /* updated_at as the file has it */
 	declarative_find_fn *find; /* NULL: ids come from the file alone */
 	/* What the file may refer to without having it, by id or name; NULL: nothing. */
 	declarative_find_fn *find_outside;

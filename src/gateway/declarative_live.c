@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/enc.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "gateway/declarative_current.h"
 #include "gateway/declarative_int.h"
@@ -20,6 +21,7 @@
 struct declarative_live {
 	struct entities *entities;
 	pthread_mutex_t loading; /* one load at a time */
+	bool held;		 /* guarded by loading */
 	pthread_mutex_t mtx;
 	char hash[HASH_LEN]; /* guarded by mtx */
 };
@@ -195,23 +197,64 @@ static enum err first_of(const struct declarative_errors *errors, const struct y
 	return ERR_INVALID;
 }
 
-static enum err load(struct declarative_live *l, struct arena *a, struct str text, struct str name,
+/* What is to be in force. */
+struct source {
+	struct str name, hash;
+	struct yaml_doc doc;
+	/* Of another process, where it was in force: what has dates that no file said. */
+	const struct json *undated;
+};
+
+/* Dates that no file said rank no routes, and another process must not make more of them. */
+static void forget_dates(struct arena *a, struct declarative *d, const struct json *ids)
+{
+	struct declarative_item *v = ARENA_NEW_ARRAY(a, struct declarative_item, d->n + 1);
+	struct map undated = {0};
+
+	for (struct json *c = ids->child; c; c = c->next) {
+		(void)map_set(&undated, c->text, c);
+	}
+	for (size_t i = 0; i < d->n; i++) {
+		v[i] = d->v[i];
+		if (map_get(&undated, guid_d_str(a, &v[i].id))) {
+			struct json *said = tree_shallow(a, v[i].said);
+
+			(void)tree_remove(said, STR("created_at"));
+			v[i].said = said;
+		}
+	}
+	d->v = v;
+	map_free(&undated);
+}
+
+static enum err load(struct declarative_live *l, struct arena *a, const struct source *s,
 		     struct fault *f)
 {
-	const struct declarative_options o = {.now_ms = clock_wall_ms()};
+	const struct declarative_options o = {.now_ms = clock_wall_ms(),
+					      .keep_updated = s->undated != NULL};
 	struct declarative_errors errors;
 	struct declarative d;
-	struct yaml_doc doc;
+
+	if (declarative_read(a, s->doc.root, &o, &d, &errors) != ERR_OK) {
+		return first_of(&errors, &s->doc, s->name, f);
+	}
+	if (s->undated) {
+		forget_dates(a, &d, s->undated);
+	}
+	put_in_force(l, a, &d, s->hash);
+	return ERR_OK;
+}
+
+static enum err load_text(struct declarative_live *l, struct arena *a, struct str text,
+			  struct str name, struct fault *f)
+{
+	struct source s = {.name = name, .hash = hash_of(a, text)};
 	struct fault why = {0};
 
-	if (yaml_parse(a, text, &doc, &why) != ERR_OK) {
+	if (yaml_parse(a, text, &s.doc, &why) != ERR_OK) {
 		return fault_set(f, ERR_INVALID, "%.*s: %s", STR_ARG(name), why.text);
 	}
-	if (declarative_read(a, doc.root, &o, &d, &errors) != ERR_OK) {
-		return first_of(&errors, &doc, name, f);
-	}
-	put_in_force(l, a, &d, hash_of(a, text));
-	return ERR_OK;
+	return load(l, a, &s, f);
 }
 
 enum err declarative_live_load(struct declarative_live *l, struct str text, struct str name,
@@ -221,7 +264,118 @@ enum err declarative_live_load(struct declarative_live *l, struct str text, stru
 
 	arena_init(&a, 0);
 	(void)pthread_mutex_lock(&l->loading);
-	enum err e = load(l, &a, text, name, f);
+	enum err e = load_text(l, &a, text, name, f);
+
+	(void)pthread_mutex_unlock(&l->loading);
+	arena_fini(&a);
+	return e;
+}
+
+/* ---- writing ---- */
+
+/* As a file of which nothing has to be guessed. */
+static enum err whole_tree(struct declarative_live *l, struct arena *a, struct declarative *d,
+			   const struct json **out)
+{
+	struct entity_call call = {.arena = a};
+
+	TRY(declarative_current(l->entities, &call, d));
+	*out = declarative_write(a, d->v, d->n,
+				 DECLARATIVE_FLAT | DECLARATIVE_WITH_IDS | DECLARATIVE_WITH_TIMES |
+					 DECLARATIVE_WITH_DEFAULTS);
+	return ERR_OK;
+}
+
+/* ---- from one process to the next ---- */
+
+void declarative_live_hold(struct declarative_live *l)
+{
+	(void)pthread_mutex_lock(&l->loading);
+	l->held = true;
+	(void)pthread_mutex_unlock(&l->loading);
+}
+
+void declarative_live_release(struct declarative_live *l)
+{
+	(void)pthread_mutex_lock(&l->loading);
+	l->held = false;
+	(void)pthread_mutex_unlock(&l->loading);
+}
+
+static void put_undated(struct declarative_live *l, struct arena *a, const struct declarative *d,
+			struct json_writer *w)
+{
+	json_begin_array(w);
+	for (size_t i = 0; i < d->n; i++) {
+		struct entity_item *item = entities_item(l->entities, d->v[i].kind, &d->v[i].id);
+
+		if (item && item->undated) {
+			json_put_str(w, guid_d_str(a, &d->v[i].id));
+		}
+		entity_item_unref(&item);
+	}
+	json_end_array(w);
+}
+
+/* {"hash": "…", "undated": ["<id>"], "config": {…}} */
+static enum err save(struct declarative_live *l, struct arena *a, struct buf *out)
+{
+	struct json_writer w = json_writer_to(out);
+	struct declarative d;
+	const struct json *tree;
+
+	TRY(whole_tree(l, a, &d, &tree));
+	json_begin_object(&w);
+	json_key(&w, STR("hash"));
+	json_put_str(&w, declarative_live_hash(l, a));
+	json_key(&w, STR("undated"));
+	put_undated(l, a, &d, &w);
+	json_key(&w, STR("config"));
+	json_put_tree(&w, tree);
+	json_end_object(&w);
+	return ERR_OK;
+}
+
+enum err declarative_live_save(struct declarative_live *l, struct buf *out)
+{
+	struct arena a;
+
+	arena_init(&a, 0);
+	enum err e = save(l, &a, out);
+
+	arena_fini(&a);
+	return e;
+}
+
+static enum err restore(struct declarative_live *l, struct arena *a, struct str text,
+			struct fault *f)
+{
+	const struct str name = STR("what the former process left");
+	const struct json *config, *undated;
+	struct json *saved;
+	struct str hash;
+	struct fault why = {0};
+
+	if (json_parse(a, text, &saved, &why) != ERR_OK) {
+		return fault_set(f, ERR_INVALID, "%.*s: %s", STR_ARG(name), why.text);
+	}
+	hash = json_get_str(saved, "hash");
+	config = json_get(saved, STR("config"));
+	undated = json_get(saved, STR("undated"));
+	if (hash.n != HASH_LEN || !config || !undated) {
+		return fault_set(f, ERR_INVALID, "%.*s is not whole", STR_ARG(name));
+	}
+	return load(l, a, &(struct source){name, hash, {config, text, .is_json = true}, undated},
+		    f);
+}
+
+enum err declarative_live_restore(struct declarative_live *l, struct str text, struct fault *f)
+{
+	struct arena a;
+
+	arena_init(&a, 0);
+	(void)pthread_mutex_lock(&l->loading);
+	enum err e = restore(l, &a, text, f);
 
 	(void)pthread_mutex_unlock(&l->loading);
 	arena_fini(&a);
@@ -232,16 +386,13 @@ enum err declarative_live_load(struct declarative_live *l, struct str text, stru
 
 enum err declarative_live_get(struct declarative_live *l, struct task *t)
 {
-	struct entity_call call = {.arena = &t->arena, .db = t->db};
 	struct declarative d;
+	const struct json *tree;
 	struct buf yaml = {0};
 	struct json_writer w;
 
-	TRY(declarative_current(l->entities, &call, &d));
-	yaml_write(&yaml,
-		   declarative_write(&t->arena, d.v, d.n,
-				     DECLARATIVE_FLAT | DECLARATIVE_WITH_IDS |
-					     DECLARATIVE_WITH_TIMES | DECLARATIVE_WITH_DEFAULTS));
+	TRY(whole_tree(l, &t->arena, &d, &tree));
+	yaml_write(&yaml, tree);
 	w = task_reply_writer(t, 200);
 	json_begin_object(&w);
 	json_key(&w, STR("config"));
@@ -414,6 +565,12 @@ static enum err replace(struct declarative_live *l, struct task *t, const struct
 	return reply_loaded(t, &d);
 }
 
+static enum err reply_later(struct task *t, int status, const char *why)
+{
+	http_header_add(&t->arena, &t->reply.headers, STR("Retry-After"), RETRY_AFTER);
+	return reply_message(t, status, why);
+}
+
 enum err declarative_live_post(struct declarative_live *l, struct task *t)
 {
 	struct sent sent;
@@ -426,10 +583,10 @@ enum err declarative_live_post(struct declarative_live *l, struct task *t)
 		return reply_message(t, 400, "expected a declarative configuration");
 	}
 	if (pthread_mutex_trylock(&l->loading) != 0) {
-		http_header_add(&t->arena, &t->reply.headers, STR("Retry-After"), RETRY_AFTER);
-		return reply_message(t, 429, "another configuration is being loaded");
+		return reply_later(t, 429, "another configuration is being loaded");
 	}
-	e = replace(l, t, &sent);
+	e = l->held ? reply_later(t, 503, "a new process is starting, nothing is loaded meanwhile")
+		    : replace(l, t, &sent);
 	(void)pthread_mutex_unlock(&l->loading);
 	return e;
 }

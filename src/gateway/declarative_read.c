@@ -246,7 +246,8 @@ static void complete(struct reading *r, struct entry *e)
 	const struct schema_input in = {.op = SCHEMA_INSERT,
 					.value = e->value,
 					.now_ms = r->options->now_ms,
-					.keep_derived = !r->file.transform};
+					.keep_derived = !r->file.transform,
+					.keep_updated = r->options->keep_updated};
 	const struct json *out = NULL;
 
 	for (size_t i = 0; i < e->def->schema->n; i++) {

@@ -132,7 +132,7 @@ static struct schema_outcome run_sent(const struct schema_run *r, const struct s
 static struct schema_outcome run_field(const struct schema_run *r, const struct schema_field *f,
 				       const struct json *sent, const struct json *current)
 {
-	if (is_updated_at(f)) {
+	if (is_updated_at(f) && !(sent && r->in->keep_updated)) {
 		return (struct schema_outcome){now_value(r, f), NULL};
 	}
 	/* What is made by itself is never unset: null is as if nothing was sent. */

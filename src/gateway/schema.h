@@ -179,6 +179,7 @@ struct schema_input {
 	const struct json *current; /* UPDATE: what is changed; INSERT: what is replaced, or NULL */
 	bool coerce;		    /* from a form: strings become what the field wants */
 	bool keep_derived; /* a file with _transform: false: passwords are hashes already */
+	bool keep_updated; /* updated_at as sent: nothing is changed by being read again */
 	int64_t now_ms;	   /* created_at, updated_at */
 };
 

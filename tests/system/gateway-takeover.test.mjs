@@ -6,15 +6,24 @@ import https from 'node:https';
 import { after, before } from 'node:test';
 import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
+import { selfSigned } from './lib/certificate.mjs';
 import { check, deferred, until, within } from './lib/check.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
-import { getter, load } from './lib/load.mjs';
+import { getter, kong, load } from './lib/load.mjs';
 import { freePort } from './lib/ports.mjs';
 import { Heir, execute } from './lib/process.mjs';
 
 let gw;
 let echo;
 let gate;
+
+async function atFixedPorts() {
+	const ports = [await freePort(), await freePort(), await freePort()];
+	return {
+		listen: [{ address: `127.0.0.1:${ports[0]}`, http2: true }, { address: `127.0.0.1:${ports[1]}`, http2: true, tls: {} }],
+		admin: [{ listen: `127.0.0.1:${ports[2]}` }],
+	};
+}
 
 before(async () => {
 	echo = await Echo.start({
@@ -23,13 +32,7 @@ before(async () => {
 			reply.end(seen.body || '{}');
 		},
 	});
-	const ports = [await freePort(), await freePort(), await freePort()];
-	gw = await Gateway.start({
-		gateway: {
-			listen: [{ address: `127.0.0.1:${ports[0]}`, http2: true }, { address: `127.0.0.1:${ports[1]}`, http2: true, tls: {} }],
-			admin: [{ listen: `127.0.0.1:${ports[2]}` }],
-		},
-	});
+	gw = await Gateway.start({ gateway: await atFixedPorts() });
 	await gw.route({ name: 's', url: echo.url }, { paths: ['/s'] });
 });
 
@@ -149,3 +152,121 @@ check('who is asked to end while another starts to take over ends both, and what
 	await gw.launch();
 	assert.equal((await gw.get('/s')).status, 200);
 });
+
+/* ---- a configuration that came by POST /config ---- */
+
+const KINDS = ['acls', 'basicauth_credentials', 'ca_certificates', 'certificates', 'consumers', 'keyauth_credentials', 'plugins', 'routes',
+	'services', 'snis', 'targets', 'upstreams', 'vaults'];
+
+/* Something of each kind, and names, ids, tags and times. */
+async function everything(dir) {
+	const { key, cert } = await selfSigned(dir, 'kept.example');
+	const authority = await selfSigned(dir, 'authority.example');
+	return {
+		_format_version: '3.0',
+		services: [{ name: 's', url: echo.url, tags: ['a', 'b'], created_at: 1000, routes: [
+			{ name: 'open', paths: ['/open'], headers: { 'x-kind': ['on', '1', 'null'] } },
+			{ name: 'load', paths: ['/load'] },
+			{ paths: ['/keys'], plugins: [{ name: 'key-auth' }, { name: 'acl', config: { allow: ['friends'] } }] },
+			{ paths: ['/passwords'], plugins: [{ name: 'basic-auth', instance_name: 'one' }] },
+		] }],
+		consumers: [{ username: 'jane', custom_id: '007', acls: [{ group: 'friends' }],
+			keyauth_credentials: [{ key: 'jane-s-key', tags: ['k'] }, { key: 'short', ttl: 1000 }],
+			basicauth_credentials: [{ username: 'jane', password: 'jane-s-password' }] }],
+		upstreams: [{ name: 'u', targets: [{ target: '127.0.0.1:1', weight: 7 }] }],
+		certificates: [{ cert, key, snis: [{ name: 'kept.example' }] }],
+		ca_certificates: [{ cert: authority.cert }],
+		vaults: [{ name: 'env', prefix: 'mine', config: { prefix: 'MINE_' } }],
+	};
+}
+
+/* GET /config but for what a ttl has left, and the two that a key has of it. */
+async function inForce(posted) {
+	const { config } = (await posted.want(200, 'GET', '/config')).json;
+	const [, left] = /ttl: (\d+)/.exec(config);
+	assert.ok(Number(left) > 900 && Number(left) <= 1000, left);
+	return config.replace(/ttl: \d+/, 'ttl: N');
+}
+
+/* A gateway that has nothing but what is posted. */
+async function postedTo(fn, gateway = { declarative_text: '' }) {
+	const posted = await Gateway.start({ gateway: { ...await atFixedPorts(), ...gateway } });
+	try {
+		await fn(posted);
+	} finally {
+		await posted.close();
+	}
+}
+
+const basic = `Basic ${Buffer.from('jane:jane-s-password').toString('base64')}`;
+
+check('what was posted goes along, with all that there is in it, and no request sees a gateway without it', () => postedTo(async (posted) => {
+	const file = await everything(posted.dir);
+	const reply = (await posted.want(201, 'POST', '/config', file)).json;
+	assert.deepEqual(Object.keys(reply).sort(), KINDS);
+	const before_ = await inForce(posted);
+	const traffic = load(getter(posted, '/load', false), 2);
+	for (let i = 0; i < 2; i++) {
+		assert.equal((await posted.takeOver()).code, 0);
+	}
+	const { n, failed } = await traffic.stop();
+	assert.ok(n > 2, `${n}`);
+	assert.deepEqual(failed, []);
+	assert.equal(await inForce(posted), before_);
+	assert.equal((await posted.get('/open', { 'x-kind': 'on' })).status, 200);
+	assert.equal((await posted.get('/keys', { apikey: 'jane-s-key' })).status, 200);
+	assert.equal((await posted.get('/keys', { apikey: 'other' })).status, 401);
+	assert.equal((await posted.get('/passwords', { authorization: basic })).status, 200);
+	await posted.want(304, 'POST', '/config?check_hash=1', file);
+	for (const secret of ['jane-s-key', 'jane-s-password', 'PRIVATE KEY']) {
+		assert.ok(!posted.child.lines.some((line) => line.includes(secret)), `${secret} in the log`);
+	}
+
+	/* Nobody was there to leave it to. */
+	await posted.kill();
+	await posted.launch();
+	assert.equal((await posted.get('/load')).status, 404);
+}));
+
+const withRoute = (path) => kong(echo.url, path, 0);
+const YAML = { type: 'application/yaml' };
+
+check('while another process starts nothing is posted that it would not have', () => postedTo(async (posted) => {
+	await posted.want(201, 'POST', '/config', withRoute('/one'), YAML);
+	const former = posted.child;
+	const from = former.lines.length;
+	/* It waits for its configuration. */
+	await rm(posted.file);
+	await execute('mkfifo', [posted.file]);
+	const over = posted.takeOver();
+	await former.line(/is to take over/, { from });
+	const refused = await posted.want(503, 'POST', '/config', withRoute('/two'), YAML);
+	assert.equal(refused.json.message, 'a new process is starting, nothing is loaded meanwhile');
+	assert.equal(refused.headers['retry-after'], '1');
+	assert.equal((await posted.get('/one')).status, 200);
+	await posted.configure();
+	await over;
+	assert.equal((await posted.get('/one')).status, 200);
+	await rm(posted.file);
+	await posted.want(201, 'POST', '/config', withRoute('/two'), YAML);
+
+	/* And again when that process failed. */
+	await posted.configure();
+	await writeFile(posted.file, 'gateway: {listen: nowhere}');
+	const later = posted.child.lines.length;
+	posted.child.signal_('SIGUSR2');
+	await posted.child.line(/failed: this one stays/, { from: later });
+	assert.equal((await posted.get('/two')).status, 200);
+	await posted.want(201, 'POST', '/config', withRoute('/three'), YAML);
+	await posted.configure();
+	await posted.takeOver();
+	assert.equal((await posted.get('/three')).status, 200);
+}));
+
+check('a file is in force again after a takeover, as after a reload', () => postedTo(async (posted) => {
+	await posted.want(201, 'POST', '/config', withRoute('/posted'), YAML);
+	assert.equal((await posted.get('/file')).status, 404);
+	await posted.takeOver();
+	assert.equal((await posted.get('/posted')).status, 404);
+	assert.equal((await posted.get('/file')).status, 200);
+}, { declarative_text: withRoute('/file') }));

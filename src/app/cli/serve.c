@@ -84,22 +84,40 @@ static void reload(struct server *s, const struct settings_source *source)
 	settings_unref(&next);
 }
 
-static void hand_over(struct takeover *t)
+static enum err start_heir(struct server *s, struct takeover *t, struct fault *f)
+{
+	struct buf saved = {0};
+	enum err e = server_save(s, &saved);
+
+	if (e != ERR_OK) {
+		(void)fault_set(f, e, "cannot save what is in force");
+	} else {
+		e = takeover_start(t, buf_str(&saved), f);
+	}
+	buf_free(&saved);
+	return e;
+}
+
+static void hand_over(struct server *s, struct takeover *t)
 {
 	struct fault f = {0};
 
-	if (takeover_start(t, &f) != ERR_OK) {
-		log_error("app", "no other process takes over", LOG_FAULT(&f));
-	} else {
+	if (start_heir(s, t, &f) == ERR_OK) {
 		log_info("app", "another process is to take over", LOG_INT("pid", t->heir));
+		return;
+	}
+	log_error("app", "no other process takes over", LOG_FAULT(&f));
+	if (t->heir == 0) {
+		server_stay(s);
 	}
 }
 
-static void look_for_heir(struct takeover *t)
+static void look_for_heir(struct server *s, struct takeover *t)
 {
 	struct fault f = {0};
 
 	if (takeover_failed(t, &f)) {
+		server_stay(s);
 		log_error("app", "the process that was to take over failed: this one stays",
 			  LOG_FAULT(&f));
 	}
@@ -137,10 +155,10 @@ static bool serve_on(struct server *s, const struct settings_source *source, str
 			reload(s, source);
 			break;
 		case SIGUSR2:
-			hand_over(t);
+			hand_over(s, t);
 			break;
 		case SIGCHLD:
-			look_for_heir(t);
+			look_for_heir(s, t);
 			break;
 		case SIGTERM:
 		case SIGINT:
@@ -151,6 +169,19 @@ static bool serve_on(struct server *s, const struct settings_source *source, str
 	}
 }
 
+static enum err start(struct settings *settings, struct takeover *t, struct server **out,
+		      struct fault *f)
+{
+	struct buf saved = {0};
+	enum err e = takeover_saved(t, &saved, f);
+
+	if (e == ERR_OK) {
+		e = server_start(settings, buf_str(&saved), out, f);
+	}
+	buf_free(&saved);
+	return e;
+}
+
 static int serve(const struct settings_source *source, struct settings *settings,
 		 struct takeover *t)
 {
@@ -158,7 +189,7 @@ static int serve(const struct settings_source *source, struct settings *settings
 	struct fault f = {0};
 	bool heir;
 
-	if (server_start(settings, &server, &f) != ERR_OK) {
+	if (start(settings, t, &server, &f) != ERR_OK) {
 		return command_fault(&f);
 	}
 	say_ready(server);

@@ -29,9 +29,47 @@ static int number_in(const char *variable)
 	return text ? (int)strtol(text, NULL, 10) : -1;
 }
 
-enum verdict { FINE, NO_FORMER, NO_ADDRESS, NO_SOCKET, TOO_MUCH, OTHER_ARGUMENTS, STILL_SAID };
+enum verdict {
+	FINE,
+	NO_FORMER,
+	NO_ADDRESS,
+	NO_SOCKET,
+	TOO_MUCH,
+	OTHER_ARGUMENTS,
+	STILL_SAID,
+	NOT_CLOSED,
+	OTHER_SAVED,
+};
 
-static enum verdict look_around(const struct takeover *t)
+/* More than a pipe would hold. */
+#define SAVED_MAX ((size_t)300000)
+
+static struct str text_saved(size_t n)
+{
+	static char text[SAVED_MAX];
+
+	memset(text, 's', sizeof(text));
+	return str_of(text, n);
+}
+
+/* Whether it was left to us, and to nobody whom we start. */
+static enum verdict look_at_saved(struct takeover *t)
+{
+	size_t n = (size_t)number_in("HEIR_SAVED");
+	bool is_left = t->left >= 0, is_closed = is_left && fcntl(t->left, F_GETFD) == FD_CLOEXEC;
+	struct buf saved = {0};
+	struct fault f = {0};
+	bool same = takeover_saved(t, &saved, &f) == ERR_OK &&
+		    str_eq(buf_str(&saved), text_saved(n)) && t->left == -1;
+
+	buf_free(&saved);
+	if (!same || is_left != (n > 0)) {
+		return OTHER_SAVED;
+	}
+	return is_left && !is_closed ? NOT_CLOSED : FINE;
+}
+
+static enum verdict look_around(struct takeover *t)
 {
 	const char *address = getenv("HEIR_ADDRESS");
 	struct addr addr;
@@ -53,7 +91,7 @@ static enum verdict look_around(const struct takeover *t)
 		return NO_SOCKET;
 	}
 	mem_free(fds);
-	return fcntl(number_in("HEIR_NOT"), F_GETFD) >= 0 ? TOO_MUCH : FINE;
+	return fcntl(number_in("HEIR_NOT"), F_GETFD) >= 0 ? TOO_MUCH : look_at_saved(t);
 }
 
 static int be_heir(void)
@@ -139,28 +177,60 @@ static int listen_somewhere(char address[ADDR_TEXT_MAX + 1])
 	return fd;
 }
 
-/* It gets the listening socket and nothing else, the same arguments, and says when it serves. */
-static void an_heir_takes_over(void **state)
+/* It gets the listening socket, what is saved and nothing else, the same arguments, and says when
+ * it serves. */
+static void take_over(struct fixture *f, size_t saved)
 {
-	struct fixture *f = *state;
-	char address[ADDR_TEXT_MAX + 1], not [16];
+	char address[ADDR_TEXT_MAX + 1], not [16], n[16];
 	int fd = listen_somewhere(address), file = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	pid_t from;
 
 	heir_does("look");
 	(void)snprintf(not, sizeof(not ), "%d", file);
+	(void)snprintf(n, sizeof(n), "%zu", saved);
 	assert_int_equal(setenv("HEIR_ADDRESS", address, 1), 0);
 	assert_int_equal(setenv("HEIR_NOT", not, 1), 0);
-	assert_ok(takeover_start(&f->t, &f->f));
+	assert_int_equal(setenv("HEIR_SAVED", n, 1), 0);
+	assert_ok(takeover_start(&f->t, text_saved(saved), &f->f));
 	from = await_term(f);
 	assert_true(takeover_is_heir(&f->t, from));
 	assert_false(takeover_is_heir(&f->t, from + 1));
 	assert_false(takeover_is_heir(&f->t, 0));
 	assert_ended(f, "status 0");
-	/* Ours is as it was. */
+	/* Ours is as it was, and what was left is only the heir's. */
 	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
 	(void)close(fd);
 	(void)close(file);
+	assert_int_equal(open("/dev/null", O_RDONLY), fd);
+	(void)close(fd);
+}
+
+static void an_heir_takes_over(void **state)
+{
+	take_over(*state, 0);
+}
+
+static void an_heir_gets_what_is_saved(void **state)
+{
+	take_over(*state, 1);
+	take_over(*state, SAVED_MAX);
+}
+
+/* Somebody else's descriptor has the number that the environment says. */
+static void what_nobody_left_is_not_read(void **state)
+{
+	struct fixture *f = *state;
+	struct buf saved = {0};
+	char text[32];
+	int fd = open("/proc/self/cmdline", O_RDONLY);
+
+	(void)snprintf(text, sizeof(text), "%d %d", (int)getppid(), fd);
+	assert_int_equal(setenv("POSTHOUSE_TAKEOVER", text, 1), 0);
+	takeover_begin(&f->t);
+	assert_err(takeover_saved(&f->t, &saved, &f->f), ERR_IO);
+	assert_string_equal(f->f.text, "cannot read what the former process left");
+	assert_int_equal(saved.n, 0);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
 }
 
 static void an_heir_that_fails_changes_nothing(void **state)
@@ -168,10 +238,10 @@ static void an_heir_that_fails_changes_nothing(void **state)
 	struct fixture *f = *state;
 
 	heir_does("fail");
-	assert_ok(takeover_start(&f->t, &f->f));
+	assert_ok(takeover_start(&f->t, STR_NULL, &f->f));
 	assert_ended(f, "status 70");
 	assert_int_equal(sigtimedwait(&f->term, NULL, &(struct timespec){0}), -1);
-	assert_ok(takeover_start(&f->t, &f->f)); /* and another may try */
+	assert_ok(takeover_start(&f->t, STR_NULL, &f->f)); /* and another may try */
 	assert_ended(f, "status 70");
 }
 
@@ -181,9 +251,9 @@ static void one_heir_at_a_time_and_the_end_of_both(void **state)
 	char want[80];
 
 	heir_does("wait");
-	assert_ok(takeover_start(&f->t, &f->f));
+	assert_ok(takeover_start(&f->t, STR_NULL, &f->f));
 	assert_false(takeover_failed(&f->t, &f->f));
-	assert_err(takeover_start(&f->t, &f->f), ERR_CONFLICT);
+	assert_err(takeover_start(&f->t, STR_NULL, &f->f), ERR_CONFLICT);
 	(void)snprintf(want, sizeof(want), "process %d starts already", (int)f->t.heir);
 	assert_string_equal(f->f.text, want);
 	takeover_stop(&f->t);
@@ -196,7 +266,7 @@ static void a_program_that_is_gone(void **state)
 	struct fixture *f = *state;
 
 	(void)snprintf(f->t.program, sizeof(f->t.program), "/nowhere/posthouse");
-	assert_err(takeover_start(&f->t, &f->f), ERR_IO);
+	assert_err(takeover_start(&f->t, STR_NULL, &f->f), ERR_IO);
 	assert_string_equal(f->f.text,
 			    "cannot start /nowhere/posthouse: No such file or directory");
 	assert_int_equal(f->t.heir, 0);
@@ -231,6 +301,8 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(an_heir_takes_over, set_up),
+		cmocka_unit_test_setup(an_heir_gets_what_is_saved, set_up),
+		cmocka_unit_test_setup(what_nobody_left_is_not_read, set_up),
 		cmocka_unit_test_setup(an_heir_that_fails_changes_nothing, set_up),
 		cmocka_unit_test_setup(one_heir_at_a_time_and_the_end_of_both, set_up),
 		cmocka_unit_test_setup(a_program_that_is_gone, set_up),

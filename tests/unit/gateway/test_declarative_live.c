@@ -24,11 +24,13 @@ static void on_changes(void *arg, const struct entity_change *v, size_t n, bool 
 	struct fixture *fx = arg;
 
 	assert_int_equal(all, fx->told == 0);
-	assert_true(n > 0);
+	assert_true(all || n > 0);
 	fx->told++;
 	fx->entities = all ? n : fx->entities;
 	fx->changes = n;
-	fx->last = v[n - 1];
+	if (n > 0) {
+		fx->last = v[n - 1];
+	}
 }
 
 static struct fixture fixture;
@@ -38,6 +40,7 @@ static int set_up(void **state)
 	struct entities_config config = {.memory = true, .on_changes = on_changes, .arg = &fixture};
 
 	(void)state;
+	plugin_entities_enable();
 	fixture = (struct fixture){.es = entities_new(&config)};
 	fixture.live = declarative_live_new(fixture.es);
 	return 0;
@@ -411,16 +414,194 @@ static void what_did_not_work_is_made_anew(void **state)
 	assert_false(stays(ENTITY_SERVICE, "s", &s));
 }
 
+/* ---- from one process to the next ---- */
+
+/* Another process that has what this one saved. */
+static void restart_with(struct str saved, struct fault *f, enum err want)
+{
+	assert_int_equal(tear_down(NULL), 0);
+	assert_int_equal(set_up(NULL), 0);
+	assert_err(declarative_live_restore(fixture.live, saved, f), want);
+}
+
+/* Of all kinds but those of certificates, with ids and times that are not in it. */
+static const char everything[] =
+	"_format_version: \"3.0\"\n"
+	"_transform: false\n"
+	"services:\n"
+	"- {name: s, host: h, tags: [a, b], created_at: 1000}\n"
+	"routes:\n"
+	"- {service: s, paths: [/unnamed, '~/x(?<y>z)'], headers: {x-y: ['null', '1', 'on']}}\n"
+	"consumers:\n"
+	"- username: jane\n"
+	"  custom_id: '007'\n"
+	"  acls: [{group: g}]\n"
+	"  basicauth_credentials: [{username: j, password: "
+	"a94a8fe5ccb19ba61c4c0873d391e987982fbbd3}]\n"
+	"  keyauth_credentials: [{key: k}]\n"
+	"plugins:\n"
+	"- {name: key-auth, service: s, config: {key_names: [k]}}\n"
+	"- {name: rate-limiting, consumer: jane, config: {minute: 5, policy: local}, "
+	"instance_name: i}\n"
+	"upstreams:\n"
+	"- {name: u, targets: [{target: '127.0.0.1:1', weight: 3}]}\n"
+	"vaults:\n"
+	"- {name: env, prefix: mine, config: {prefix: P_}}\n";
+
+static void what_is_saved_is_all_that_there_is(void **state)
+{
+	struct answer before, after;
+	struct buf saved = {0};
+	struct fault f = {0};
+	struct str hash;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, 0);
+	before = post("text/yaml", "", everything);
+	assert_int_equal(before.status, 201);
+	before = get();
+	hash = declarative_live_hash(fixture.live, &a);
+	assert_ok(declarative_live_save(fixture.live, &saved));
+	restart_with(buf_str(&saved), &f, ERR_OK);
+	after = get();
+	assert_string_equal(before.body, after.body);
+	assert_str(declarative_live_hash(fixture.live, &a), hash);
+	assert_int_equal(post("text/yaml", "check_hash=1", everything).status, 304);
+	buf_free(&saved);
+	arena_fini(&a);
+}
+
+static void what_is_restored_was_not_changed(void **state)
+{
+	static const char saved[] =
+		"{\"hash\":\"0123456789abcdef0123456789abcdef\",\"undated\":[],\"config\":"
+		"{\"_format_version\":\"3.0\",\"services\":[{\"name\":\"s\",\"host\":\"h\","
+		"\"created_at\":1000,\"updated_at\":2000}]}}";
+	struct fault f = {0};
+
+	(void)state;
+	assert_ok(declarative_live_restore(fixture.live, str_c(saved), &f));
+	check_has(get().body, "created_at: 1000\\n  updated_at: 2000\\n");
+	post_large(ONE "  host: other\n  created_at: 1000\n  updated_at: 2000\n");
+	assert_null(strstr(get().body, "updated_at: 2000"));
+}
+
+static void what_ranks_no_routes_does_not_afterwards(void **state)
+{
+	static const char *const routes[] = {
+		"_format_version: '3.0'\nroutes:\n- {name: r, paths: [/r]}\n",
+		"_format_version: '3.0'\nroutes:\n- {name: r, paths: [/r], created_at: 5}\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		struct buf saved = {0};
+		struct fault f = {0};
+		int64_t rank;
+
+		post_large(routes[i]);
+		rank = rank_of_route();
+		assert_ok(declarative_live_save(fixture.live, &saved));
+		restart_with(buf_str(&saved), &f, ERR_OK);
+		assert_int_equal(rank_of_route(), rank);
+		post_large(routes[i]);
+		assert_int_equal(fixture.told, 1);
+		buf_free(&saved);
+	}
+}
+
+static void a_ttl_goes_on(void **state)
+{
+	struct buf saved = {0};
+	struct fault f = {0};
+
+	(void)state;
+	assert_int_equal(post("text/yaml", "",
+			      "_format_version: \"3.0\"\nconsumers:\n- username: u\n"
+			      "  keyauth_credentials: [{key: old, ttl: 1000, created_at: 1}]\n")
+				 .status,
+			 201);
+	assert_ok(declarative_live_save(fixture.live, &saved));
+	restart_with(buf_str(&saved), &f, ERR_OK);
+	assert_in_range(ttl_in(get().body, "old"), 990, 999);
+	buf_free(&saved);
+}
+
+static void what_is_saved_may_be_nothing(void **state)
+{
+	struct buf saved = {0};
+	struct fault f = {0};
+
+	(void)state;
+	assert_ok(declarative_live_save(fixture.live, &saved));
+	restart_with(buf_str(&saved), &f, ERR_OK);
+	assert_int_equal(fixture.entities, 0);
+	buf_free(&saved);
+}
+
+static void what_was_not_saved_is_not_restored(void **state)
+{
+	static const struct {
+		const char *saved, *why;
+	} cases[] = {
+		{"", "what the former process left: "},
+		{"{\"hash\":\"00000000000000000000000000000000\"",
+		 "what the former process left: "},
+		{"{\"hash\":\"00000000000000000000000000000000\"}",
+		 "what the former process left is not whole"},
+		{"{\"hash\":\"0\",\"undated\":[],\"config\":{\"_format_version\":\"3.0\"}}",
+		 "what the former process left is not whole"},
+		{"{\"hash\":\"00000000000000000000000000000000\",\"undated\":[],\"config\":"
+		 "{\"_format_version\":\"3.0\",\"services\":[{\"name\":\"s\"}]}}",
+		 "what the former process left:1: service 's': host: required field missing"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct fault f = {0};
+
+		restart_with(str_c(cases[i].saved), &f, ERR_INVALID);
+		check_has(f.text, cases[i].why);
+		assert_int_equal(fixture.told, 0);
+	}
+}
+
+static void nothing_is_posted_while_it_is_held(void **state)
+{
+	(void)state;
+	declarative_live_hold(fixture.live);
+	assert_string_equal(
+		post("text/yaml", "", YAML).body,
+		"{\"message\":\"a new process is starting, nothing is loaded meanwhile\"}");
+	assert_int_equal(post("text/yaml", "", YAML).status, 503);
+	assert_int_equal(get().status, 200);
+	assert_int_equal(fixture.told, 0);
+	declarative_live_release(fixture.live);
+	assert_int_equal(post("text/yaml", "", YAML).status, 201);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(takes_every_form_of_post),		  TEST(a_ttl_counts_from_the_loading),
-		TEST(the_same_content_is_304_when_asked), TEST(what_is_wrong_changes_nothing),
-		TEST(the_start_names_the_first_error),	  TEST(what_is_said_again_stays),
-		TEST(times_stay_with_what_stays),	  TEST(a_file_alone_ranks_its_routes),
+		TEST(takes_every_form_of_post),
+		TEST(a_ttl_counts_from_the_loading),
+		TEST(the_same_content_is_304_when_asked),
+		TEST(what_is_wrong_changes_nothing),
+		TEST(the_start_names_the_first_error),
+		TEST(what_is_said_again_stays),
+		TEST(times_stay_with_what_stays),
+		TEST(a_file_alone_ranks_its_routes),
 		TEST(what_did_not_work_is_made_anew),
+		TEST(what_is_saved_is_all_that_there_is),
+		TEST(what_is_restored_was_not_changed),
+		TEST(what_ranks_no_routes_does_not_afterwards),
+		TEST(a_ttl_goes_on),
+		TEST(what_is_saved_may_be_nothing),
+		TEST(what_was_not_saved_is_not_restored),
+		TEST(nothing_is_posted_while_it_is_held),
 	};
 
 	plugin_entities_enable();
