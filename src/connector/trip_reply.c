@@ -13,7 +13,8 @@
  *
  * An answer that is discarded is read for the sake of the target, which may still be at work: for
  * that time in any case, beyond it as long as no other request needs its place, and in
- * all DISCARD_TIMES as long. Its bytes do not count.
+ * all DISCARD_TIMES as long. Its bytes do not count. Beyond that time it is acknowledged, since a
+ * place that is needed may be one at the server, which we do not see.
  */
 #include "base/clock.h"
 #include "connector/connector_int.h"
@@ -367,6 +368,7 @@ static void enter_overtime(struct trip *e)
 {
 	struct connector *c = e->c;
 
+	acknowledge_end(e);
 	if (c->n_waiting > 0) {
 		deliver_reply(e);
 		return;

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import net from 'node:net';
 import { after, before } from 'node:test';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -403,6 +404,27 @@ check('an answer without end ends with its request', async () => {
 	}
 });
 
+check('an answer without end that is discarded holds a place at the server for its time only', async () => {
+	const own = await Server.start({ relay: { request_expiration: '60s', endpoint_timeout: '3s' } });
+	const secret = await own.addTenant('T1', { maximumConcurrentConnectorRequests: 2 });
+	await beginner((req, res) => res.flushHeaders(), async (url, begun) => {
+		const connector = await Connector.start(own, { tenant: 'T1', secret, targets: { web: url } });
+		try {
+			for (let i = 0; i < 2; i++) {
+				assert.equal((await request(own.relay, '/queue/T1/web/events', { method: 'POST', body: pattern(20_000) })).status, 202);
+			}
+			const open = [await begun.take(), await begun.take()];
+			assert.equal((await request(own.relay, '/relay/T1/$ping')).status, 200);
+			assert.ok(open.every((res) => !res.destroyed), 'the targets are not left for that');
+			await until(async () => await own.metric('posthouse_relay_requests_in_flight') === 0, 'both are done');
+			await own.noBodyFiles();
+		} finally {
+			await connector.close();
+			await own.close();
+		}
+	});
+});
+
 check('a small answer that takes longer than a transfer may is not lost', async () => {
 	const own = await Server.start({ relay: { endpoint_timeout: '1s' } });
 	const slow = http.createServer((req, res) => {
@@ -704,8 +726,8 @@ check('a discarded answer is read for a time, and ten times as long where there 
 	};
 }, async (url, begun) => {
 	const run = (settings, fn) => original({ endpointTimeout: '00:00:00.3000000' }, async (theirs, link) => {
-		const job = async () => {
-			link.request({ discardConnectorResponse: true, acknowledgeMode: 2 });
+		const job = async (acknowledgeMode = 2) => {
+			link.request({ discardConnectorResponse: true, acknowledgeMode, acknowledgeOriginId: randomUUID() });
 			return await begun.take();
 		};
 		await fn(link, job);
@@ -716,10 +738,11 @@ check('a discarded answer is read for a time, and ten times as long where there 
 	};
 	await run({ max_concurrent: 1 }, async (link, job) => {
 		let res = await job();
+		await link.acknowledged.take(); /* its place at the server may be needed */
+		assert.ok(res.lasted() > 250, 'its time is over');
 		await until(() => res.lasted() > 1000 && res.socket.bytesWritten > 2 << 20, 'a job of some time and size');
-		assert.equal(link.acknowledged.length, 0);
 		res.stop();
-		await link.acknowledged.take();
+		await res.left;
 		assert.ok(res.writableFinished);
 		res = await job();
 		link.request({ target: '$ping' });
@@ -730,14 +753,18 @@ check('a discarded answer is read for a time, and ten times as long where there 
 		await isLeft(link, res);
 		assert.ok(res.lasted() > 2500, 'nobody waited');
 	});
-	for (const settings of [{ max_concurrent: 1 }, { requests_max: 1 }]) {
+	for (const [settings, mode, acknowledgements] of [
+		[{ max_concurrent: 1 }, 2, 1], [{ requests_max: 1 }, 2, 1], [{ requests_max: 1 }, 1, 1], [{ requests_max: 1 }, 0, 0],
+		[{ requests_max: 1 }, 3, 0],
+	]) {
 		await run(settings, async (link, job) => {
-			const res = await job();
+			const res = await job(mode);
 			await until(() => res.lasted() > 600, 'its time is over');
 			link.request({ target: '$ping' });
 			assert.equal((await link.delivered.take()).httpStatusCode, 200);
-			await isLeft(link, res);
+			await within(res.left, 'the target is left');
 			assert.ok(res.lasted() < 2500, 'it made room');
+			assert.equal(link.acknowledged.length, acknowledgements, `mode ${mode}`);
 		});
 	}
 }));
