@@ -17,6 +17,11 @@ void body_count_add(struct body_count **c, struct relay_loop *rl, uint64_t bytes
 	relay_count(rl, COUNT_BODY_BYTES, (int64_t)bytes);
 }
 
+uint64_t body_count_bytes(const struct body_count *c)
+{
+	return c ? c->bytes : 0;
+}
+
 struct body_count *body_count_ref(struct body_count *c)
 {
 	if (c) {

@@ -13,7 +13,8 @@ struct body_count;
 
 /* More was stored. NULL becomes a new one, with one holder. */
 void body_count_add(struct body_count **c, struct relay_loop *rl, uint64_t bytes);
-/* NULL-safe, as the next. */
+/* These are NULL-safe. */
+uint64_t body_count_bytes(const struct body_count *c);
 struct body_count *body_count_ref(struct body_count *c);
 /* Sets *c to NULL. The last holder takes the bytes off. */
 void body_count_unref(struct body_count **c, struct relay_loop *rl);

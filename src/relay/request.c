@@ -443,6 +443,7 @@ void request_answer(struct relay_request *r, const struct answer *answer, bool f
 	if (an.kind == ANSWER_STORED) {
 		r->has_response = false; /* goes with the answer */
 		an.count = r->response;
+		an.body_size = body_count_bytes(an.count); /* whatever the connector says */
 		r->response = NULL;
 	}
 	if (failed) {

@@ -35,7 +35,10 @@ enum {
 #define SUCCEEDED                                                                                  \
 	"NOT (r.\"Aborted\" OR r.\"Failed\" OR r.\"Expired\" OR r.\"Errored\")"
 #define COUNT_IF(condition) "count(*) FILTER (WHERE " condition ")"
-#define SUM_OF(column) "CAST(coalesce(sum(r.\"" column "\"), 0) AS bigint)"
+/* No body had a TiB: once what connectors said was written down, and sums must not overflow. */
+#define SUM_OF(column)                                                                             \
+	"CAST(coalesce(sum(CASE WHEN r.\"" column "\" < 1099511627776 THEN r.\"" column             \
+	"\" END), 0) AS bigint)"
 #define SUMMARY_COLUMNS                                                                            \
 	"count(*), " COUNT_IF(SUCCEEDED) ", " COUNT_IF("r.\"Aborted\"") ", "                       \
 	COUNT_IF("r.\"Failed\"") ", " COUNT_IF("r.\"Expired\"") ", " COUNT_IF("r.\"Errored\"") ", " \

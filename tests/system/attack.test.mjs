@@ -18,7 +18,7 @@ const secrets = {};
 
 before(async () => {
 	server = await Server.start({ relay: { request_expiration: '3s' } });
-	for (const name of ['T1', 'T2']) {
+	for (const name of ['T1', 'T2', 'sized']) {
 		const made = await server.manage('POST', '/management/tenants', { name });
 		assert.equal(made.status, 202);
 		secrets[name] = await server.newSecret(name);
@@ -153,6 +153,21 @@ check('another tenant\'s connector can neither answer, take over, read nor write
 	await server.connections(1);
 	await idle();
 }));
+
+check('the size that a connector says is not believed', () => withHub(async (hub) => {
+	const counted = () => server.metric('posthouse_relay_response_bytes_total');
+	const before = await counted();
+	for (let i = 0; i < 3; i++) {
+		const reply = request(server.relay, '/relay/sized/web/a');
+		const asked = await taken(hub);
+		const stored = await fetch(`${server.relay}/body/response/${asked.requestId}`, { method: 'POST', headers: bearer('sized'), body: 'tiny' });
+		assert.equal(await stored.text(), '4');
+		await deliver(hub, asked, { bodySize: 9_000_000_000_000_000_000 });
+		assert.equal((await reply).text, 'tiny');
+	}
+	assert.equal(await counted(), before + 12);
+	await until(async () => (await server.stats('/statistics/tenants/sized/summary')).responseBytes === 12, 'the statistics know of 12 bytes');
+}, 'sized'));
 
 check('a second answer, an answer too late, and an upload that loses the race leave nothing', () => withHub(async (hub) => {
 	const upload = (record, size) => fetch(`${server.relay}/body/response/${record.requestId}`, {

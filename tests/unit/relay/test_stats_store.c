@@ -28,6 +28,10 @@ static const struct stmt add_request = {
 	       " \"Aborted\", \"Failed\", \"Expired\", \"Errored\")"
 	       " VALUES ($1, $2, $3, $4, 'u', $5, 'GET', 10, 10, 100, $6, $7, $7, $7)",
 	.params = "utmitbb"};
+static const struct stmt inflate = {
+	.name = "inflate",
+	.sql = "UPDATE \"Requests\" SET \"ResponseBodySize\" = $1 WHERE \"RequestDate\" >= $2",
+	.params = "im"};
 
 static const struct guid first = {.b = {1}}, second = {.b = {2}};
 
@@ -174,6 +178,19 @@ static void a_summary_counts_and_measures(void **state)
 	assert_int_equal(s.duration_p95_ms.v, 200);
 }
 
+static void a_summary_bears_absurd_sizes(void **state)
+{
+	struct test_db *t = *state;
+	struct opt_i64 none = {0};
+	struct stats_summary s;
+
+	fill(t);
+	assert_ok(db_exec(t->db, &inflate, DB_ARGS(DB_INT(INT64_MAX), DB_TIME(NOW + 18))));
+	assert_ok(stats_summarize(t->db, STR("A"), none, none, &s));
+	assert_int_equal(s.requests, 21);
+	assert_int_equal(s.response_bytes, 1800);
+}
+
 static void a_summary_of_nothing_has_no_durations(void **state)
 {
 	struct test_db *t = *state;
@@ -194,6 +211,7 @@ int main(void)
 		BOTH_ENGINES(requests_are_filtered),
 		BOTH_ENGINES(pages_begin_with_the_newest),
 		BOTH_ENGINES(a_summary_counts_and_measures),
+		BOTH_ENGINES(a_summary_bears_absurd_sizes),
 		BOTH_ENGINES(a_summary_of_nothing_has_no_durations),
 	};
 
