@@ -92,7 +92,7 @@ struct stream {
 	bool *moved;	    /* on the stack of a running on_data: set by stream_detach */
 	struct grave grave;
 	uint32_t write_timeout_ms;
-	uint64_t write_by_ms; /* loop time by which all that is queued must be gone; 0 = none */
+	uint64_t write_by_ms; /* loop time by which all that is queued must be gone, and then 0 */
 	bool readable : 1;    /* the last read filled its buffer, or reading was paused */
 	bool read_paused : 1;
 	bool eof : 1; /* peer sent FIN */

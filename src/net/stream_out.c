@@ -142,6 +142,9 @@ static size_t send_now(struct stream *s, struct str data)
 	if (s->out.n == 0) {
 		loop_buf_put(s->loop, &s->out);
 	}
+	if ((size_t)sent == queued + data.n) {
+		s->write_by_ms = 0;
+	}
 	return (size_t)sent - part;
 }
 

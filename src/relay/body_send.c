@@ -101,7 +101,6 @@ bool body_send_more(struct body_send *b)
 	struct exchange *x = b->x;
 	size_t n = 0;
 
-	exchange_take_by(x, b->by_ms);
 	while (exchange_pending(x) < STREAM_HIGH_WATER) {
 		if (blob_read(b->held->body.reader, b->offset, piece, sizeof(piece), &n) !=
 		    ERR_OK) {
@@ -115,6 +114,7 @@ bool body_send_more(struct body_send *b)
 			return false;
 		}
 		b->offset += n;
+		exchange_take_by(x, b->by_ms);
 		exchange_write(x, str_of(piece, n));
 	}
 	return true;

@@ -154,6 +154,19 @@ static void note_turn(struct exchange *x)
 	exchange_reply_text(x, 200, STR("text/plain"), STR("turn"));
 }
 
+/* An answer that the system takes at once, though its time was over before. */
+static void answer_late(struct exchange *x)
+{
+	static char body[20000];
+
+	exchange_take_by(x, 1);
+	exchange_start(x, 200, NULL, 0, sizeof(body));
+	exchange_write(x, str_of(body, sizeof(body)));
+	exchange_finish(x);
+}
+
+static char much[16 << 20];
+
 static void dispatch(struct exchange *x, void *role)
 {
 	struct str path = exchange_request(x)->path;
@@ -181,6 +194,12 @@ static void dispatch(struct exchange *x, void *role)
 		exchange_reply_status(x, 403);
 	} else if (str_eq(path, STR("/hang"))) {
 		exchange_collect(x, 1000, &hang);
+	} else if (str_eq(path, STR("/late"))) {
+		answer_late(x);
+	} else if (str_eq(path, STR("/much"))) {
+		exchange_reply(x, &(struct exchange_answer){.status = 200,
+							    .kind = EXCHANGE_BODY_MEM,
+							    .body = str_of(much, sizeof(much))});
 	} else if (str_eq(path, STR("/turn"))) {
 		note_turn(x);
 	} else if (str_eq(path, STR("/hijack"))) {
@@ -596,6 +615,39 @@ static void test_announced_length_is_kept(void **state)
 	(void)close(fd);
 }
 
+static void hear(int fd, size_t n)
+{
+	static char text[64 << 10];
+
+	while (n > 0) {
+		ssize_t got = recv(fd, text, MIN(n, sizeof(text)), 0);
+
+		assert_true(got > 0);
+		n -= (size_t)got;
+	}
+}
+
+static void test_a_deadline_ends_with_its_answer(void **state)
+{
+	uint64_t begun = clock_mono_ns();
+	int fd = dial();
+	char c = 0;
+
+	(void)state;
+	talk_say(fd, STR("GET /late HTTP/1.1\r\nHost: a\r\n\r\n"));
+	while (c != '\n' || recv(fd, &c, 1, MSG_PEEK) != 1 || c != '\r') {
+		assert_int_equal(recv(fd, &c, 1, 0), 1);
+	}
+	hear(fd, 2 + 20000);
+	talk_say(fd, STR("GET /much HTTP/1.1\r\n" CLOSE "\r\n"));
+	hear(fd, 1);
+	while (clock_mono_ns() - begun < 100000000) {
+		(void)talk(STR("GET / HTTP/1.1\r\n" CLOSE "\r\n"));
+	}
+	hear(fd, sizeof(much));
+	assert_true(str_ends(hear_all(fd), STR("\0")));
+}
+
 static void test_hijack(void **state)
 {
 	struct str got = talk(STR("GET /hijack HTTP/1.1\r\nHost: a\r\n\r\nbehind"));
@@ -725,6 +777,7 @@ int main(void)
 		cmocka_unit_test(test_early_answer_keeps_connection),
 		cmocka_unit_test(test_streamed),
 		cmocka_unit_test(test_announced_length_is_kept),
+		cmocka_unit_test(test_a_deadline_ends_with_its_answer),
 		cmocka_unit_test(test_hijack),
 		cmocka_unit_test(test_limit_counts_hijacked),
 		cmocka_unit_test(test_client_gone),
