@@ -7,6 +7,12 @@ struct body_count {
 	uint64_t bytes;
 };
 
+/* What a stream has yet to send may go with it to another loop: here two may write at a time. */
+static void count(struct relay_loop *rl, uint64_t by)
+{
+	atomic_fetch_add_explicit(&rl->counters[COUNT_BODY_BYTES], by, memory_order_relaxed);
+}
+
 void body_count_add(struct body_count **c, struct relay_loop *rl, uint64_t bytes)
 {
 	if (!*c) {
@@ -14,7 +20,7 @@ void body_count_add(struct body_count **c, struct relay_loop *rl, uint64_t bytes
 		atomic_init(&(*c)->refs, 1);
 	}
 	(*c)->bytes += bytes;
-	relay_count(rl, COUNT_BODY_BYTES, (int64_t)bytes);
+	count(rl, bytes);
 }
 
 uint64_t body_count_bytes(const struct body_count *c)
@@ -36,7 +42,7 @@ void body_count_unref(struct body_count **c, struct relay_loop *rl)
 
 	*c = NULL;
 	if (it && atomic_fetch_sub_explicit(&it->refs, 1, memory_order_acq_rel) == 1) {
-		relay_count(rl, COUNT_BODY_BYTES, -(int64_t)it->bytes);
+		count(rl, -it->bytes);
 		mem_free(it);
 	}
 }

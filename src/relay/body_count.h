@@ -4,7 +4,7 @@
  * A body that was removed keeps its place in the store until its last reader is closed. So it is
  * held by the request that it belongs to and by whoever is sending it, on whatever loop.
  *
- * Threads  counted. Each holder counts on the loop that it is on.
+ * Threads  counted; any, whatever loop is named.
  */
 #pragma once
 #include "relay/relay_int.h"

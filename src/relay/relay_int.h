@@ -18,8 +18,8 @@ enum relay_counter {
 	COUNT_QUEUED,
 	COUNT_CONNECTIONS,
 	COUNT_BODIES,
-	/* Of stored bodies, now. A body may be counted on one loop and taken off on another:
-	 * only the sum means something. */
+	/* Of stored bodies, now; body_count.h. A body may be counted on one loop and taken off on
+	 * another: only the sum means something. */
 	COUNT_BODY_BYTES,
 	COUNT_REQUEST_BYTES,
 	COUNT_RESPONSE_BYTES,
