@@ -10,6 +10,8 @@
 
 uint64_t clock_mono_ms(void);
 uint64_t clock_mono_ns(void);
+/* What the calling thread has used of its processor; a system call. */
+uint64_t clock_thread_cpu_ns(void);
 /* Unix time in milliseconds. POSTHOUSE_CLOCK_OFFSET=-2h shifts it, for tests of expiry. */
 int64_t clock_wall_ms(void);
 

@@ -31,7 +31,7 @@ struct walk {
 	size_t best_depth;
 	const struct router_entry *checked; /* whose headers are looked at */
 	const struct router_entry *gave_up; /* the first by rank; NULL: none */
-	size_t *budget;			    /* of all regexes of this match */
+	uint64_t *budget_ns;		    /* of all regexes of this match */
 	struct cursor *cursors;
 	size_t n_cursors, cursors_cap;
 };
@@ -167,7 +167,7 @@ static bool value_fits(struct walk *w, const struct router_header *h, struct reg
 			}
 			continue;
 		}
-		switch (regex_match(regexes[i], value, w->budget)) {
+		switch (regex_match(regexes[i], value, w->budget_ns)) {
 		case REGEX_YES:
 			return true;
 		case REGEX_GAVE_UP:
@@ -415,7 +415,7 @@ static bool try_regexes(struct walk *w, struct router_match *out)
 		enum regex_result result = REGEX_NO;
 
 		if (entry_fits(w, e)) {
-			result = regex_match(e->regex, w->in->path, w->budget);
+			result = regex_match(e->regex, w->in->path, w->budget_ns);
 		}
 		if (result == REGEX_YES) {
 			take(w, e, e->rank, e->rule);
@@ -435,7 +435,7 @@ static bool try_regexes(struct walk *w, struct router_match *out)
 /* What one router says: without looking at what is below it. */
 struct side {
 	const struct router *router;
-	size_t *budget;
+	uint64_t *budget_ns;
 	const struct router_entry *won;	    /* NULL: nothing matches */
 	const struct router_entry *gave_up; /* the first of those */
 	struct router_match match;
@@ -446,7 +446,7 @@ static void match_side(struct side *s, const uint64_t *gone, struct arena *a,
 {
 	struct cursor few[CURSORS_MIN];
 	struct walk w = {
-		.router = s->router, .gone = gone, .in = in, .arena = a, .budget = s->budget};
+		.router = s->router, .gone = gone, .in = in, .arena = a, .budget_ns = s->budget_ns};
 
 	w.port = in->port;
 	w.method = (uint16_t)(1u << http_method_parse(in->method));
@@ -493,7 +493,7 @@ static bool gave_up_before(const struct side *s, const struct side *winner)
 static bool match_layers(const struct router *r, struct arena *a, const struct router_input *in,
 			 struct side *own, struct router_match *out)
 {
-	struct side below = {.router = r->below, .budget = own->budget}, *won = own;
+	struct side below = {.router = r->below, .budget_ns = own->budget_ns}, *won = own;
 
 	match_side(&below, r->gone, a, in);
 	own->match.rule += r->below->n_rules;
@@ -508,8 +508,8 @@ static bool match_layers(const struct router *r, struct arena *a, const struct r
 bool router_match(const struct router *r, struct arena *a, const struct router_input *in,
 		  struct router_match *out)
 {
-	size_t budget = REGEX_BUDGET;
-	struct side own = {.router = r, .budget = &budget};
+	uint64_t budget_ns = REGEX_BUDGET_NS;
+	struct side own = {.router = r, .budget_ns = &budget_ns};
 
 	match_side(&own, NULL, a, in);
 	if (r->below) {

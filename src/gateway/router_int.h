@@ -40,13 +40,10 @@ enum regex_result {
 	REGEX_GAVE_UP,
 };
 
-/*
- * What the regexes of one match may cost together: some milliseconds. One alone has 200,000 steps
- * of it on a short subject, and on the longest path still more than the path has bytes.
- */
-#define REGEX_BUDGET ((size_t)300000)
-/* Takes from `budget`, all of it when it gives up. Without any it gives up at once. */
-enum regex_result regex_match(const struct regex *re, struct str subject, size_t *budget);
+/* What the regexes of one match may cost together, of the thread's own time. */
+#define REGEX_BUDGET_NS 5000000u
+/* Takes from the budget, all of it when it gives up. Without any it gives up at once. */
+enum regex_result regex_match(const struct regex *re, struct str subject, uint64_t *budget_ns);
 /* Right after a REGEX_YES of the same thread; gives the length of all that matched. */
 size_t regex_captures(const struct regex *re, struct arena *a, struct str subject,
 		      struct router_match *out);

@@ -9,6 +9,7 @@
  */
 #include "gateway/router_int.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "http/chars.h"
 
@@ -18,9 +19,10 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-/* What is written with care takes a few steps; so many it has for nothing. */
-#define FREE_COST 64
-#define DEARER 4 /* than the try before */
+/* What is written with care takes a few steps; so many are not measured. */
+#define FREE_STEPS 64
+#define STEPS_MAX 200000 /* of one regex */
+#define MORE 4		 /* than the time before */
 #define HEAP_LIMIT_KIB 1024
 #define STACK_MIN (32 << 10)
 #define STACK_MAX (512 << 10)
@@ -190,47 +192,55 @@ struct str regex_key(const struct regex *re)
 }
 
 /*
- * Of a step, in those on a short subject. It may look at all that is left of a long one; and
- * without an anchor PCRE2 counts from each place anew, of which some get far.
+ * Of a step for nothing. It may look at all that is left of a long subject; and without an anchor
+ * PCRE2 counts from each place anew.
  */
-static size_t step_cost(const struct regex *re, size_t n)
+static uint32_t free_steps(const struct regex *re, size_t n)
 {
-	return (1 + n / 512) * (re->anchored ? 1 : 1 + n / 64);
+	size_t cost = (1 + n / 512) * (re->anchored ? 1 : 1 + n / 64);
+
+	return cost < FREE_STEPS ? (uint32_t)(FREE_STEPS / cost) : 1;
 }
 
-static int run(const struct regex *re, struct str subject, size_t steps)
+static int run(const struct regex *re, struct str subject, uint32_t steps)
 {
 	struct scratch *s = scratch_get(re->n_groups);
 
-	pcre2_set_match_limit(s->context, (uint32_t)steps);
+	pcre2_set_match_limit(s->context, steps);
 	return pcre2_match(re->code, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, 0, 0,
 			   s->data, s->context);
 }
 
-/* PCRE2 does not tell how many steps it took: it is tried with few, then with more and more. */
-static int run_within(const struct regex *re, struct str subject, size_t *budget)
+/*
+ * Steps differ a thousandfold in what they cost, so their time is what counts, of this thread
+ * alone. It is known afterwards only: with few steps first, then with more and more, as long as
+ * there is time for them.
+ */
+static int run_within(const struct regex *re, struct str subject, uint64_t *budget_ns)
 {
-	size_t step = step_cost(re, subject.n), cost = MAX((size_t)FREE_COST, step);
-	int n;
+	uint32_t steps = free_steps(re, subject.n);
+	int n = run(re, subject, steps);
+	uint64_t cost = 0;
 
-	ASSERT(step > 0);
-	n = run(re, subject, cost / step);
-	while (n == PCRE2_ERROR_MATCHLIMIT && *budget >= step) {
-		cost = MIN(cost * DEARER, *budget);
-		*budget -= cost;
-		n = run(re, subject, cost / step);
+	while (n == PCRE2_ERROR_MATCHLIMIT && steps < STEPS_MAX && cost * MORE <= *budget_ns) {
+		uint64_t since = clock_thread_cpu_ns();
+
+		steps = MIN(steps * MORE, (uint32_t)STEPS_MAX);
+		n = run(re, subject, steps);
+		cost = clock_thread_cpu_ns() - since;
+		*budget_ns -= MIN(cost, *budget_ns);
 	}
 	return n;
 }
 
-enum regex_result regex_match(const struct regex *re, struct str subject, size_t *budget)
+enum regex_result regex_match(const struct regex *re, struct str subject, uint64_t *budget_ns)
 {
 	int n;
 
-	if (*budget == 0) {
+	if (*budget_ns == 0) {
 		return REGEX_GAVE_UP;
 	}
-	n = run_within(re, subject, budget);
+	n = run_within(re, subject, budget_ns);
 	if (n >= 0) {
 		/* PCRE2's interpreter takes the end of bad UTF-8 for another start. */
 		return re->key.p[0] == KEY_PATH && pcre2_get_startchar(scratch->data) != 0
@@ -240,7 +250,7 @@ enum regex_result regex_match(const struct regex *re, struct str subject, size_t
 	if (n == PCRE2_ERROR_NOMATCH) {
 		return REGEX_NO;
 	}
-	*budget = 0;
+	*budget_ns = 0;
 	atomic_fetch_add_explicit(&limits_hit, 1, memory_order_relaxed);
 	return REGEX_GAVE_UP;
 }
