@@ -67,8 +67,7 @@ static int64_t keep_alive_of(const struct hub_conn *c)
 	const struct opt_i64 *own = &c->tenant->info.keep_alive_interval_ms;
 	int64_t all = c->rl->epoch->config->keep_alive_interval_ms;
 
-	/* A database that was the original's may hold what nobody can keep. */
-	return own->has && own->v > 0 ? MAX(own->v, TENANT_KEEP_ALIVE_MIN_MS) : all;
+	return own->has && own->v > 0 ? own->v : all;
 }
 
 /*

@@ -282,6 +282,17 @@ static bool skip_tail(struct str url, size_t *at, int c)
 	return *at < url.n;
 }
 
+/* Behind the slashes there, of which those who join them see one. */
+static size_t skip_slashes(struct str path, size_t at)
+{
+	size_t next = at;
+
+	while (next < path.n && next_char(path, &next) == '/') {
+		at = next;
+	}
+	return at;
+}
+
 /*
  * As a target may read it, lest a rule that answers in place of one be passed by: without escapes,
  * slashes in a row as one, without what is left out at the end of segments. How much of the url
@@ -308,7 +319,7 @@ static ptrdiff_t path_starts(struct str url, struct str want)
 		}
 		last = c;
 	}
-	return (ptrdiff_t)at;
+	return (ptrdiff_t)(want.n > 0 && last == '/' ? skip_slashes(path, at) : at);
 }
 
 static bool matches(const struct interceptor *rule, const struct interceptor_request *r)

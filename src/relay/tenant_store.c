@@ -237,6 +237,12 @@ static uint32_t concurrent_of(int64_t configured)
 	return configured > 0 && configured <= TENANT_CONCURRENT_MAX ? (uint32_t)configured : 0;
 }
 
+/* A database that was the original's may hold what nobody can keep. */
+static struct opt_i64 keep_alive_of(struct opt_i64 ms)
+{
+	return (struct opt_i64){ms.has && ms.v > 0, MAX(ms.v, TENANT_KEEP_ALIVE_MIN_MS)};
+}
+
 static void fill(const struct tenant_row *row, struct tenant_info *out)
 {
 	*out = (struct tenant_info){
@@ -245,7 +251,7 @@ static void fill(const struct tenant_row *row, struct tenant_info *out)
 		.require_authentication = row->require_authentication,
 		.max_concurrent = concurrent_of(row->max_concurrent),
 		.has_config = row->has_config.has,
-		.keep_alive_interval_ms = row->configure.keep_alive_interval_ms,
+		.keep_alive_interval_ms = keep_alive_of(row->configure.keep_alive_interval_ms),
 		.enable_tracing = row->configure.enable_tracing,
 		.reconnect_minimum_delay_ms = row->configure.reconnect_minimum_delay_ms,
 		.reconnect_maximum_delay_ms = row->configure.reconnect_maximum_delay_ms,

@@ -44,6 +44,15 @@ static enum err apply_limit(const struct tenant_values *v, struct tenant_row *ro
 	return ERR_OK;
 }
 
+static enum err read_keep_alive(struct str s, struct opt_i64 *out, struct fault *f)
+{
+	TRY(read_duration(s, "keep-alive", out, f));
+	if (s.p && out->v < TENANT_KEEP_ALIVE_MIN_MS) {
+		return fault_set(f, ERR_INVALID, "--keep-alive is at least 1s");
+	}
+	return ERR_OK;
+}
+
 static enum err apply_configure(const struct tenant_values *v, struct tenant_configure *c,
 				struct fault *f)
 {
@@ -51,7 +60,7 @@ static enum err apply_configure(const struct tenant_values *v, struct tenant_con
 		TRY(read_bool(v->enable_tracing, "enable-tracing", &c->enable_tracing.v, f));
 		c->enable_tracing.has = true;
 	}
-	TRY(read_duration(v->keep_alive, "keep-alive", &c->keep_alive_interval_ms, f));
+	TRY(read_keep_alive(v->keep_alive, &c->keep_alive_interval_ms, f));
 	TRY(read_duration(v->reconnect_min, "reconnect-min", &c->reconnect_minimum_delay_ms, f));
 	return read_duration(v->reconnect_max, "reconnect-max", &c->reconnect_maximum_delay_ms, f);
 }

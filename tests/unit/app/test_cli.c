@@ -60,6 +60,7 @@ static void wrong_values_name_their_option(void **state)
 		{{.max_concurrent = STR_INIT("65536")}, "--max-concurrent"},
 		{{.max_concurrent = STR_INIT("-1")}, "--max-concurrent"},
 		{{.keep_alive = STR_INIT("soon")}, "--keep-alive"},
+		{{.keep_alive = STR_INIT("300ms")}, "--keep-alive"},
 		{{.reconnect_min = STR_INIT("0s")}, "--reconnect-min"},
 	};
 

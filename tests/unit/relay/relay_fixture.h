@@ -46,11 +46,6 @@ static struct fake_tenant fake_tenants[] = {
 	  .has_config = true,
 	  .keep_alive_interval_ms = {true, 20000},
 	  .enable_tracing = {true, true}}},
-	{"HASTY",
-	 {.found = true,
-	  .name = STR_INIT("Hasty"),
-	  .has_config = true,
-	  .keep_alive_interval_ms = {true, 50}}},
 	{"CLOSED", {.found = true, .name = STR_INIT("Closed"), .require_authentication = true}},
 };
 static enum err fake_result;

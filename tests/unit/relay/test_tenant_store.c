@@ -4,6 +4,8 @@
 #include "relay/tenant_store.h"
 #include "store/engines.h"
 
+#include <stdio.h>
+
 static void make_schema(struct test_db *t)
 {
 	if (migrate(t->db, &relay_migrations, 1, NULL, NULL) != ERR_OK) {
@@ -225,6 +227,35 @@ static void load_tells_what_is_known(void **state)
 	assert_false(info.found);
 }
 
+/* What is kept is what connectors are told, in whatever way it came into the database. */
+static void a_hasty_keep_alive_is_a_second(void **state)
+{
+	static const struct {
+		struct opt_i64 stored, told;
+	} cases[] = {{{true, 50}, {true, 1000}},
+		     {{true, 1001}, {true, 1001}},
+		     {{true, 0}, {false, 0}},
+		     {{true, -7}, {false, 0}}};
+	struct test_db *t = *state;
+
+	make_schema(t);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char name[16];
+		struct tenant_row row = full;
+		struct tenant_info info;
+
+		(void)snprintf(name, sizeof(name), "HASTY%zu", i);
+		row.name = row.normalized = str_c(name);
+		row.configure.keep_alive_interval_ms = cases[i].stored;
+		assert_ok(insert(t, &row));
+		assert_ok(load(t, name, NULL, &info));
+		assert_int_equal(info.keep_alive_interval_ms.has, cases[i].told.has);
+		if (info.keep_alive_interval_ms.has) {
+			assert_int_equal(info.keep_alive_interval_ms.v, cases[i].told.v);
+		}
+	}
+}
+
 static void an_odd_limit_is_none(void **state)
 {
 	struct test_db *t = *state;
@@ -333,6 +364,7 @@ int main(void)
 		cmocka_unit_test(names_are_checked),
 		BOTH_ENGINES(load_tells_what_is_known),
 		BOTH_ENGINES(an_odd_limit_is_none),
+		BOTH_ENGINES(a_hasty_keep_alive_is_a_second),
 		BOTH_ENGINES(a_visit_creates_and_updates),
 		BOTH_ENGINES(long_claims_are_cut_at_a_character),
 		BOTH_ENGINES(trouble_is_not_an_unknown_tenant),
