@@ -264,10 +264,12 @@ static enum err parse_bool(struct reader *r, struct json *v, bool value)
 /* Where the next child of `parent` is read to; NULL: it is one too many. */
 static inline struct json *child_new(struct reader *r, const struct json *parent)
 {
-	if (!r->skims || (r->depth == 2 && parent->n == 0)) {
+	bool is_skipped = parent == &r->skipped;
+
+	if (!r->skims || (r->depth == 2 && parent->n == 0 && !is_skipped)) {
 		return node_new(r);
 	}
-	if (r->depth > 1) {
+	if (r->depth > 1 || parent->type == JSON_ARRAY) {
 		return &r->skipped;
 	}
 	return parent->n < r->max ? node_new(r) : NULL;
@@ -406,7 +408,7 @@ static enum err parse_container(struct reader *r, struct json *v)
 		}
 	}
 	r->depth--;
-	if (r->skims && r->depth > 0) {
+	if (r->skims && (r->depth > 0 || v->type == JSON_ARRAY)) {
 		v->text = str_of(start, (size_t)(r->p - start));
 	}
 	return e;

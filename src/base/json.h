@@ -35,9 +35,9 @@ struct json {
 enum err json_parse(struct arena *a, struct str text, struct json **out, struct fault *f) MUST_USE;
 
 /*
- * The same for a large text of which the outermost members matter: only they get nodes, `max` of
- * them at most. Containers in it are checked, but for names that come twice; they have their text,
- * their `n`, and of their children the first.
+ * The same for a large text of which the outermost members matter: only those of an object get
+ * nodes, `max` of them at most. Other containers are checked, but for names that come twice; they
+ * have their text and their `n`, and those among the nodes have the first of their children.
  */
 enum err json_skim(struct arena *a, struct str text, size_t max, struct json **out,
 		   struct fault *f) MUST_USE;
