@@ -29,6 +29,15 @@ void *mem_zalloc(size_t n)
 	return p;
 }
 
+void *mem_zalloc_lines(size_t n)
+{
+	size_t whole = (n + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+	void *p = aligned_alloc(CACHE_LINE, MAX(whole, (size_t)CACHE_LINE));
+
+	ASSERT(p != NULL);
+	return memset(p, 0, whole);
+}
+
 void *mem_resize(void *p, size_t n)
 {
 	void *q = realloc(p, n ? n : 1);

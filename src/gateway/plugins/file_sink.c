@@ -35,7 +35,7 @@ struct lane {
 	struct timer timer;
 	struct line_batch
 		*batch; /* NULL = no line since the last one: an idle lane holds no memory */
-} __attribute__((aligned(64)));
+} __attribute__((aligned(CACHE_LINE)));
 
 struct file_sink {
 	struct list_node node;
@@ -343,7 +343,7 @@ static struct file_sink *sink_new(struct file_sinks *owner, struct str path)
 	s->path = text;
 	line_file_init(&s->file, text);
 	list_init(&s->fresh);
-	s->lanes = MEM_NEW_ARRAY(struct lane, n);
+	s->lanes = MEM_NEW_LINES(struct lane, n);
 	for (unsigned i = 0; i < n; i++) {
 		s->lanes[i].sink = s;
 	}

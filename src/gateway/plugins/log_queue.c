@@ -63,7 +63,7 @@ struct lane {
 	uint64_t first_attempt_ms;
 	uint64_t reported_at_ms, reported;
 	_Atomic uint64_t sent, dropped, failures;
-} __attribute__((aligned(64)));
+} __attribute__((aligned(CACHE_LINE)));
 
 struct log_queue {
 	struct list_node node;
@@ -464,7 +464,7 @@ static struct log_queue *queue_new(struct log_queues *s, const struct guid *id)
 
 	q->owner = s;
 	q->id = *id;
-	q->lanes = MEM_NEW_ARRAY(struct lane, s->n_loops);
+	q->lanes = MEM_NEW_LINES(struct lane, s->n_loops);
 	for (unsigned i = 0; i < s->n_loops; i++) {
 		q->lanes[i].queue = q;
 		list_init(&q->lanes[i].records);
