@@ -78,6 +78,7 @@ struct trip {
 	struct http_call *fetch;
 	uint64_t fetched;
 	bool fetch_retried;
+	bool fetch_begun; /* the server has begun to give it */
 	bool fetch_done;
 	/* trip_web.c */
 	struct http_call *call;

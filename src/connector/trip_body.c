@@ -27,6 +27,7 @@ static void on_head(struct http_call *call, const struct http_response *r)
 	} else if (r->status != 200 || is_other_size) {
 		trip_fail(e, 502);
 	} else {
+		e->fetch_begun = true;
 		e->ops->start(e);
 	}
 }

@@ -75,8 +75,9 @@ static void acknowledge_end(struct trip *e)
 		}
 		break;
 	case WIRE_ACK_DISABLED:
-		/* The server waits for the fetch of a body that no target is there for. */
-		if (e->q.discard && e->is_outsourced && !e->ops) {
+		/* The server waits for the fetch of a body that was not to be had, or not wanted.
+		 */
+		if (e->q.discard && e->is_outsourced && !e->fetch_begun) {
 			trip_acknowledge(e);
 		}
 		break;

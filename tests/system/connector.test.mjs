@@ -404,6 +404,22 @@ check('an answer without end ends with its request', async () => {
 	}
 });
 
+check('a body of /queue that cannot be fetched holds no place at the server', async () => {
+	const recorder = await Recorder.start(server.relay);
+	try {
+		await connected({ url: recorder.url, settings: { use_http_keep_alive: false } }, async () => {
+			recorder.isClosed = true;
+			assert.equal((await request(server.relay, '/queue/T1/web/x', { method: 'POST', body: pattern(30_000) })).status, 202);
+			await until(async () => await server.metric('posthouse_relay_requests_in_flight') === 0, 'the request is over');
+			recorder.isClosed = false;
+			assert.equal((await relay('web/x')).status, 200);
+		});
+		await server.noBodyFiles();
+	} finally {
+		await recorder.close();
+	}
+});
+
 check('an answer without end that is discarded holds a place at the server for its time only', async () => {
 	const own = await Server.start({ relay: { request_expiration: '60s', endpoint_timeout: '3s' } });
 	const secret = await own.addTenant('T1', { maximumConcurrentConnectorRequests: 2 });

@@ -2,7 +2,7 @@
  * recorder - a TCP proxy between a connector and the server that reads what passes
  *
  * It keeps the bytes of each connection, and of WebSockets the hub records of both
- * directions. It can freeze (nothing passes, nothing closes) and cut.
+ * directions. It can freeze (nothing passes, nothing closes), cut, and be closed to more.
  */
 import net from 'node:net';
 import { once, EventEmitter } from 'node:events';
@@ -18,7 +18,12 @@ export class Recorder extends EventEmitter {
 		recorder.http = [];
 		recorder.records = [];
 		recorder.isFrozen = false;
+		recorder.isClosed = false;
 		recorder.server = net.createServer((client) => {
+			if (recorder.isClosed) {
+				client.resetAndDestroy();
+				return;
+			}
 			recorder.pair(client, net.connect({ host: hostname, port: Number(port), noDelay: true }));
 		});
 		recorder.server.listen(0, '127.0.0.1');
