@@ -1,8 +1,8 @@
 /*
  * Whether a request that has waited here is still wanted. Its client may have left or been answered
- * 408, and tried again: it must not be done now. A GET of where its response is to be brought: a
- * server of ours says 410 when nobody waits for that. Whatever else comes of it means nothing,
- * since the original knows no such question.
+ * 408, and tried again: it must not be done now. A GET of where its response is to be brought: the
+ * server that sent it, if it is one of ours, says 410 when nobody waits for that. Whatever else
+ * comes of it means nothing: the original knows no such question, and another process no answer.
  */
 #include "connector/connector_int.h"
 
@@ -72,8 +72,10 @@ static void on_grant(struct grant_wait *w, enum err err, struct str authorizatio
 		take_for_wanted(e);
 		return;
 	}
-	struct http_call_spec spec =
-		trip_server_call(e, &e->c->at.response, STR_NULL, authorization, headers);
+	struct http_call_spec spec = trip_server_call(
+		e, &e->c->at.response,
+		str_fmt(&e->arena, "?origin=%.*s", STR_ARG(guid_d_str(&e->arena, &e->q.origin_id))),
+		authorization, headers);
 
 	spec.method = STR("GET");
 	spec.timeout_ms = MIN(spec.timeout_ms, PATIENCE_MS);

@@ -288,6 +288,16 @@ static void on_upload_home(struct errand *e)
 	}
 }
 
+/* Another process, a former one too, knows of others; then we cannot tell. */
+static bool is_of_here(struct relay_loop *rl, struct exchange *x)
+{
+	struct str origin;
+
+	return form_get_nocase(exchange_arena(x), exchange_request(x)->query, STR("origin"),
+			       &origin) == ERR_OK &&
+	       str_eq_nocase(origin, str_of(rl->relay->origin_d, GUID_D_LEN));
+}
+
 /* Whether anybody waits for it. */
 static void on_wanted_home(struct errand *e)
 {
@@ -305,6 +315,10 @@ void endpoint_body_response(struct relay_loop *rl, struct exchange *x, const str
 		return;
 	}
 	if (!begin(rl, x, id, &home, &v)) {
+		return;
+	}
+	if (method == HTTP_GET && !is_of_here(rl, x)) {
+		exchange_reply_status(x, 404);
 		return;
 	}
 	struct errand *e = errand_new(rl, x);

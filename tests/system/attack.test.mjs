@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
-import { createHmac } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
 import { check, until } from './lib/check.mjs';
 import { abortable, request, timed } from './lib/client.mjs';
 import { Hub, negotiate, RS } from './lib/hub.mjs';
@@ -168,6 +168,21 @@ check('the size that a connector says is not believed', () => withHub(async (hub
 	assert.equal(await counted(), before + 12);
 	await until(async () => (await server.stats('/statistics/tenants/sized/summary')).responseBytes === 12, 'the statistics know of 12 bytes');
 }, 'sized'));
+
+check('whether a response is wanted says only the process that asked for it', () => withHub(async (hub) => {
+	const pending = request(server.relay, '/relay/T1/web/a');
+	const { requestId, requestOriginId } = await taken(hub);
+	const wanted = async (id, query) => (await fetch(`${server.relay}/body/response/${id}${query}`, { headers: bearer('T1') })).status;
+	const nobody = randomUUID().replaceAll('-', '').replace(/..$/, '00');
+	assert.equal(await wanted(requestId, `?origin=${requestOriginId}`), 204);
+	assert.equal(await wanted(nobody, `?origin=${requestOriginId}`), 410);
+	for (const query of ['', '?origin=', `?origin=${randomUUID()}`]) {
+		assert.equal(await wanted(nobody, query), 404, query);
+		assert.equal(await wanted(requestId, query), 404, query);
+	}
+	await deliver(hub, { requestId, requestOriginId }, { httpStatusCode: 201 });
+	assert.equal((await pending).status, 201);
+}));
 
 check('a second answer, an answer too late, and an upload that loses the race leave nothing', () => withHub(async (hub) => {
 	const upload = (record, size) => fetch(`${server.relay}/body/response/${record.requestId}`, {
