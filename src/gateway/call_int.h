@@ -193,7 +193,7 @@ void call_start_balance(struct gw_call *c);
 /* The next peer. ERR_AGAIN: call_retry_target comes later. Any other failure: it was answered. */
 enum err call_pick_peer(struct gw_call *c) MUST_USE;
 
-/* The try ended: tells the balancer, once; if a head has come, its status. */
+/* The try ended: tells the balancer, once. */
 void call_tell_balancer(struct gw_call *c, enum balancer_outcome outcome, int status);
 
 /* proxy_upstream.c */

@@ -126,13 +126,9 @@ void call_tell_balancer(struct gw_call *c, enum balancer_outcome outcome, int st
 {
 	struct gw_balance *bal = c->balance;
 	struct balancer *b = bal ? bal->balancer : NULL;
+
 	if (!b) {
 		return;
-	}
-	/* What becomes of the body then may be the client's doing. */
-	if (c->facts.upstream_status > 0) {
-		outcome = BALANCER_STATUS;
-		status = c->facts.upstream_status;
 	}
 	bal->balancer = NULL;
 	balancer_done(b, c->gl->loop, &bal->tries, outcome, status,

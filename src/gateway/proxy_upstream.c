@@ -274,11 +274,24 @@ static enum balancer_outcome outcome_of(const struct gw_call *c, const struct ht
 {
 	enum balancer_outcome o = health_outcome(why);
 	bool owes_body = c->sent && c->streams_body && !c->body_over;
-	bool by_name = c->entry->traits.preserve_host && http_call_was_unsecured(hc);
+	bool by_name = (c->entry->traits.preserve_host || c->host_set.n > 0) &&
+		       http_call_was_unsecured(hc);
 
 	return o == BALANCER_TCP_FAILURE && (owes_body || by_name || http_call_was_refused(hc))
 		       ? BALANCER_ABORTED
 		       : o;
+}
+
+/* After a head what becomes of the body may be the client's doing; it is no success either. */
+static void tell_failure(struct gw_call *c, const struct http_call *hc, enum err why)
+{
+	int status = c->facts.upstream_status;
+
+	if (status == 0) {
+		call_tell_balancer(c, outcome_of(c, hc, why), HEALTH_BAD_ANSWER);
+	} else {
+		call_tell_balancer(c, status < 400 ? BALANCER_ABORTED : BALANCER_STATUS, status);
+	}
 }
 
 /* An answer that was refused would come again, and what we have not got another target has not. */
@@ -329,7 +342,7 @@ static void on_fail(struct http_call *hc, enum err why)
 	struct exchange *x = c->x;
 
 	c->call = NULL;
-	call_tell_balancer(c, outcome_of(c, hc, why), HEALTH_BAD_ANSWER);
+	tell_failure(c, hc, why);
 	if (c->state == CALL_ANSWER) {
 		call_enter(c, CALL_DONE);
 		call_log(c);

@@ -159,10 +159,40 @@ check('a target is not blamed for a name that a client asks it for', async () =>
 	services.push(server);
 	const { route } = await upstream(STRICT, [server.address()], { protocol: 'https' });
 	await gw.make(`/routes/${route.id}`, { preserve_host: true }, 'PATCH');
-	const ask = async (host) => (await gw.get('/r', { Host: host })).status;
+	const ask = async (host) => (await gw.get(`/r?host=${host}`, { Host: host })).status;
 	assert.equal(await ask('bad.test'), 502);
 	assert.deepEqual(await health(), HEALTHY);
 	assert.equal(await ask('good.test'), 200);
+	/* Nor when a plugin makes the name of what the client sends. */
+	await gw.make(`/routes/${route.id}`, { preserve_host: false }, 'PATCH');
+	await gw.make(`/routes/${route.id}/plugins`, { name: 'request-transformer', config: { replace: { headers: ['Host:$(query_params.host)'] } } });
+	assert.equal(await ask('bad.test'), 502);
+	assert.deepEqual(await health(), HEALTHY);
+	assert.equal(await ask('good.test'), 200);
+});
+
+check('a target is not praised for an answer that it cuts', async () => {
+	const held = [];
+	let isDead = false;
+	const one = await service((socket) => {
+		if (isDead) {
+			socket.destroy();
+			return;
+		}
+		held.push(socket);
+		socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n');
+	});
+	await upstream(STRICT, [one], { retries: 0 });
+	await gw.make('/upstreams/up', { healthchecks: { passive: { healthy: { successes: 1 } } } }, 'PATCH');
+	const client = await RawConnection.open(gw.proxy);
+	client.send('GET /r HTTP/1.1\r\nHost: a\r\n\r\n');
+	await client.until(() => client.text.includes('hello'), 'the stream is open');
+	isDead = true;
+	assert.equal((await gw.get('/r')).status, 502);
+	assert.deepEqual(await health(), ['UNHEALTHY']);
+	held[0].destroy();
+	await client.closed();
+	assert.deepEqual(await health(), ['UNHEALTHY']);
 });
 
 check('a target that has sent a head is not blamed for the body', async (t) => {
