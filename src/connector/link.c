@@ -251,7 +251,6 @@ static void on_grant(struct grant_wait *w, enum err e, struct str authorization)
 	} else if (l->c->config.negotiate) {
 		negotiate(l, authorization);
 	} else {
-		l->query = STR_NULL;
 		try_transport(l, authorization);
 	}
 }
@@ -259,6 +258,8 @@ static void on_grant(struct grant_wait *w, enum err e, struct str authorization)
 static void attempt(struct link *l)
 {
 	link_enter(l, LINK_GRANT);
+	l->negotiation = (struct negotiation){0}; /* of the former attempt, and its query */
+	l->query = STR_NULL;
 	arena_reset(&l->arena);
 	grant_get(&l->c->grant, &l->grant, on_grant);
 }
