@@ -342,20 +342,25 @@ static void edit_headers(struct arena *a, struct http_headers *h, const struct c
 }
 
 /* A result that would leave the base address is not taken over. */
-static void rewrite(const struct interceptor *rule, struct arena *a, struct interceptor_request *r)
+/* False: it leads elsewhere. As it was the request may be what the rule keeps from the target. */
+static bool rewrite(const struct interceptor *rule, struct arena *a, struct interceptor_request *r)
 {
 	ptrdiff_t n = rule->has_rewrite ? path_starts(r->url, rule->rewrite_from) : -1;
 
 	if (n < 0) {
-		return;
+		return true;
 	}
 	struct str url = str_fmt(a, "%.*s%.*s", STR_ARG(rule->rewrite_to),
 				 STR_ARG(str_skip(r->url, (size_t)n)));
 
-	if (uri_rest_is_safe(url)) {
-		r->url = url;
+	if (!uri_rest_is_safe(url)) {
+		return false;
 	}
+	r->url = url;
+	return true;
 }
+
+static const struct interceptor_answer leads_elsewhere = {.set = true, .status = 400};
 
 uint64_t interceptors_request(const struct interceptors *rules, struct arena *a,
 			      struct interceptor_request *r,
@@ -372,7 +377,10 @@ uint64_t interceptors_request(const struct interceptors *rules, struct arena *a,
 		}
 		matched |= UINT64_C(1) << i;
 		edit_headers(a, r->headers, &rule->remove_request, &rule->set_request);
-		rewrite(rule, a, r);
+		if (!rewrite(rule, a, r) && !rule->answer.set) {
+			*out_answer = &leads_elsewhere;
+			break;
+		}
 		if (rule->answer.set) {
 			*out_answer = &rule->answer;
 			break;
