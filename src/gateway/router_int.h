@@ -41,7 +41,7 @@ enum regex_result {
 };
 
 /* What the regexes of one match may cost together, of the thread's own time. */
-#define REGEX_BUDGET_NS 5000000u
+#define REGEX_BUDGET_NS 10000000u
 /* Takes from the budget, all of it when it gives up. Without any it gives up at once. */
 enum regex_result regex_match(const struct regex *re, struct str subject, uint64_t *budget_ns);
 /* Right after a REGEX_YES of the same thread; gives the length of all that matched. */
