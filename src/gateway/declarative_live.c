@@ -205,6 +205,13 @@ struct source {
 	const struct json *undated;
 };
 
+/* Ids are those of a kind. */
+static struct str undated_key(struct arena *a, const struct declarative_item *v)
+{
+	return str_fmt(a, "%s %.*s", declarative_name(&entity_defs[v->kind]), GUID_D_LEN,
+		       guid_d_str(a, &v->id).p);
+}
+
 /* Dates that no file said rank no routes, and another process must not make more of them. */
 static void forget_dates(struct arena *a, struct declarative *d, const struct json *ids)
 {
@@ -216,7 +223,7 @@ static void forget_dates(struct arena *a, struct declarative *d, const struct js
 	}
 	for (size_t i = 0; i < d->n; i++) {
 		v[i] = d->v[i];
-		if (map_get(&undated, guid_d_str(a, &v[i].id))) {
+		if (map_get(&undated, undated_key(a, &v[i]))) {
 			struct json *said = tree_shallow(a, v[i].said);
 
 			(void)tree_remove(said, STR("created_at"));
@@ -310,14 +317,14 @@ static void put_undated(struct declarative_live *l, struct arena *a, const struc
 		struct entity_item *item = entities_item(l->entities, d->v[i].kind, &d->v[i].id);
 
 		if (item && item->undated) {
-			json_put_str(w, guid_d_str(a, &d->v[i].id));
+			json_put_str(w, undated_key(a, &d->v[i]));
 		}
 		entity_item_unref(&item);
 	}
 	json_end_array(w);
 }
 
-/* {"hash": "…", "undated": ["<id>"], "config": {…}} */
+/* {"hash": "…", "undated": ["routes <id>"], "config": {…}} */
 static enum err save(struct declarative_live *l, struct arena *a, struct buf *out)
 {
 	struct json_writer w = json_writer_to(out);

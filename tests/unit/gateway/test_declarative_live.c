@@ -492,20 +492,27 @@ static void what_ranks_no_routes_does_not_afterwards(void **state)
 	static const char *const routes[] = {
 		"_format_version: '3.0'\nroutes:\n- {name: r, paths: [/r]}\n",
 		"_format_version: '3.0'\nroutes:\n- {name: r, paths: [/r], created_at: 5}\n",
+		"_format_version: '3.0'\n" /* with the id of the route, which is one of its kind */
+		"services: [{name: s, host: h, id: %.36s}]\n"
+		"routes:\n- {name: r, paths: [/r], created_at: 5}\n",
 	};
+	struct guid id = declarative_id(ENTITY_ROUTE, STR("r"));
+	char id_text[GUID_D_LEN], text[512];
 
 	(void)state;
+	guid_d(&id, id_text);
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 		struct buf saved = {0};
 		struct fault f = {0};
 		int64_t rank;
 
-		post_large(routes[i]);
+		(void)snprintf(text, sizeof(text), routes[i], id_text);
+		post_large(text);
 		rank = rank_of_route();
 		assert_ok(declarative_live_save(fixture.live, &saved));
 		restart_with(buf_str(&saved), &f, ERR_OK);
 		assert_int_equal(rank_of_route(), rank);
-		post_large(routes[i]);
+		post_large(text);
 		assert_int_equal(fixture.told, 1);
 		buf_free(&saved);
 	}
