@@ -188,11 +188,10 @@ struct hold *call_leave(struct gw_call *c);
 void hold_put(struct hold *h);
 
 /* proxy_target.c */
-/* Before the gateway adds its headers: what is hashed is what the client said, and plugins. */
+/* Before the gateway adds its headers: what is hashed is the client's and plugins'. */
 void call_start_balance(struct gw_call *c);
 /* The next peer. ERR_AGAIN: call_retry_target comes later. Any other failure: it was answered. */
 enum err call_pick_peer(struct gw_call *c) MUST_USE;
-
 /* The try ended: tells the balancer, once. */
 void call_tell_balancer(struct gw_call *c, enum balancer_outcome outcome, int status);
 
@@ -202,6 +201,8 @@ void call_go_upstream(struct gw_call *c);
 /* The next piece of a streamed body, and its end. */
 void call_pass_body(struct gw_call *c, struct str data);
 void call_end_body(struct gw_call *c);
+/* Of an answer that is cut: for that nobody is blamed, nor praised. */
+enum balancer_outcome call_cut_outcome(const struct gw_call *c);
 /* As call_pick_peer announced. */
 void call_retry_target(struct gw_call *c);
 

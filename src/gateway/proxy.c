@@ -86,12 +86,10 @@ bool gw_loop_may_warn(const struct gw_loop *gl, uint64_t *at_ms)
 
 struct hold *call_leave(struct gw_call *c)
 {
-	int status = c->facts.upstream_status;
-
 	if (c->balance) {
 		balancer_wait_cancel(&c->balance->waiter);
 		timer_stop(c->gl->loop, &c->balance->dns_timer);
-		call_tell_balancer(c, status > 0 ? BALANCER_STATUS : BALANCER_ABORTED, status);
+		call_tell_balancer(c, call_cut_outcome(c), c->facts.upstream_status);
 	}
 	if (c->call) {
 		http_call_cancel(c->call);

@@ -400,8 +400,13 @@ void call_prepare_headers(struct gw_call *c)
 	if (c->gl->gateway->config->headers_upstream) {
 		add(c, STR("X-Kong-Request-Id"), str_of(c->request_id, sizeof(c->request_id)));
 	}
-	/* HTTP/2 has no such upgrade; a service of it answers as if none was asked for. */
-	c->upgrade = r->upgrade_websocket && r->major == 1 && !c->entry->service->http2;
+	/*
+	 * HTTP/2 has no such upgrade: a service of it answers as if none was asked for. Nor has a
+	 * request with a body, were it a plugin's: it would still be on its way when the tunnel
+	 * ends.
+	 */
+	c->upgrade =
+		r->upgrade_websocket && r->major == 1 && !c->entry->service->http2 && !c->has_body;
 	if (c->upgrade) {
 		add(c, STR("Upgrade"), STR("websocket"));
 	}

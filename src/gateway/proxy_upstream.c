@@ -282,15 +282,17 @@ static enum balancer_outcome outcome_of(const struct gw_call *c, const struct ht
 		       : o;
 }
 
-/* After a head what becomes of the body may be the client's doing; it is no success either. */
+enum balancer_outcome call_cut_outcome(const struct gw_call *c)
+{
+	return c->facts.upstream_status < 400 ? BALANCER_ABORTED : BALANCER_STATUS;
+}
+
 static void tell_failure(struct gw_call *c, const struct http_call *hc, enum err why)
 {
-	int status = c->facts.upstream_status;
-
-	if (status == 0) {
-		call_tell_balancer(c, outcome_of(c, hc, why), HEALTH_BAD_ANSWER);
+	if (c->facts.upstream_status > 0) {
+		call_tell_balancer(c, call_cut_outcome(c), c->facts.upstream_status);
 	} else {
-		call_tell_balancer(c, status < 400 ? BALANCER_ABORTED : BALANCER_STATUS, status);
+		call_tell_balancer(c, outcome_of(c, hc, why), HEALTH_BAD_ANSWER);
 	}
 }
 

@@ -171,7 +171,7 @@ check('a target is not blamed for a name that a client asks it for', async () =>
 	assert.equal(await ask('good.test'), 200);
 });
 
-check('a target is not praised for an answer that it cuts', async () => {
+check('a target is not praised for an answer that is cut', async () => {
 	const held = [];
 	let isDead = false;
 	const one = await service((socket) => {
@@ -184,15 +184,21 @@ check('a target is not praised for an answer that it cuts', async () => {
 	});
 	await upstream(STRICT, [one], { retries: 0 });
 	await gw.make('/upstreams/up', { healthchecks: { passive: { healthy: { successes: 1 } } } }, 'PATCH');
-	const client = await RawConnection.open(gw.proxy);
-	client.send('GET /r HTTP/1.1\r\nHost: a\r\n\r\n');
-	await client.until(() => client.text.includes('hello'), 'the stream is open');
+	const clients = [await RawConnection.open(gw.proxy), await RawConnection.open(gw.proxy)];
+	for (const client of clients) {
+		client.send('GET /r HTTP/1.1\r\nHost: a\r\n\r\n');
+		await client.until(() => client.text.includes('hello'), 'the stream is open');
+	}
 	isDead = true;
 	assert.equal((await gw.get('/r')).status, 502);
 	assert.deepEqual(await health(), ['UNHEALTHY']);
 	held[0].destroy();
-	await client.closed();
-	assert.deepEqual(await health(), ['UNHEALTHY']);
+	await clients[0].closed();
+	assert.deepEqual(await health(), ['UNHEALTHY'], 'by the target');
+	const left = within(once(held[1], 'close'), 'the target is left');
+	clients[1].close();
+	await left;
+	assert.deepEqual(await health(), ['UNHEALTHY'], 'by its client');
 });
 
 check('a target that has sent a head is not blamed for the body', async (t) => {

@@ -60,6 +60,16 @@ check('an upgrade with a body, or of another method than GET, is no upgrade', as
 	}
 });
 
+check('nor is one to which a plugin adds a body', async () => {
+	const { id } = await gw.make('/services/echo/routes', { name: 'made', paths: ['/made'] });
+	await gw.make(`/routes/${id}/plugins`, { name: 'request-transformer', config: { append: { body: ['a:1'] } } });
+	const reply = await say('GET /made HTTP/1.1', ...UPGRADE, 'Content-Type: application/json');
+	assert.equal(reply.status, 200);
+	const { raw, body } = JSON.parse(reply.body);
+	assert.deepEqual(values(raw, 'upgrade'), []);
+	assert.deepEqual(JSON.parse(body), { a: ['1'] });
+});
+
 check('the service is told its own name, however the client writes the one it asked for', async (t) => {
 	const name = new URL(echo.url).host;
 	await t.test('absolute form', async () => {
