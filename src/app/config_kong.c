@@ -4,11 +4,11 @@
  */
 #include "app/config_kong_int.h"
 
+#include "base/format.h"
 #include "gateway/vault.h"
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 
 static const struct str prefix = STR_INIT("KONG_");
 static const struct str file_suffix = STR_INIT("_file");
@@ -38,7 +38,7 @@ static enum err say(struct fault *f, const struct kong_value *v, const char *fmt
 	const struct conf_node at = place(v);
 	char text[256];
 
-	(void)vsnprintf(text, sizeof(text), fmt, args);
+	(void)format_print(text, sizeof(text), fmt, args);
 	return conf_fault(f, &at, "%s%s%s", is_line ? v->name : "", is_line ? ": " : "", text);
 }
 

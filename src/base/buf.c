@@ -3,10 +3,10 @@
  */
 #include "base/buf.h"
 
+#include "base/format.h"
 #include "base/mem.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 
 enum { CAP_MIN = 256 };
 
@@ -67,14 +67,14 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 	int n;
 
 	va_start(args, fmt);
-	n = vsnprintf(at, room, fmt, args);
+	n = format_print(at, room, fmt, args);
 	va_end(args);
 	ASSERT(n >= 0);
 	if ((size_t)n >= room) {
 		room = (size_t)n + 1;
 		at = buf_reserve(b, room);
 		va_start(args, fmt);
-		n = vsnprintf(at, room, fmt, args);
+		n = format_print(at, room, fmt, args);
 		va_end(args);
 		ASSERT(n >= 0 && (size_t)n < room);
 	}

@@ -1,6 +1,7 @@
 #include "base/conf.h"
 
 #include "base/clock.h"
+#include "base/format.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,7 +26,7 @@ enum err conf_fault(struct fault *f, const struct conf_node *node, const char *f
 	va_list args;
 
 	va_start(args, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, args);
+	(void)format_print(text, sizeof(text), fmt, args);
 	va_end(args);
 	if (!node || node->source.n == 0) {
 		return fault_set(f, ERR_INVALID, "%s", text);

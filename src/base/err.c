@@ -3,6 +3,8 @@
  */
 #include "base/err.h"
 
+#include "base/format.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +16,7 @@ enum err fault_set(struct fault *f, enum err code, const char *fmt, ...)
 	if (f && f->code == ERR_OK) {
 		f->code = code;
 		va_start(args, fmt);
-		(void)vsnprintf(f->text, sizeof(f->text), fmt, args);
+		(void)format_print(f->text, sizeof(f->text), fmt, args);
 		va_end(args);
 	}
 	return code;

@@ -5,9 +5,9 @@
 #include "base/str_copy.h"
 
 #include "base/arena.h"
+#include "base/format.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 
 /* A difference that is not in the bit of case ends it; most strings that are equal are so to the
  * bit. */
@@ -215,7 +215,7 @@ struct str str_fmt(struct arena *a, const char *fmt, ...)
 	int n;
 
 	va_start(args, fmt);
-	n = vsnprintf(small, sizeof(small), fmt, args);
+	n = format_print(small, sizeof(small), fmt, args);
 	va_end(args);
 	ASSERT(n >= 0);
 	p = arena_alloc(a, (size_t)n + 1);
@@ -223,7 +223,7 @@ struct str str_fmt(struct arena *a, const char *fmt, ...)
 		memcpy(p, small, (size_t)n + 1);
 	} else {
 		va_start(args, fmt);
-		(void)vsnprintf(p, (size_t)n + 1, fmt, args);
+		(void)format_print(p, (size_t)n + 1, fmt, args);
 		va_end(args);
 	}
 	return str_of(p, (size_t)n);

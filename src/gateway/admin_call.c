@@ -1,10 +1,10 @@
 /* Around a handler: the body, the call of the repository, and failures in Kong's shape. */
 #include "base/enc.h"
+#include "base/format.h"
 #include "gateway/admin_int.h"
 #include "gateway/form.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 
 /* ---- answers ---- */
 
@@ -33,7 +33,7 @@ enum err admin_message(struct admin_call *a, int status, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	(void)format_print(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	return admin_reply_message(a->t, status, text);
 }

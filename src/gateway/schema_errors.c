@@ -1,7 +1,8 @@
 #include "gateway/schema_int.h"
 
+#include "base/format.h"
+
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define ENTITY STR("@entity")
@@ -13,7 +14,7 @@
 static struct json *error_of(struct arena *a, const char *fmt, va_list args)
 {
 	char text[TEXT_MAX];
-	int n = vsnprintf(text, sizeof(text), fmt, args);
+	int n = format_print(text, sizeof(text), fmt, args);
 
 	if (n < 0) {
 		n = 0;

@@ -1,9 +1,9 @@
 #include "http/task.h"
 
 #include "base/enc.h"
+#include "base/format.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 
 struct str task_param(const struct task *t, const char *name)
 {
@@ -107,7 +107,7 @@ enum err task_refuse(struct task *t, int status, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	(void)format_print(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	t->refused_status = status;
 	return fault_set(&t->fault, ERR_INVALID, "%s", text);
