@@ -122,6 +122,11 @@ static bool is_identity(struct str name)
 	if (name.n < SHORTEST_IDENTITY || ascii_lower(name.p[0]) != 'x') {
 		return false;
 	}
+	char first = ascii_lower(name.p[2]);
+
+	if (first != 'a' && first != 'c') {
+		return false; /* as those that proxies add */
+	}
 	for (size_t i = 0; i < ARRAY_LEN(identity_names); i++) {
 		if (name.n == identity_names[i].n && is_spelling(name, identity_names[i].p)) {
 			return true;
@@ -225,8 +230,8 @@ const struct http_headers *call_shown_headers(struct gw_call *c)
 	const struct http_headers *sent = &exchange_request(c->x)->headers, *own;
 	struct http_headers *h;
 
-	if (!has_identity(sent) && !has_identity(&c->headers)) {
-		return sent; /* nearly always */
+	if (!c->consumer && !has_identity(sent) && !has_identity(&c->headers)) {
+		return sent;
 	}
 	own = call_headers(c);
 	h = ARENA_NEW(c->arena, struct http_headers);
