@@ -127,13 +127,12 @@ struct shard {
 	/* the loop's own */
 	struct series **table; /* open addressing */
 	uint32_t cap, n;
-} __attribute__((aligned(64)));
+} __attribute__((aligned(CACHE_LINE)));
 
 struct metrics {
 	struct plugin_host *host;
 	atomic_uint n_health; /* instances that ask for the health of targets */
 	unsigned n;
-	void *memory;
 	struct shard *shards;
 };
 
@@ -597,8 +596,7 @@ static void *state_new(struct plugin_host *h)
 
 	m->host = h;
 	m->n = h->loops->n;
-	m->memory = mem_zalloc(m->n * sizeof(struct shard) + 64);
-	m->shards = (struct shard *)(((uintptr_t)m->memory + 63) & ~(uintptr_t)63);
+	m->shards = MEM_NEW_LINES(struct shard, m->n);
 	return m;
 }
 
@@ -665,7 +663,7 @@ static void state_free(void *state)
 		}
 		mem_free(m->shards[i].table);
 	}
-	mem_free(m->memory);
+	mem_free(m->shards);
 	mem_free(m);
 }
 
