@@ -319,7 +319,11 @@ static void on_connect(struct stream *s, void *user, enum err result)
 
 	if (result != ERR_OK) {
 		k->stream = NULL;
-		if (k->next_addr < k->addrs->n) {
+		if (result == ERR_EXHAUSTED && !k->made_room && client_pool_make_room(k->client)) {
+			k->made_room = true;
+			k->next_addr--;
+			connect_next(k);
+		} else if (k->next_addr < k->addrs->n) {
 			connect_next(k);
 		} else {
 			conn_failed(k, result);

@@ -97,6 +97,7 @@ struct client_conn {
 	uint8_t state;	     /* enum conn_state */
 	bool reused;	     /* carried a call before this one */
 	bool got_bytes;	     /* of the answer to this call */
+	bool made_room;	     /* closed another to have a descriptor */
 	uint32_t given_up;   /* SHARED: streams that were reset */
 	bool pinged;	     /* SHARED: an answer to a PING is due */
 	bool retired;	     /* SHARED: takes no more calls */
@@ -192,6 +193,8 @@ void client_origin_kick(struct client_origin *o);
 void client_origin_free(struct client_origin *o);
 /* Gives a call a connection, new or kept, or lets it wait for one. */
 void client_pool_dispatch(struct http_call *c);
+/* Closes the connection over the network that has been idle longest; false = there is none. */
+bool client_pool_make_room(struct http_client *c);
 /* The call on it is over; keeps or closes it. */
 void client_pool_release(struct client_conn *k, bool reusable);
 

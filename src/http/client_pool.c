@@ -326,6 +326,19 @@ void client_origin_kick(struct client_origin *o)
 	}
 }
 
+bool client_pool_make_room(struct http_client *c)
+{
+	LIST_EACH (&c->idle, it) {
+		struct client_conn *k = container_of(it, struct client_conn, idle);
+
+		if (!k->origin->route.server) {
+			client_conn_close(k);
+			return true;
+		}
+	}
+	return false;
+}
+
 /* ---- release ---- */
 
 /* Nothing unread (it would become the answer to the next call), nothing unsent. */

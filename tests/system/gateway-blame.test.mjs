@@ -3,6 +3,7 @@
  * not for what a client or the gateway did.
  */
 import assert from 'node:assert/strict';
+import fs from 'node:fs/promises';
 import http2 from 'node:http2';
 import https from 'node:https';
 import net from 'node:net';
@@ -272,6 +273,34 @@ check('the gateway is out of descriptors: 503, no blame, no further try', async 
 	assert.equal((await client.response()).status, 200);
 	assert.equal(one.requests.length, 1);
 	client.socket.destroy();
+});
+
+check('an idle connection to one service makes room for a new one to another', async () => {
+	const other = await Gateway.start({ loops: 1 });
+	const pid = String(other.child.pid);
+	try {
+		for (const name of ['one', 'two']) {
+			const { url } = await echo((req, res) => res.end(name));
+			await other.route({ name, url }, { paths: [`/${name}`] });
+		}
+		const client = await RawConnection.open(other.proxy);
+		const get = async (path) => {
+			client.send(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
+			return String((await client.response()).body);
+		};
+		assert.equal(await get('/one'), 'one');
+		const used = new Set((await fs.readdir(`/proc/${pid}/fd`)).map(Number));
+		let free = 0;
+		while (used.has(free)) {
+			free++;
+		}
+		await run('prlimit', ['--pid', pid, `--nofile=${free}:`]);
+		assert.equal(await get('/two'), 'two');
+		assert.equal(await get('/one'), 'one');
+		client.socket.destroy();
+	} finally {
+		await other.close();
+	}
 });
 
 check('clients leave descriptors for services and for the Admin API', async () => {
