@@ -339,8 +339,13 @@ enum err listen_prepare(const struct listen_set *now, const struct listen_set *n
 		bool stays = i < next->n && str_eq(next->v[i].address, now->v[i].address);
 		const struct listen_entry *e = stays ? &next->v[i] : find(next, now->v[i].address);
 
-		if (e && e->tls && now->v[i].tls) {
-			TRY(listen_tls(e, pick->fn, pick->arg, &out->tls[i], f));
+		if (!e) {
+			continue;
+		}
+		out->v[i].named = true;
+		out->v[i].http2 = e->http2;
+		if (e->tls && now->v[i].tls) {
+			TRY(listen_tls(e, pick->fn, pick->arg, &out->v[i].tls, f));
 		}
 	}
 	return ERR_OK;
@@ -349,9 +354,12 @@ enum err listen_prepare(const struct listen_set *now, const struct listen_set *n
 void listen_commit(struct listen_change *c, struct http_server *server)
 {
 	for (size_t i = 0; i < LISTEN_MAX; i++) {
-		if (c->tls[i] && server) {
-			http_server_set_tls(server, i, c->tls[i]);
+		if (c->v[i].named && server) {
+			http_server_set_http2(server, i, c->v[i].http2);
 		}
-		tls_server_unref(&c->tls[i]);
+		if (c->v[i].tls && server) {
+			http_server_set_tls(server, i, c->v[i].tls);
+		}
+		tls_server_unref(&c->v[i].tls);
 	}
 }

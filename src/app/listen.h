@@ -15,8 +15,8 @@
  *     client_ca: FILE, client_certificates: none|optional|required, client_depth
  *
  * Reading checks the keys; the files are looked at when the server listens and again at
- * each reload, which swaps certificates and demands on clients. Addresses and the two
- * flags are those of the start.
+ * each reload, which swaps certificates, demands on clients and `http2`. Addresses, whether
+ * there is TLS, and `proxy_protocol` are those of the start.
  *
  * Ownership  strings live in the arena of the settings.
  * Threads    the main thread.
@@ -60,7 +60,11 @@ enum err listen_open(const struct listen_entry *e, const struct listen_pick *pic
 
 /* A reload in two steps, so that nothing changes unless all can. */
 struct listen_change {
-	struct tls_server *tls[LISTEN_MAX];
+	struct {
+		bool named; /* in the new configuration; others stay as they are */
+		bool http2;
+		struct tls_server *tls; /* NULL = plain, or no longer as it was */
+	} v[LISTEN_MAX];
 };
 enum err listen_prepare(const struct listen_set *now, const struct listen_set *next,
 			const struct listen_pick *pick, struct listen_change *out,

@@ -245,7 +245,7 @@ void server_addresses(const struct server *s, struct buf *out)
 enum err server_reload(struct server *s, struct settings *next, struct fault *f)
 {
 	struct settings *old = s->settings;
-	struct listen_change changes[LISTENERS] = {{{NULL}}};
+	struct listen_change changes[LISTENERS] = {{{{0}}}};
 	enum err e = ERR_OK;
 
 	for (int i = 0; i < LISTENERS && e == ERR_OK; i++) {

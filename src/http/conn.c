@@ -647,6 +647,7 @@ static void begin_tls(struct conn *c)
 
 	if (tls) {
 		c->is_tls = true;
+		c->may_h2 = tls_server_alpn(tls) & TLS_ALPN_H2;
 		tls_stream_accept(c->stream,
 				  &(struct tls_accept){
 					  .server = tls,
@@ -723,7 +724,7 @@ void conn_accept(struct loop *l, int fd, const struct addr *peer, void *http_lis
 	}
 	c->listener = hl;
 	memcpy(&c->peer, &peer->sa, MIN(sizeof(c->peer), peer->len));
-	c->may_h2 = hl->http2;
+	c->may_h2 = atomic_load_explicit(&hl->http2, memory_order_relaxed);
 	if (hl->proxy_protocol) {
 		stream_expect_proxy(c->stream, sl->server->limits.head_timeout_ms, on_proxy_header);
 	} else {

@@ -130,7 +130,7 @@ enum err http_server_listen_to(struct http_server *s, struct loops *loops,
 	http_server_serve(s, loops);
 	hl->server = s;
 	hl->proxy_protocol = listen->proxy_protocol;
-	hl->http2 = listen->http2;
+	atomic_init(&hl->http2, listen->http2);
 	atomic_init(&hl->tls, listen->tls ? tls_server_ref(listen->tls) : NULL);
 	e = listener_open(loops,
 			  &(struct listener_options){
@@ -173,6 +173,12 @@ void http_server_set_tls(struct http_server *s, size_t i, struct tls_server *tls
 	old = atomic_exchange(&s->listeners[i].tls, tls_server_ref(tls));
 	loops_quiesce(s->loops);
 	tls_server_unref(&old);
+}
+
+void http_server_set_http2(struct http_server *s, size_t i, bool http2)
+{
+	ASSERT(i < s->n_listeners);
+	atomic_store_explicit(&s->listeners[i].http2, http2, memory_order_relaxed);
 }
 
 bool http_server_is_tls(const struct http_server *s, size_t i)

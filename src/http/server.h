@@ -63,7 +63,7 @@ struct http_listen {
 	struct str address;
 	struct tls_server *tls; /* NULL = plain; the listener takes a reference */
 	bool proxy_protocol;	/* connections begin with a PROXY header, or are closed */
-	bool http2;
+	bool http2; /* to who knows it beforehand; with TLS the context says what is offered */
 };
 enum err http_server_listen_to(struct http_server *s, struct loops *loops,
 			       const struct http_listen *listen, struct fault *f) MUST_USE;
@@ -72,6 +72,8 @@ enum err http_server_listen_to(struct http_server *s, struct loops *loops,
  * which has TLS. Takes a reference. Main thread, while the loops run.
  */
 void http_server_set_tls(struct http_server *s, size_t i, struct tls_server *tls);
+/* Likewise; with TLS, what its context offers decides. */
+void http_server_set_http2(struct http_server *s, size_t i, bool http2);
 bool http_server_is_tls(const struct http_server *s, size_t i);
 /* Addresses bound, with real ports: i from 0; NULL past the end. */
 const struct addr *http_server_addr(const struct http_server *s, size_t i);

@@ -80,7 +80,8 @@ struct http_listener {
 	struct http_server *server;
 	struct listener *socket;
 	bool proxy_protocol;
-	bool http2;
+	/* set by the main thread */
+	atomic_bool http2;
 	/* swapped by the main thread; the former lives until no loop looks at it */
 	struct tls_server *_Atomic tls;
 };

@@ -248,6 +248,11 @@ struct tls_server *tls_server_ref(struct tls_server *s)
 	return s;
 }
 
+unsigned tls_server_alpn(const struct tls_server *s)
+{
+	return s->alpn;
+}
+
 void tls_server_unref(struct tls_server **sp)
 {
 	struct tls_server *s = *sp;

@@ -60,6 +60,8 @@ enum err tls_server_new(const struct tls_server_options *o, struct tls_server **
 			struct fault *f) MUST_USE;
 struct tls_server *tls_server_ref(struct tls_server *s);
 void tls_server_unref(struct tls_server **s);
+/* Of TLS_ALPN_*: what it offers. */
+unsigned tls_server_alpn(const struct tls_server *s);
 
 struct tls_client_options {
 	struct tls_limits limits;

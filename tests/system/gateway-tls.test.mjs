@@ -3,13 +3,17 @@ import assert from 'node:assert/strict';
 import https from 'node:https';
 import tls from 'node:tls';
 import { after, before } from 'node:test';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { selfSigned } from './lib/certificate.mjs';
 import { check, within } from './lib/check.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
+
+const run = promisify(execFile);
 
 let dir;
 let gw;
@@ -51,6 +55,26 @@ check('certificates of a listener are for the names that no entity has', async (
 	assert.equal(await served('another.example', 2), 'files.example');
 	assert.equal(await served(undefined, 2), 'files.example');
 	assert.equal(await served('another.example'), 'localhost', 'the listener without files');
+});
+
+check('a reload turns HTTP/2 on and off, with TLS and without', async () => {
+	const listeners = (http2) => ({ gateway: { listen: [{ address: '127.0.0.1:0', http2 }, { address: '127.0.0.1:0', http2, tls: {} }] } });
+	const other = await Gateway.start(listeners(false));
+	const spoken = async (url, ...more) => (await run('curl', ['-sk', '-o', '/dev/null', '-w', '%{http_version}', ...more, url])).stdout;
+	try {
+		const [plain, secure] = other.proxies;
+		for (const http2 of [false, true, false]) {
+			const from = other.child.lines.length;
+			await other.configure(listeners(http2));
+			other.child.signal_('SIGHUP');
+			await other.child.line(/configuration reloaded/, { from });
+			assert.equal(await spoken(secure, '--http2'), http2 ? '2' : '1.1');
+			const known = spoken(plain, '--http2-prior-knowledge');
+			await (http2 ? known.then((version) => assert.equal(version, '2')) : assert.rejects(known));
+		}
+	} finally {
+		await other.close();
+	}
 });
 
 check('a reload keeps the listener and the certificates of the entities', async () => {
