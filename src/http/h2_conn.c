@@ -101,6 +101,12 @@ static struct h2_stream *stream_of(struct h2 *h, int32_t id)
 	return id == 0 ? NULL : nghttp2_session_get_stream_user_data(h->session, id);
 }
 
+/* Fields that nghttp2 reads, for its HPACK table, and tells nobody of. */
+static bool is_for_nobody(struct h2 *h, int32_t id)
+{
+	return h->is_server && !stream_of(h, id) && (id <= h->last_opened || h->drain_final);
+}
+
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
 {
 	struct h2 *h = user;
@@ -109,6 +115,9 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 	switch (hd->type) {
 	case NGHTTP2_HEADERS:
 	case NGHTTP2_CONTINUATION:
+		if (is_for_nobody(h, hd->stream_id)) {
+			(void)h2_charge(h, COST_CONTROL + (int32_t)(hd->length / CRUMB));
+		}
 		break;
 	case NGHTTP2_DATA:
 		if (h->is_server && !stream_of(h, hd->stream_id)) {
@@ -166,6 +175,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 		/* Streams share the connection unless the client asks for another order. */
 		(void)nghttp2_session_change_extpri_stream_priority(session, s->id, &pri, 0);
 		h->heads++;
+		h->last_opened = s->id;
 		h->events->on_open(s);
 	}
 	if (s) {

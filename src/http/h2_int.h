@@ -109,6 +109,7 @@ struct h2 {
 	struct h2_budget budget;
 	struct h2_owed owed;
 	unsigned heads;		      /* in this turn */
+	int32_t last_opened;	      /* server: the id of the newest stream */
 	struct h2_said said[H2_SAID]; /* see h2_conn.c */
 	uint32_t kill;		      /* enum h2_code: end the session with it */
 	int32_t goaway_last; /* the peer will not process streams above; -1 = it did not say */
