@@ -315,7 +315,7 @@ enum err listen_open(const struct listen_entry *e, const struct listen_pick *pic
 	enum err result;
 
 	TRY(listen_tls(e, pick->fn, pick->arg, &l.tls, f));
-	result = http_server_listen_to(server, loops, &l, f);
+	result = http_server_listen(server, loops, &l, f);
 	tls_server_unref(&l.tls);
 	return result;
 }

@@ -187,6 +187,12 @@ static enum err start_listeners(struct server *s, struct fault *f)
 			TRY(listen_open(&set->v[i], &pick, s->http[which], &s->loops, f));
 		}
 	}
+	/* Nothing can fail from here on: what an heir accepts it will answer. */
+	for (int which = 0; which < LISTENERS; which++) {
+		if (s->http[which]) {
+			http_server_accept(s->http[which]);
+		}
+	}
 	return ERR_OK;
 }
 

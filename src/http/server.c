@@ -117,8 +117,8 @@ void http_server_serve(struct http_server *s, struct loops *loops)
 	}
 }
 
-enum err http_server_listen_to(struct http_server *s, struct loops *loops,
-			       const struct http_listen *listen, struct fault *f)
+enum err http_server_listen(struct http_server *s, struct loops *loops,
+			    const struct http_listen *listen, struct fault *f)
 {
 	struct http_listener *hl = &s->listeners[s->n_listeners];
 	enum err e;
@@ -150,10 +150,11 @@ enum err http_server_listen_to(struct http_server *s, struct loops *loops,
 	return ERR_OK;
 }
 
-enum err http_server_listen(struct http_server *s, struct loops *loops, struct str address,
-			    struct fault *f)
+void http_server_accept(struct http_server *s)
 {
-	return http_server_listen_to(s, loops, &(struct http_listen){.address = address}, f);
+	for (size_t i = 0; i < s->n_listeners; i++) {
+		listener_start(s->listeners[i].socket);
+	}
 }
 
 struct stream *http_server_connect(struct http_server *s, struct loop *l)

@@ -47,9 +47,6 @@ typedef void dispatch_fn(struct exchange *x, void *role);
 struct http_server;
 /* One per role listener: shared by all loops, immutable while it listens. */
 struct http_server *http_server_new(const struct http_limits *limits, dispatch_fn *fn, void *role);
-enum err http_server_listen(struct http_server *s, struct loops *loops, struct str address,
-			    struct fault *f) MUST_USE;
-
 /* Serves in-process connections, too. Main thread, before the first http_server_connect. */
 void http_server_serve(struct http_server *s, struct loops *loops);
 /*
@@ -65,8 +62,11 @@ struct http_listen {
 	bool proxy_protocol;	/* connections begin with a PROXY header, or are closed */
 	bool http2; /* to who knows it beforehand; with TLS the context says what is offered */
 };
-enum err http_server_listen_to(struct http_server *s, struct loops *loops,
-			       const struct http_listen *listen, struct fault *f) MUST_USE;
+/* Binds: connections wait until http_server_accept. */
+enum err http_server_listen(struct http_server *s, struct loops *loops,
+			    const struct http_listen *listen, struct fault *f) MUST_USE;
+/* Connections are accepted at all addresses from now on. Main thread. */
+void http_server_accept(struct http_server *s);
 /*
  * Other certificates, or other demands on clients, for new connections of listener `i`,
  * which has TLS. Takes a reference. Main thread, while the loops run.

@@ -26,6 +26,7 @@ struct acceptor {
 };
 
 struct listener {
+	bool started;
 	/* constant after listener_open */
 	struct addr addr;
 	accept_fn *fn;
@@ -107,7 +108,7 @@ static void on_acceptable(struct io *io, unsigned events)
 	}
 }
 
-static enum err bind_one(const struct addr *addr, int *out_fd, struct fault *f)
+static enum err bind_one(const struct addr *addr, bool listens, int *out_fd, struct fault *f)
 {
 	int one = 1, zero = 0;
 	int fd = socket(addr->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -125,7 +126,7 @@ static enum err bind_one(const struct addr *addr, int *out_fd, struct fault *f)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
 	}
 	if (bind(fd, (const struct sockaddr *)&addr->sa, addr->len) != 0 ||
-	    listen(fd, BACKLOG) != 0) {
+	    (listens && listen(fd, BACKLOG) != 0)) {
 		int e = errno;
 
 		(void)close(fd);
@@ -172,9 +173,9 @@ static void start_accepting(struct loop *l, void *arg)
 	int fd = a->io.fd;
 
 	a->io.fd = -1;
-	if (io_add(l, &a->io, fd, on_acceptable) != ERR_OK) {
+	if (listen(fd, BACKLOG) != 0 || io_add(l, &a->io, fd, on_acceptable) != ERR_OK) {
 		(void)close(fd);
-		log_error("net", "cannot watch a listening socket");
+		log_error("net", "cannot accept from a listening socket");
 	}
 }
 
@@ -218,7 +219,7 @@ static enum err bind_all(struct listener *l, struct loops *loops, struct fault *
 	while (l->n < loops->n) {
 		int fd = -1;
 
-		TRY(bind_one(&l->addr, &fd, f));
+		TRY(bind_one(&l->addr, n == 0, &fd, f));
 		acceptor_add(l, loops, fd);
 		if (l->n == 1) {
 			l->addr.len = sizeof(l->addr.sa);
@@ -260,11 +261,16 @@ enum err listener_open(struct loops *loops, const struct listener_options *o, st
 		free_unstarted(l);
 		return e;
 	}
-	for (unsigned i = 0; i < l->n; i++) {
-		loop_call(l->acceptors[i].loop, start_accepting, &l->acceptors[i]);
-	}
 	*out = l;
 	return ERR_OK;
+}
+
+void listener_start(struct listener *l)
+{
+	for (unsigned i = 0; i < l->n && !l->started; i++) {
+		loop_call(l->acceptors[i].loop, start_accepting, &l->acceptors[i]);
+	}
+	l->started = true;
 }
 
 const struct addr *listener_addr(const struct listener *l)

@@ -31,10 +31,11 @@ int main(int argc, char **argv)
 	memset(page, 'x', sizeof(page));
 	ASSERT(loops_start(&loops, 2, &f) == ERR_OK);
 	s = http_server_new(&lim, http_role_dispatch, NULL);
-	ASSERT(http_server_listen_to(
+	ASSERT(http_server_listen(
 		       s, &loops,
 		       &(struct http_listen){.address = STR("127.0.0.1:0"), .http2 = true},
 		       &f) == ERR_OK);
+	http_server_accept(s);
 	(void)printf("%u\n", addr_port(http_server_addr(s, 0)));
 	(void)fflush(stdout);
 	while (read(STDIN_FILENO, &c, 1) > 0) {

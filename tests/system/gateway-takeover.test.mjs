@@ -125,6 +125,25 @@ check('a process that cannot start changes nothing', async () => {
 	assert.equal((await gw.get('/s')).status, 200);
 });
 
+check('a process that gets all its addresses but the last takes no connection before it gives up', async () => {
+	const taken = echo.port;
+	const loads = [load(getter(gw, '/s', false), 8), load(overTls(), 2)];
+	await gw.configure({ status: { listen: `127.0.0.1:${taken}` } });
+	for (let i = 0; i < 5; i++) {
+		const from = gw.child.lines.length;
+		gw.child.signal_('SIGUSR2');
+		await gw.child.line(/failed: this one stays/, { from });
+		assert.ok(gw.child.lines.slice(from).some((l) => l.includes(`cannot listen on 127.0.0.1:${taken}`)));
+	}
+	delete gw.sections.status;
+	await gw.configure();
+	for (const one of loads) {
+		const { n, failed } = await one.stop();
+		assert.ok(n > 0);
+		assert.deepEqual(failed, []);
+	}
+});
+
 check('who is asked to end while another starts to take over ends both, and what is under way first', async () => {
 	const seen = echo.requests.length;
 	const former = gw.child;

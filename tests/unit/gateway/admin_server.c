@@ -4,6 +4,7 @@
 #include "db_worker.h"
 #include "gateway/entity_schema.h"
 #include "gateway/plugin.h"
+#include "serve.h"
 #include "talk.h"
 
 #define WORKERS 2
@@ -131,8 +132,7 @@ static void start(struct admin_server *s)
 		&(struct entities_config){.memory = s->memory, .on_changes = on_changes, .arg = s});
 	s->admin = make_admin(s);
 	s->http = http_server_new(&http_limits_default, admin_dispatch, s->admin);
-	assert_ok(http_server_listen(s->http, &s->loops, STR("127.0.0.1:0"), NULL));
-	s->port = addr_port(http_server_addr(s->http, 0));
+	s->port = serve_anywhere(s->http, &s->loops);
 }
 
 static int setup(void **state, const struct admin_server *how)

@@ -4,7 +4,7 @@
 #include "http/client.h"
 #include "http/script_server.h"
 #include "http/server.h"
-#include "unit.h"
+#include "serve.h"
 
 static void add_statuses(struct status_set *s, const int *v, size_t n)
 {
@@ -481,7 +481,7 @@ static void on_https(struct exchange *x, void *role)
 static struct http_server *open_https(struct fixture *f)
 {
 	struct http_server *server = http_server_new(&http_limits_default, on_https, NULL);
-	struct http_listen listen = {.address = STR("127.0.0.1:0")};
+	struct http_listen listen = {0};
 	struct tls_server_options o = {0};
 	struct tls_cert *cert;
 	struct tls_pem pem;
@@ -490,7 +490,7 @@ static struct http_server *open_https(struct fixture *f)
 	assert_ok(tls_cert_new(&pem, 1, &cert, NULL));
 	o.certs = tls_sni_map_new(cert);
 	assert_ok(tls_server_new(&o, &listen.tls, NULL));
-	assert_ok(http_server_listen_to(server, &f->loops, &listen, NULL));
+	(void)serve_as(server, &f->loops, listen);
 	tls_server_unref(&listen.tls);
 	tls_sni_map_unref(&o.certs);
 	tls_cert_unref(&cert);

@@ -6,7 +6,7 @@
  */
 #pragma once
 #include "http/server.h"
-#include "unit.h"
+#include "serve.h"
 
 struct held_server {
 	struct loops loops; /* one */
@@ -56,11 +56,7 @@ static void held_open_limited(struct held_server *h, struct tls_server *tls,
 	*h = (struct held_server){0};
 	assert_ok(loops_start(&h->loops, 1, &f));
 	h->server = http_server_new(lim, held_dispatch, h);
-	assert_ok(http_server_listen_to(
-		h->server, &h->loops,
-		&(struct http_listen){.address = STR("127.0.0.1:0"), .http2 = true, .tls = tls},
-		&f));
-	h->port = addr_port(http_server_addr(h->server, 0));
+	h->port = serve_as(h->server, &h->loops, (struct http_listen){.http2 = true, .tls = tls});
 }
 
 static void held_open(struct held_server *h, struct tls_server *tls, uint32_t write_timeout_ms)

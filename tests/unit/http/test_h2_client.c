@@ -4,6 +4,7 @@
 #include "http/http_role.h"
 #include "http/listening.h"
 #include "net/dns.h"
+#include "serve.h"
 
 /* ---- calls and their records ---- */
 
@@ -157,10 +158,7 @@ static void set_up(struct fixture *f)
 	*f = (struct fixture){0};
 	assert_ok(loops_start(&f->loops, 1, &fault));
 	f->server = http_server_new(NULL, http_role_dispatch, NULL);
-	assert_ok(http_server_listen_to(
-		f->server, &f->loops,
-		&(struct http_listen){.address = STR("127.0.0.1:0"), .http2 = true}, &fault));
-	set_up_client(f, addr_port(http_server_addr(f->server, 0)));
+	set_up_client(f, serve_as(f->server, &f->loops, (struct http_listen){.http2 = true}));
 }
 
 static void fini_loop(struct loop *l, void *arg)

@@ -2,6 +2,7 @@
  */
 #include "base/mem.h"
 #include "http/rest.h"
+#include "serve.h"
 #include "talk.h"
 
 #include <sched.h>
@@ -72,8 +73,7 @@ static int setup(void **state)
 	fx.pool = pool_new("test", 1, 2, NULL);
 	fx.rest = (struct rest){.table = &table, .pools = {fx.pool, fx.pool}};
 	fx.server = http_server_new(NULL, rest_dispatch, &fx.rest);
-	assert_ok(http_server_listen(fx.server, &fx.loops, STR("127.0.0.1:0"), &f));
-	fx.port = addr_port(http_server_addr(fx.server, 0));
+	fx.port = serve_anywhere(fx.server, &fx.loops);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* The server on a real socket: a test thread talks raw bytes to a loop. */
 #include "base/mem.h"
 #include "http/server_int.h"
+#include "serve.h"
 #include "talk.h"
 
 #include <errno.h>
@@ -228,8 +229,7 @@ static int setup(void **state)
 	(void)pthread_cond_init(&fx.cond, NULL);
 	assert_ok(loops_start(&fx.loops, 2, &f));
 	fx.server = http_server_new(&lim, dispatch, &fx);
-	assert_ok(http_server_listen(fx.server, &fx.loops, STR("127.0.0.1:0"), &f));
-	fx.port = addr_port(http_server_addr(fx.server, 0));
+	fx.port = serve_anywhere(fx.server, &fx.loops);
 	return 0;
 }
 
@@ -674,8 +674,7 @@ static void test_limit_counts_hijacked(void **state)
 	lim.connections_max = 1; /* of each loop */
 	assert_ok(loops_start(&one, 1, &f));
 	server = http_server_new(&lim, dispatch, &fx);
-	assert_ok(http_server_listen(server, &one, STR("127.0.0.1:0"), &f));
-	port = addr_port(http_server_addr(server, 0));
+	port = serve_anywhere(server, &one);
 	fd = talk_dial(port);
 	talk_say(fd, STR("GET /tunnel HTTP/1.1\r\nHost: a\r\n\r\n"));
 	assert_int_equal(recv(fd, raw, sizeof(raw), MSG_WAITALL), 3);

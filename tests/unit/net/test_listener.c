@@ -66,6 +66,7 @@ static void set_up(struct fixture *f, bool uses_reserve)
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &f->before), 0);
 	assert_ok(loops_start(&f->loops, 1, NULL));
 	assert_ok(listener_open(&f->loops, &o, &f->listener, NULL));
+	listener_start(f->listener);
 	for (size_t i = 0; i < CLIENTS; i++) {
 		f->clients[i] = client_new();
 	}

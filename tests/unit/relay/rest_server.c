@@ -5,6 +5,7 @@
 #include "identity/key_store.h"
 #include "relay/management.h"
 #include "relay/schema.h"
+#include "serve.h"
 #include "talk.h"
 
 #define WORKERS 2
@@ -34,8 +35,7 @@ void rest_server_start(struct rest_server *s, const struct rest_table *table, vo
 				.keys = &keys,
 				.on_error = management_error};
 	s->http = http_server_new(&http_limits_default, rest_dispatch, &s->rest);
-	assert_ok(http_server_listen(s->http, &s->loops, STR("127.0.0.1:0"), NULL));
-	s->port = addr_port(http_server_addr(s->http, 0));
+	s->port = serve_anywhere(s->http, &s->loops);
 }
 
 static void fini_loop(struct loop *l, void *arg)

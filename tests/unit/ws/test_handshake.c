@@ -2,6 +2,7 @@
  * ours. */
 #include "base/mem.h"
 #include "http/script_server.h"
+#include "serve.h"
 #include "ws/session.h"
 
 #include <pthread.h>
@@ -59,10 +60,9 @@ static void set_up(struct fixture *f)
 	o.proxy_from_env = false;
 	assert_ok(loops_start(&f->server_loops, 1, &fault));
 	f->server = http_server_new(&http_limits_default, dispatch, NULL);
-	assert_ok(http_server_listen(f->server, &f->server_loops, STR("127.0.0.1:0"), &fault));
 	f->client = http_client_new(f->loop, &o);
 	f->uri = (struct uri){.host = STR("127.0.0.1"),
-			      .port = addr_port(http_server_addr(f->server, 0)),
+			      .port = serve_anywhere(f->server, &f->server_loops),
 			      .path = STR("/chat")};
 	timer_start(f->loop, &f->guard, 10000, on_guard);
 }
