@@ -41,6 +41,14 @@ static void check_no_dots(struct str path)
 	buf_free(&once);
 }
 
+/* Once without parameters there are no slashes to merge that we have not. */
+static void check_no_empty(struct str path)
+{
+	ptrdiff_t at = str_find(path, STR("/;"));
+
+	ASSERT(at < 0 || str_index(str_skip(path, (size_t)at + 1), '/') < 0);
+}
+
 static void check_canonical(struct arena *a, struct str path)
 {
 	struct str escaped = path_escape(a, path), again;
@@ -57,6 +65,7 @@ static void check_canonical(struct arena *a, struct str path)
 	ASSERT(path_normalize(a, escaped, &again) && str_eq(again, path));
 	ASSERT(path_is_straight(a, escaped));
 	check_no_dots(escaped);
+	check_no_empty(path);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

@@ -48,8 +48,14 @@ static bool byte_is(char c, int classes)
 			: (classes & (BYTE_STOP | BYTE_ESCAPE)) != 0;
 }
 
+/* What behind a slash may need a change or a refusal. */
+static bool is_second(char c)
+{
+	return c == '/' || c == '.' || c == ';';
+}
+
 #ifdef __SSE2__
-/* Bit i for a byte of the block that is a BYTE_STOP, or a second '/' or a '.' after '/'. */
+/* Bit i for a byte of the block that is a BYTE_STOP, or one that is_second after '/'. */
 static unsigned block_stops(const char *p, unsigned *slash_before)
 {
 	__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
@@ -63,7 +69,9 @@ static unsigned block_stops(const char *p, unsigned *slash_before)
 	stop = _mm_or_si128(stop, _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
 	stop = _mm_or_si128(stop, _mm_cmpeq_epi8(x, _mm_set1_epi8('?')));
 	stop = _mm_or_si128(stop, _mm_cmpeq_epi8(x, _mm_set1_epi8('#')));
-	seconds = slashes | (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('.')));
+	seconds = slashes |
+		  (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('.')),
+							   _mm_cmpeq_epi8(x, _mm_set1_epi8(';'))));
 	seconds &= slashes << 1 | *slash_before;
 	*slash_before = slashes >> 15;
 	return (unsigned)_mm_movemask_epi8(stop) | seconds;
@@ -139,7 +147,7 @@ static bool is_plain(struct str s)
 	for (; i < s.n; i++) {
 		char c = s.p[i];
 
-		if (byte_is(c, BYTE_STOP) || (slash && (c == '/' || c == '.'))) {
+		if (byte_is(c, BYTE_STOP) || (slash && is_second(c))) {
 			return false;
 		}
 		slash = c == '/';
@@ -261,6 +269,23 @@ static bool has_dot_segment(struct str s)
 	return false;
 }
 
+/*
+ * A segment of parameters alone, and one behind it. Servers that drop those are left with two
+ * slashes, which they merge: /;/admin is /admin to them.
+ */
+static bool has_empty_segment(struct str s)
+{
+	ptrdiff_t at;
+
+	while ((at = str_find(s, STR("/;"))) >= 0) {
+		s = str_skip(s, (size_t)at + 1);
+		if (str_index(s, '/') >= 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Every escape decoded, in place; broken ones stay. Whether any was there. */
 static bool decode_again(char *p, size_t *n)
 {
@@ -283,12 +308,14 @@ static bool decode_again(char *p, size_t *n)
 	return true;
 }
 
-/* A resolved path in which a server that decodes once more would find dot segments. */
-static bool hides_dots(struct arena *a, struct str s)
+typedef bool reads_otherwise_fn(struct str s);
+
+/* Whether it is so of a resolved path, or to a server that decodes it once more. */
+static bool hides(struct arena *a, struct str s, reads_otherwise_fn *is_so)
 {
 	char *p;
 
-	if (has_overlong(s) || has_dot_segment(s)) {
+	if (is_so(s)) {
 		return true;
 	}
 	if (str_index(s, '%') < 0) {
@@ -298,11 +325,21 @@ static bool hides_dots(struct arena *a, struct str s)
 	memcpy(p, s.p, s.n);
 	for (int i = 0; i < DECODE_AGAIN_MAX && decode_again(p, &s.n); i++) {
 		s.p = p;
-		if (has_overlong(s) || has_dot_segment(s)) {
+		if (is_so(s)) {
 			return true;
 		}
 	}
 	return false;
+}
+
+static bool climbs(struct str s)
+{
+	return has_overlong(s) || has_dot_segment(s);
+}
+
+static bool climbs_or_jumps(struct str s)
+{
+	return climbs(s) || has_empty_segment(s);
 }
 
 bool path_normalize(struct arena *a, struct str raw, struct str *out)
@@ -327,7 +364,7 @@ bool path_normalize(struct arena *a, struct str raw, struct str *out)
 		return false;
 	}
 	done = str_of(p, resolve(p, n));
-	if (hides_dots(a, done)) {
+	if (hides(a, done, climbs_or_jumps)) {
 		return false;
 	}
 	*out = str_eq(done, raw) ? raw : done;
@@ -346,7 +383,7 @@ bool path_is_straight(struct arena *a, struct str path)
 		return true;
 	}
 	p = arena_alloc(a, path.n);
-	return decode(path, p, &n) && !hides_dots(a, str_of(p, n));
+	return decode(path, p, &n) && !hides(a, str_of(p, n), climbs);
 }
 
 struct str path_escape(struct arena *a, struct str path)
@@ -425,7 +462,7 @@ bool path_may_strip(struct arena *a, struct str path, size_t matched)
 {
 	struct str rest = without_leading_dots(str_skip(path, matched));
 
-	return rest.n == 0 || rest.p[0] == '/' || !hides_dots(a, rest);
+	return rest.n == 0 || rest.p[0] == '/' || !hides(a, rest, climbs);
 }
 
 static bool ends_in_slash(struct str s)
