@@ -291,12 +291,13 @@ static struct str server_name(struct str authority)
 	return str_ends(host, STR(".")) ? str_slice(host, 0, host.n - 1) : host;
 }
 
-static struct str peer_ip(struct gw_call *c)
+/* Whom X-Forwarded-For names: who connected, and, where nobody is named before him, the client. */
+static struct str hop_ip(struct gw_call *c, bool is_first)
 {
 	const struct addr *peer = exchange_peer(c->x);
 	char *text;
 
-	if (peer == c->client) {
+	if (is_first || peer == c->client) {
 		return str_of(c->client_ip, c->client_ip_n);
 	}
 	text = arena_alloc(c->arena, ADDR_TEXT_MAX);
@@ -327,15 +328,18 @@ static void add_forwarded(struct gw_call *c, const struct str told[TOLDS])
 	/* A pass through ourselves is no hop. */
 	bool is_told = exchange_is_in_process(c->x) && told[TOLD_FOR].n > 0;
 	struct str prefix = str_slice(c->path, 0, c->match.matched);
+	struct str host =
+		trusted && told[TOLD_HOST].n > 0 ? told[TOLD_HOST] : without_port(r->authority);
 
 	add(c, STR("X-Forwarded-For"),
-	    is_told ? told[TOLD_FOR] : joined(c, told[TOLD_FOR], peer_ip(c)));
+	    is_told ? told[TOLD_FOR] : joined(c, told[TOLD_FOR], hop_ip(c, told[TOLD_FOR].n == 0)));
 	add(c, STR("X-Forwarded-Proto"),
 	    trusted && told[TOLD_PROTO].n > 0 ? told[TOLD_PROTO]
 	    : tls			      ? STR("https")
 					      : STR("http"));
-	add(c, STR("X-Forwarded-Host"),
-	    trusted && told[TOLD_HOST].n > 0 ? told[TOLD_HOST] : without_port(r->authority));
+	if (host.n > 0) {
+		add(c, STR("X-Forwarded-Host"), host);
+	}
 	/* Ours, not that of Host: anybody can write there what he likes. */
 	add(c, STR("X-Forwarded-Port"),
 	    trusted && told[TOLD_PORT].n > 0 ? told[TOLD_PORT] : listener_port(c, tls));
@@ -415,12 +419,13 @@ void call_prepare_headers(struct gw_call *c)
 void call_set_host(struct gw_call *c)
 {
 	const struct service *s = c->entry->service;
+	struct str said = exchange_request(c->x)->authority; /* HTTP/1.0 may say nothing */
 	struct str *value = &c->headers.v[c->host_at].value;
 
 	if (c->host_set.n > 0) {
 		*value = c->host_set;
-	} else if (c->entry->traits.preserve_host) {
-		*value = exchange_request(c->x)->authority;
+	} else if (c->entry->traits.preserve_host && said.n > 0) {
+		*value = said;
 	} else {
 		*value = c->peer.authority.n > 0 ? c->peer.authority : s->authority;
 	}

@@ -417,6 +417,9 @@ check('check 33: ip-restriction: the address that a trusted peer tells', async (
 	const from = (ip, path) => ask(path, { 'x-real-ip': ip });
 	await serve('ip', { 'ip-restriction': { allow: ['10.0.0.0/8', '2001:db8::/32'], deny: ['10.6.0.0/16'] } });
 	await passed(from('10.255.0.1', '/ip'));
+	const told = (more) => passed(ask('/ip', { 'x-real-ip': '10.255.0.1', ...more })).then(({ headers }) => headers['x-forwarded-for']);
+	assert.equal(await told(), '10.255.0.1', 'whom nobody is named before is the client');
+	assert.equal(await told({ 'x-forwarded-for': '192.0.2.1' }), '192.0.2.1, 127.0.0.1', 'and then who connected');
 	await passed(from('2001:db8:1::2', '/ip'));
 	for (const ip of ['10.6.6.6', '11.0.0.1', '127.0.0.1', '2001:db9::1']) {
 		await refused(from(ip, '/ip'), 403, `IP address not allowed: ${ip}`);

@@ -228,6 +228,11 @@ check('check 26: preserve_host sends the client\'s Host', async () => {
 	assert.equal(json.headers['x-forwarded-port'], new URL(gw.proxy).port, 'that of the listener, whatever a client writes');
 	assert.equal(json.headers['x-forwarded-prefix'], undefined);
 	assert.equal(json.url, '/kept/x');
+	const old = await RawConnection.open(gw.proxy);
+	old.send('GET /kept/x HTTP/1.0\r\n\r\n');
+	const { headers } = JSON.parse(String((await old.response()).body));
+	assert.equal(headers.host, `127.0.0.1:${echo.port}`, 'of a client that says none');
+	assert.equal(headers['x-forwarded-host'], undefined);
 });
 
 /* ---- 27: failures ---- */
