@@ -33,6 +33,7 @@
 #define HPACK_TABLE_BYTES 4096
 #define FICKLE_MISSES 2
 #define SEND_BLOCK_MAX ((size_t)256 << 10)
+#define NO_RATE_LIMIT ((uint64_t)1 << 32)
 
 enum cost { COST_RESET = 2, COST_SETTINGS = 3, COST_CONTROL = 1, COST_EMPTY = 1 };
 
@@ -410,6 +411,8 @@ static nghttp2_option *option_new(void)
 	nghttp2_option_set_max_continuations(o, CONTINUATIONS_MAX);
 	nghttp2_option_set_max_deflate_dynamic_table_size(o, HPACK_TABLE_BYTES);
 	nghttp2_option_set_max_send_header_block_length(o, SEND_BLOCK_MAX);
+	/* Its own limit does not ask how soon a reset comes, and breaks what else is under way. */
+	nghttp2_option_set_stream_reset_rate_limit(o, NO_RATE_LIMIT, NO_RATE_LIMIT);
 	/* With on_unknown: on_begin_frame hears of frames that are ignored. They cost, too. */
 	for (unsigned type = FIRST_UNKNOWN_TYPE; type <= UINT8_MAX; type++) {
 		nghttp2_option_set_user_recv_extension_type(o, (uint8_t)type);
