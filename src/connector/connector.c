@@ -222,6 +222,7 @@ struct connector *connector_new(struct loop *l, const struct connect_config *con
 	list_init(&c->overtime);
 	backlog_init(&c->backlog, (size_t)config->undelivered_max,
 		     (size_t)config->undelivered_max_size);
+	known_init(&c->known, (size_t)config->undelivered_max);
 	grant_init(&c->grant, c);
 	c->n_links = connections;
 	c->links = MEM_NEW_ARRAY(struct link, connections);
@@ -337,6 +338,7 @@ void connector_free(struct connector **cp)
 	later_cancel(&c->work);
 	http_client_free(&c->http);
 	free_spare(c);
+	known_fini(&c->known);
 	backlog_fini(&c->backlog);
 	buf_free(&c->scratch);
 	target_set_unref(&c->targets);

@@ -11,6 +11,7 @@
  */
 #pragma once
 #include "connector/connector.h"
+#include "connector/known.h"
 #include "connector/link.h"
 #include "connector/trip.h"
 
@@ -41,6 +42,7 @@ struct connector {
 	struct list running, waiting, spare;
 	struct list overtime; /* of `running`; empty while somebody waits */
 	unsigned n_running, n_waiting, n_spare;
+	struct known known; /* of those that may be sent again */
 	struct later work;
 	struct backlog backlog; /* not sent */
 	struct buf scratch;

@@ -108,10 +108,21 @@ void trip_acknowledge(struct trip *e)
 
 /* ---- the end ---- */
 
+/* What was not acknowledged may be sent again for good reason. */
+static void leave_known(struct trip *e)
+{
+	if (e->is_known && e->acknowledged) {
+		known_finish(&e->c->known, &e->q.id);
+	} else if (e->is_known) {
+		known_forget(&e->c->known, &e->q.id);
+	}
+}
+
 static void leave_list(struct trip *e)
 {
 	struct connector *c = e->c;
 
+	leave_known(e);
 	list_remove(&e->node);
 	if (e->state == TRIP_WAITING) {
 		c->n_waiting--;
@@ -231,15 +242,67 @@ static bool is_full(const struct connector *c)
 	return c->n_running + c->n_waiting >= c->config.requests_max;
 }
 
+/* In mode Manual the target acknowledges where it was told to, maybe not where this came from. */
+static bool is_same(const struct trip *first, const struct trip *e)
+{
+	return first->q.ack_mode != WIRE_ACK_MANUAL ||
+	       guid_eq(&first->q.ack_origin_id, &e->q.ack_origin_id);
+}
+
+/*
+ * One that is here already: the server lost the connection that brought it before it heard of it.
+ * It hears of it where it has sent it now, since another process of it may know it only there.
+ */
+static bool is_copy(struct trip *e)
+{
+	struct known *k = &e->c->known;
+	struct trip *first = known_runner(k, &e->q.id);
+
+	if (first ? !is_same(first, e) : !known_is_done(k, &e->q.id)) {
+		return false;
+	}
+	if (first) {
+		first->link = e->link;
+	}
+	if (!first || first->acknowledged) {
+		trip_acknowledge(e);
+	}
+	return true;
+}
+
+/* True: it is not to be done. */
+static bool meet(struct trip *e)
+{
+	struct known *k = &e->c->known;
+
+	if (e->q.ack_mode == WIRE_ACK_DISABLED) {
+		return false;
+	}
+	if (is_copy(e)) {
+		log_debug("connector", "request is here already", LOG_STR("target", e->q.target));
+		return true;
+	}
+	if (!known_runner(k, &e->q.id)) {
+		e->is_known = true;
+		known_begin(k, &e->q.id, e);
+	}
+	return false;
+}
+
 void trip_take(struct trip *e, struct link *from)
 {
 	struct connector *c = e->c;
-	bool is_refused = connector_refuses(c, from);
 
 	e->link = from;
 	e->is_outsourced = !e->q.body.p && e->q.body_size > 0;
 	e->expires_ms = loop_now_ms(c->loop) + (uint64_t)c->at.timeout_ms;
 	e->wanted_ms = loop_now_ms(c->loop);
+	if (meet(e)) {
+		trip_put_back(e);
+		return;
+	}
+	bool is_refused = connector_refuses(c, from);
+
 	e->targets = target_set_ref(c->targets);
 	if (!is_refused && (is_full(c) || !may_run(c))) {
 		trip_reply_make_place(c);

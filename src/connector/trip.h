@@ -68,6 +68,7 @@ struct trip {
 	bool is_outsourced;
 	bool reached_target; /* which may acknowledge it */
 	bool acknowledged;
+	bool is_known; /* in c->known */
 	uint64_t expires_ms;
 	uint64_t wanted_ms;    /* when its request lived, as far as we know */
 	int64_t start_wall_ms; /* tracing */

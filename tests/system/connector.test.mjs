@@ -816,6 +816,74 @@ check('acknowledgements by mode, and before the response', async () => {
 	});
 });
 
+check('a request that is sent again while it runs here, or after it was done here, is done once', async () => {
+	await original({}, async (theirs, first) => {
+		const links = [first, await theirs.links.take()];
+		/* Something else may be sent twice, as nobody knows what arrived. */
+		const of = async (box, requestId) => {
+			for (;;) {
+				const record = await box.take();
+				if (record.requestId === requestId) {
+					return record;
+				}
+			}
+		};
+		const ping = (link) => of(link.delivered, link.request({ target: '$ping' }));
+		target.forget();
+		for (const acknowledgeMode of [1, 2]) {
+			const [lost, link] = links;
+			const requestId = randomUUID();
+			const send = (to) => to.request({
+				requestId, requestOriginId: randomUUID(), acknowledgeOriginId: randomUUID(), acknowledgeMode, url: 'gate',
+			});
+			send(lost);
+			await target.hits.take();
+			await ping(lost);
+			assert.equal(lost.acknowledged.length, acknowledgeMode === 1 ? 1 : 0);
+			lost.ws.terminate();
+			send(link);
+			await ping(link);
+			assert.equal(link.acknowledged.length, acknowledgeMode === 1 ? 1 : 0, 'what is acknowledged is so here, too');
+			target.open();
+			assert.equal((await of(link.delivered, requestId)).httpStatusCode, 200);
+			send(link);
+			await ping(link);
+			const told = link.records.filter((r) => r.target === 'Acknowledge' && r.arguments[0].requestId === requestId);
+			assert.equal(told.length, 2);
+			links[0] = await theirs.links.take();
+			link.acknowledged.items.length = 0;
+		}
+		assert.equal(target.requests.length, 2);
+	}, { settings: { connections: 2 } });
+});
+
+check('Manual: what another process of the server sends again is done again, since its URL is another one', async () => {
+	await original({}, async (theirs, link) => {
+		target.forget();
+		const origins = [randomUUID(), randomUUID()];
+		const requestId = randomUUID();
+		const send = (acknowledgeOriginId) => link.request({
+			requestId, requestOriginId: origins[0], acknowledgeOriginId, acknowledgeMode: 3, url: 'gate',
+		});
+		const told = async () => values((await target.hits.take()).raw, 'RelayServer-AcknowledgeUrl')[0];
+		send(origins[0]);
+		assert.ok((await told()).includes(origins[0]));
+		send(origins[0]);
+		send(origins[1]);
+		assert.ok((await told()).includes(origins[1]));
+		target.open();
+		await link.delivered.take();
+		await link.delivered.take();
+		/* Nobody acknowledged it. */
+		send(origins[0]);
+		await told();
+		target.open();
+		await link.delivered.take();
+		assert.equal(target.requests.length, 3);
+		assert.equal(link.acknowledged.length, 0);
+	});
+});
+
 check('a response whose arrival is not known is sent again after a reconnect', async () => {
 	await original({}, async (theirs, link) => {
 		link.completes = false;
