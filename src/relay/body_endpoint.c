@@ -91,6 +91,20 @@ static void give_up(struct errand *e)
 	}
 }
 
+/* It was there a moment ago. */
+static void on_not_found(struct errand *e)
+{
+	struct relay_request *r = find_own(e);
+
+	if (r && e->flag) {
+		r->is_promised = false;
+	}
+	if (r) {
+		request_body_refused(r);
+	}
+	errand_reply_text(e, 404, STR(""));
+}
+
 static void on_download_found(struct errand *e)
 {
 	static const struct http_header type = {STR_INIT("Content-Type"),
@@ -106,8 +120,7 @@ static void on_download_found(struct errand *e)
 	}
 	if (blob_open(e->relay->deps.bodies, (struct blob_key){BLOB_REQUEST, e->id},
 		      &from.reader) != ERR_OK) {
-		exchange_reply_status(x, 404);
-		give_up(e);
+		errand_go(e, relay_request_home(e->relay, &e->id), on_not_found);
 		return;
 	}
 	struct download *d = exchange_user(x);
@@ -132,9 +145,12 @@ static void on_download_home(struct errand *e)
 		r->is_promised = e->flag;
 		e->count = body_count_ref(r->stored);
 		errand_go_back(e, on_download_found);
-	} else {
-		errand_reply_text(e, 404, STR(""));
+		return;
 	}
+	if (r) {
+		request_body_refused(r);
+	}
+	errand_reply_text(e, 404, STR(""));
 }
 
 static bool wants_delete(const struct exchange *x, struct arena *a)

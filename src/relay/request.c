@@ -328,6 +328,18 @@ void request_body_taken(struct relay_request *r)
 	}
 }
 
+/*
+ * Who has acknowledged it is at work. Somebody else got it as well when a connection was lost, and
+ * will say that it failed for want of the body: that is not its answer. Which of two failures is
+ * whose does not matter, the last one counts.
+ */
+void request_body_refused(struct relay_request *r)
+{
+	if (r->state == REQUEST_ACKED && r->sent > 1) {
+		r->refused++;
+	}
+}
+
 /* -- the end --------------------------------------------------------------------- */
 
 static void log_event(struct relay_request *r, enum relay_outcome outcome, const struct answer *an)
@@ -436,6 +448,10 @@ void request_answer(struct relay_request *r, const struct answer *answer, bool f
 	struct answer an = *answer;
 	struct arena *a = &r->rl->arena;
 
+	if (failed && r->refused > 0) {
+		r->refused--;
+		return;
+	}
 	if (an.kind == ANSWER_STORED && !r->has_response) {
 		an = (struct answer){.status = 502};
 		failed = true;

@@ -94,7 +94,8 @@ struct relay_request {
 	uint64_t start_ms;    /* loop time of the head */
 	uint64_t deadline_ms; /* 0 = none */
 	struct timer timer;
-	unsigned sent; /* how often */
+	unsigned sent;	  /* how often */
+	unsigned refused; /* fetches whose failure has yet to come */
 };
 
 struct relay_request *request_new(struct relay_loop *rl);
@@ -115,7 +116,8 @@ void request_conn_lost(struct relay_request *r);
 /* We drain: it does not wait long for a connector to fetch its body. */
 void request_drain(struct relay_request *r);
 void request_acknowledge(struct relay_request *r, bool remove_body);
-/* The response; `answer` and its strings are valid during the call. */
+/* The response, unless it is that of a copy which got no body; `answer` and its strings are valid
+ * during the call. */
 void request_answer(struct relay_request *r, const struct answer *answer, bool failed);
 
 /* Ends it; the client, if any, gets `status`. */
@@ -125,6 +127,8 @@ void request_fail(struct relay_request *r, enum request_state as, int status,
 void request_abort(struct relay_request *r);
 /* The stored request body was fetched with delete=true. */
 void request_body_taken(struct relay_request *r);
+/* It could not be fetched. */
+void request_body_refused(struct relay_request *r);
 
 /* Body while COLLECTING. ERR_UNAVAILABLE: the store is full. */
 enum err request_body_append(struct relay_request *r, struct str data) MUST_USE;

@@ -216,6 +216,46 @@ check('check 42: another tenant can neither answer a request nor read or write i
 	await theirs.stop();
 });
 
+/*
+ * A request of `mode` that one connector got, lost its connection and came back, and that another one got
+ * after that: `fn` has both of them, the request and the reply to come.
+ */
+async function sentTwice(mode, fn) {
+	const careful = await Server.start({ relay: { acknowledge_mode: mode, request_expiration: '30s' } });
+	const hubs = [];
+	const connect = async (theirs) => hubs.push(await SignalrConnector.start(careful, { tenant: 'T1', secret: theirs }));
+	try {
+		const theirs = await careful.addTenant('T1');
+		await connect(theirs);
+		const reply = request(careful.relay, '/relay/T1/x', { method: 'POST', body: pattern(20000) });
+		const record = await hubs[0].requests.take();
+		const body = await hubs[0].body(record);
+		await hubs[0].stop();
+		await connect(theirs);
+		assert.equal((await hubs[1].requests.take()).requestId, record.requestId);
+		await connect(theirs);
+		assert.ok(body.equals(pattern(20000)));
+		await fn({ first: hubs[2], second: hubs[1], record, reply });
+		await careful.noBodyFiles();
+	} finally {
+		await Promise.all(hubs.map((hub) => hub.stop()));
+		await careful.close();
+	}
+}
+
+check('who gets no body since another has acknowledged the request does not fail it', async () => {
+	const failed = { status: 502, changes: { requestFailed: true } };
+	for (const [answer, status] of [[{ status: 201 }, 201], [{ ...failed, status: 504 }, 504]]) {
+		await sentTwice('connector_received', async ({ first, second, record, reply }) => {
+			await first.acknowledge(record);
+			assert.equal((await second.fetchBody(record)).status, 404);
+			assert.equal(await second.deliver(record, failed), null);
+			assert.equal(await first.deliver(record, answer), null);
+			assert.equal((await reply).status, status);
+		});
+	}
+});
+
 check('a second response to the same request is ignored', async () => {
 	const hub = await SignalrConnector.start(server, { tenant: 'T1', secret });
 	const pending = request(server.relay, '/relay/T1/x');

@@ -204,6 +204,59 @@ static void test_redelivery(void **state)
 	assert_int_equal(count(x, COUNT_REDELIVERED), 2);
 }
 
+/* Another connector acknowledged it meanwhile, and has it: it gets no body, and says so. */
+static void test_a_copy_without_body_is_no_answer(void **state)
+{
+	static char big[INLINE_MAX + 1];
+	struct relay_fixture *x = *state;
+
+	x->config.acknowledge_mode = ACK_CONNECTOR_RECEIVED;
+	for (int fails = 0; fails < 2; fails++) {
+		struct fake_link *a = connect_to(x, "T1");
+		struct relay_request *r = make(x, "T1", "1");
+
+		assert_ok(request_body_append(r, str_of(big, sizeof(big))));
+		struct guid id = arrive(x, r);
+
+		hub_lost(a->conn);
+		struct fake_link *b = connect_to(x, "T1");
+
+		assert_int_equal(requests_said(b), 1);
+		a = connect_to(x, "T1");
+		acknowledge(x, a, &id);
+		request_body_refused(r);
+		call(x, b, "Deliver", &id, ",\"httpStatusCode\":502,\"requestFailed\":true");
+		assert_int_equal(x->rl->requests.n, 1);
+		call(x, a, "Deliver", &id,
+		     fails ? ",\"httpStatusCode\":504,\"requestFailed\":true"
+			   : ",\"httpStatusCode\":200");
+		assert_int_equal(x->rl->requests.n, 0);
+		hub_lost(a->conn);
+		hub_lost(b->conn);
+	}
+	assert_int_equal(count(x, RELAY_SUCCEEDED), 2);
+}
+
+/* Such a failure is counted only where somebody else has the request. */
+static void test_a_body_that_is_gone_fails_its_only_connector(void **state)
+{
+	static char big[INLINE_MAX + 1];
+	struct relay_fixture *x = *state;
+
+	x->config.acknowledge_mode = ACK_CONNECTOR_RECEIVED;
+	struct fake_link *a = connect_to(x, "T1");
+	struct relay_request *r = make(x, "T1", "1");
+
+	assert_ok(request_body_append(r, str_of(big, sizeof(big))));
+	struct guid id = arrive(x, r);
+
+	request_body_refused(r);
+	acknowledge(x, a, &id);
+	request_body_refused(r);
+	call(x, a, "Deliver", &id, ",\"httpStatusCode\":502,\"requestFailed\":true");
+	assert_int_equal(x->rl->requests.n, 0);
+}
+
 static void test_disabled_waits_for_the_old_connector(void **state)
 {
 	struct relay_fixture *x = *state;
@@ -625,6 +678,8 @@ int main(void)
 		RELAY_TEST(test_limit),
 		RELAY_TEST(test_backlog),
 		RELAY_TEST(test_redelivery),
+		RELAY_TEST(test_a_copy_without_body_is_no_answer),
+		RELAY_TEST(test_a_body_that_is_gone_fails_its_only_connector),
 		RELAY_TEST(test_disabled_waits_for_the_old_connector),
 		RELAY_TEST(test_other_tenants_are_strangers),
 		RELAY_TEST(test_fire_and_forget),
