@@ -101,6 +101,7 @@ enum err answer_from_response(const struct target_response *t, struct arena *a, 
 		an.body_size = an.body.n;
 	} else if (!t->content.p && t->body_size.has && t->body_size.v > 0) {
 		an.kind = ANSWER_STORED;
+		an.body_size = (uint64_t)t->body_size.v;
 	}
 	*out = an;
 	return ERR_OK;

@@ -23,7 +23,8 @@ struct answer {
 	struct body_count *count; /* ... with its count */
 	bool has_length;	  /* the target said so, for HEAD */
 	uint64_t length;
-	uint64_t body_size; /* of STORED: what was stored, once it is taken from the request */
+	uint64_t body_size; /* of STORED: what is said, then what was stored, once it is taken from
+			       the request */
 };
 
 /* A delivered response in the shape of the wire. */

@@ -193,15 +193,17 @@ struct upload {
 	struct hub_visitor visitor;
 };
 
-static void on_stored(struct errand *e)
+/* Under this name there may be the body of the answer already, which nobody has opened yet. */
+static void on_uploaded(struct errand *e)
 {
 	struct relay_request *r = find_own(e);
-	struct blob_key key = {BLOB_RESPONSE, e->id};
 
+	if (r && blob_commit(&e->writer) != ERR_OK) {
+		errand_reply_text(e, 503, STR(""));
+		return;
+	}
 	if (r) {
 		request_response_stored(r, &e->count);
-	} else {
-		(void)!blob_remove(e->relay->deps.bodies, key);
 	}
 	buf_printf(&e->data, "%llu", (unsigned long long)e->number);
 	errand_reply(e, 200, STR("text/plain"));
@@ -232,14 +234,12 @@ static void finish_upload(struct exchange *x, struct upload *u)
 
 	e->id = u->id;
 	e->number = blob_written(u->writer);
+	e->writer = u->writer;
+	u->writer = NULL;
 	e->count = u->count;
 	u->count = NULL;
 	errand_set_visitor(e, &u->visitor);
-	if (blob_commit(&u->writer) != ERR_OK) {
-		errand_reply_text(e, 503, STR(""));
-		return;
-	}
-	errand_go(e, home, on_stored);
+	errand_go(e, home, on_uploaded);
 }
 
 static void on_upload_end(struct exchange *x)
@@ -280,7 +280,7 @@ static void on_upload_allowed(struct errand *e)
 	exchange_stream(x, (uint64_t)u->rl->epoch->config->max_response_body_size, &upload_handler);
 }
 
-/* Nobody waits for it any more. One that is complete is told so by on_stored. */
+/* Nobody waits for it any more. One that is complete is told so by on_uploaded. */
 static void on_upload_over(struct exchange *x)
 {
 	struct upload *u = exchange_user(x);

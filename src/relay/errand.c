@@ -18,6 +18,7 @@ void errand_free(struct errand *e)
 	if (e->link && e->drop_link) {
 		e->drop_link(e->link);
 	}
+	blob_abort(&e->writer);
 	body_count_unref(&e->count, e->rl);
 	buf_free(&e->data);
 	arena_fini(&e->arena);

@@ -31,6 +31,7 @@ struct errand {
 	bool flag;
 	uint64_t number;
 	struct body_count *count; /* of a body that it deals with */
+	struct blob_writer *writer;
 	struct buf data;
 	struct relay_loop *home; /* of the reserved connection */
 	void *link;		 /* a detached transport */

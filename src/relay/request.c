@@ -312,7 +312,8 @@ void request_acknowledge(struct relay_request *r, bool remove_body)
 
 void request_response_stored(struct relay_request *r, struct body_count **count)
 {
-	body_count_unref(&r->response, r->rl); /* of one that this replaced */
+	r->was_replaced = r->was_replaced || r->has_response;
+	body_count_unref(&r->response, r->rl);
 	r->response = *count;
 	*count = NULL;
 	r->has_response = true;
@@ -443,6 +444,13 @@ void request_abort(struct relay_request *r)
 	request_finish(r, REQUEST_ABORTED, RELAY_ABORTED, NULL);
 }
 
+/* That of whose body it is comes, too. */
+static bool is_of_another_body(const struct relay_request *r, const struct answer *an)
+{
+	return an->kind == ANSWER_STORED && r->was_replaced &&
+	       an->body_size != body_count_bytes(r->response);
+}
+
 void request_answer(struct relay_request *r, const struct answer *answer, bool failed)
 {
 	struct answer an = *answer;
@@ -450,6 +458,9 @@ void request_answer(struct relay_request *r, const struct answer *answer, bool f
 
 	if (failed && r->refused > 0) {
 		r->refused--;
+		return;
+	}
+	if (is_of_another_body(r, &an)) {
 		return;
 	}
 	if (an.kind == ANSWER_STORED && !r->has_response) {

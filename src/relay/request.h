@@ -67,6 +67,7 @@ struct relay_request {
 	bool is_stored : 1;	 /* the request body is in the blob store */
 	bool is_promised : 1;	 /* to one who takes it away: nobody else gets it */
 	bool has_response : 1;	 /* a response body is in the blob store */
+	bool was_replaced : 1;	 /* it took the place of another one */
 	bool is_counted : 1;	 /* against the limit of its connection */
 	bool is_kept : 1;	 /* counted among such of its tenant */
 	bool is_registered : 1;	 /* in rl->requests */
@@ -116,8 +117,8 @@ void request_conn_lost(struct relay_request *r);
 /* We drain: it does not wait long for a connector to fetch its body. */
 void request_drain(struct relay_request *r);
 void request_acknowledge(struct relay_request *r, bool remove_body);
-/* The response, unless it is that of a copy which got no body; `answer` and its strings are valid
- * during the call. */
+/* The response, unless it is that of a copy which got no body, or whose own was replaced; `answer`
+ * and its strings are valid during the call. */
 void request_answer(struct relay_request *r, const struct answer *answer, bool failed);
 
 /* Ends it; the client, if any, gets `status`. */

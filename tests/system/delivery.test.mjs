@@ -256,6 +256,22 @@ check('who gets no body since another has acknowledged the request does not fail
 	}
 });
 
+check('of two that bring a large response each, the client gets head and body of one', async () => {
+	await sentTwice('connector_finished', async ({ first, second, record, reply }) => {
+		const bodies = [Buffer.alloc(100_000, 'A'), Buffer.alloc(50_000, 'B')];
+		const deliver = (hub, etag, { length }) => hub.deliver(record, {
+			headers: { ETag: [`"${etag}"`] }, changes: { bodySize: length, originalBodySize: length },
+		});
+		assert.equal((await first.storeBody(record, bodies[0])).status, 200);
+		assert.equal((await second.storeBody(record, bodies[1])).status, 200);
+		assert.equal(await deliver(first, 'A', bodies[0]), null);
+		assert.equal(await deliver(second, 'B', bodies[1]), null);
+		const { headers, body } = await reply;
+		assert.equal(headers.etag, '"B"');
+		assert.ok(body.equals(bodies[1]));
+	});
+});
+
 check('a second response to the same request is ignored', async () => {
 	const hub = await SignalrConnector.start(server, { tenant: 'T1', secret });
 	const pending = request(server.relay, '/relay/T1/x');

@@ -257,6 +257,44 @@ static void test_a_body_that_is_gone_fails_its_only_connector(void **state)
 	assert_int_equal(x->rl->requests.n, 0);
 }
 
+/* Stores a response of `n` bytes, as the body endpoint does. */
+static void store_response(struct relay_fixture *x, struct relay_request *r, size_t n)
+{
+	static char big[2 * INLINE_MAX];
+	struct blob_writer *w;
+	struct body_count *sum = NULL;
+
+	assert_ok(blob_create(x->bodies, (struct blob_key){BLOB_RESPONSE, r->id}, 0, &w));
+	assert_ok(blob_append(w, str_of(big, n)));
+	body_count_add(&sum, x->rl, n);
+	assert_ok(blob_commit(&w));
+	request_response_stored(r, &sum);
+}
+
+/* Two have the request, both store a response: a head goes with its own body only. */
+static void test_a_replaced_body_takes_its_head_along(void **state)
+{
+	struct relay_fixture *x = *state;
+	struct fake_link *l = connect_to(x, "T1");
+	struct relay_request *r = make(x, "T1", "1");
+	struct guid id = arrive(x, r);
+
+	store_response(x, r, INLINE_MAX + 1);
+	store_response(x, r, INLINE_MAX + 2);
+	call(x, l, "Deliver", &id, ",\"httpStatusCode\":200,\"bodySize\":16385");
+	assert_int_equal(x->rl->requests.n, 1);
+	call(x, l, "Deliver", &id, ",\"httpStatusCode\":200,\"bodySize\":16386");
+	assert_int_equal(x->rl->requests.n, 0);
+	assert_int_equal(count(x, RELAY_SUCCEEDED), 1);
+	assert_int_equal(count(x, COUNT_BODY_BYTES), 0);
+	/* A single one cannot be another's, whatever its connector says of it. */
+	r = make(x, "T1", "2");
+	id = arrive(x, r);
+	store_response(x, r, INLINE_MAX + 1);
+	call(x, l, "Deliver", &id, ",\"httpStatusCode\":200,\"bodySize\":1");
+	assert_int_equal(count(x, RELAY_SUCCEEDED), 2);
+}
+
 static void test_disabled_waits_for_the_old_connector(void **state)
 {
 	struct relay_fixture *x = *state;
@@ -680,6 +718,7 @@ int main(void)
 		RELAY_TEST(test_redelivery),
 		RELAY_TEST(test_a_copy_without_body_is_no_answer),
 		RELAY_TEST(test_a_body_that_is_gone_fails_its_only_connector),
+		RELAY_TEST(test_a_replaced_body_takes_its_head_along),
 		RELAY_TEST(test_disabled_waits_for_the_old_connector),
 		RELAY_TEST(test_other_tenants_are_strangers),
 		RELAY_TEST(test_fire_and_forget),
