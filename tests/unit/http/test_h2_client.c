@@ -1,155 +1,8 @@
 /* Calls over HTTP/2: against our own server, then against a peer that writes frames by hand. */
-#include "base/mem.h"
-#include "http/client.h"
+#include "http/h2_peer.h"
+#include "http/h2_record.h"
 #include "http/http_role.h"
-#include "http/listening.h"
-#include "net/dns.h"
 #include "serve.h"
-
-/* ---- calls and their records ---- */
-
-struct fixture {
-	struct loops loops; /* of the server */
-	struct http_server *server;
-	struct loop *loop;
-	struct http_client *client;
-	struct http_call_spec spec;
-	struct timer guard;
-	unsigned running;
-};
-
-struct record {
-	struct fixture *f;
-	struct http_call *call;
-	struct buf text; /* "200 [body] trailer=value end" */
-	uint64_t bytes;
-	bool quiet; /* count the body only */
-	uint64_t to_write;
-	void (*on_head)(struct record *r);
-	void (*on_over)(struct record *r);
-};
-
-static void over(struct record *r)
-{
-	r->call = NULL;
-	if (r->on_over) {
-		r->on_over(r);
-	}
-	if (--r->f->running == 0) {
-		loop_stop(r->f->loop);
-	}
-}
-
-static void on_head(struct http_call *c, const struct http_response *p)
-{
-	struct record *r = http_call_user(c);
-
-	buf_printf(&r->text, "%d ", p->status);
-	if (r->on_head) {
-		r->on_head(r);
-	}
-}
-
-static void on_data(struct http_call *c, struct str data)
-{
-	struct record *r = http_call_user(c);
-
-	r->bytes += data.n;
-	if (!r->quiet) {
-		buf_put(&r->text, data);
-		buf_putc(&r->text, ' ');
-	}
-}
-
-static void on_trailers(struct http_call *c, const struct http_headers *t)
-{
-	struct record *r = http_call_user(c);
-
-	for (size_t i = 0; i < t->n; i++) {
-		buf_printf(&r->text, "%.*s=%.*s ", STR_ARG(t->v[i].name), STR_ARG(t->v[i].value));
-	}
-}
-
-static void on_end(struct http_call *c)
-{
-	struct record *r = http_call_user(c);
-
-	buf_puts(&r->text, "end");
-	over(r);
-}
-
-static void on_fail(struct http_call *c, enum err why)
-{
-	struct record *r = http_call_user(c);
-
-	buf_printf(&r->text, "fail %s%s%s", err_name(why), http_call_was_sent(c) ? "" : " unsent",
-		   http_call_was_refused(c) ? " refused" : "");
-	over(r);
-}
-
-static void write_more(struct record *r)
-{
-	static char block[20000];
-
-	while (r->to_write > 0 && http_call_pending(r->call) < STREAM_HIGH_WATER) {
-		size_t n = (size_t)MIN(r->to_write, (uint64_t)sizeof(block));
-
-		http_call_write(r->call, str_of(block, n));
-		r->to_write -= n;
-	}
-	if (r->to_write == 0) {
-		http_call_finish(r->call);
-	}
-}
-
-static void on_writable(struct http_call *c)
-{
-	write_more(http_call_user(c));
-}
-
-static void on_sent(struct http_call *c);
-
-static const struct http_call_handler events = {
-	.on_head = on_head,
-	.on_data = on_data,
-	.on_trailers = on_trailers,
-	.on_end = on_end,
-	.on_fail = on_fail,
-	.on_sent = on_sent,
-	.on_writable = on_writable,
-};
-
-static const char *expected = "";
-
-static void on_guard(struct timer *t)
-{
-	(void)t;
-	fail_msg("nothing happened for 10 s; expected \"%s\"", expected);
-}
-
-static void set_up_client(struct fixture *f, uint16_t port)
-{
-	struct http_client_options o = http_client_options_default;
-
-	o.proxy_from_env = false;
-	o.connect_timeout_ms = 2000;
-	f->loop = loop_new(9);
-	f->client = http_client_new(f->loop, &o);
-	timer_start(f->loop, &f->guard, 10000, on_guard);
-	f->spec = (struct http_call_spec){
-		.uri = {.host = STR("127.0.0.1"), .port = port, .path = STR("/")},
-		.method = STR("GET"),
-		.version = HTTP_CALL_H2,
-		.fd = -1};
-}
-
-static void tear_down_client(struct fixture *f)
-{
-	http_client_free(&f->client);
-	timer_stop(f->loop, &f->guard);
-	dns_loop_fini(f->loop);
-	loop_free(&f->loop);
-}
 
 static void set_up(struct fixture *f)
 {
@@ -176,20 +29,7 @@ static void tear_down(struct fixture *f)
 	loops_free(&f->loops);
 }
 
-static void start(struct fixture *f, struct record *r, struct str path)
-{
-	r->f = f;
-	f->spec.path_query = path;
-	f->running++;
-	r->call = http_call_start(f->client, &f->spec, &events, r);
-}
-
-static void expect(struct record *r, const char *text)
-{
-	buf_putc(&r->text, 0);
-	assert_string_equal(r->text.p, text);
-	buf_free(&r->text);
-}
+/* ---- with our own server ---- */
 
 static uint32_t connects(const struct fixture *f)
 {
@@ -198,8 +38,6 @@ static uint32_t connects(const struct fixture *f)
 	http_client_stats(f->client, &st);
 	return (uint32_t)st.connects_total;
 }
-
-/* ---- with our own server ---- */
 
 static void test_simple(void **state)
 {
@@ -476,138 +314,6 @@ static void test_cannot_connect(void **state)
 
 /* ---- with a peer that says what a test wants ---- */
 
-#define FRAME(len, type, flags, id) "\0\0" len type flags "\0\0\0" id
-#define SETTINGS FRAME("\0", "\4", "\0", "\0")
-/* :status 200 and 204 from the static table. */
-#define OK_HEAD FRAME("\1", "\1", "\4", "\1") "\x88"
-#define OK_ALONE FRAME("\1", "\1", "\5", "\1") "\x88"
-#define CODE(c) "\0\0\0" c
-
-/* A step is taken for each request, on whatever connection. */
-struct step {
-	const char *bytes;
-	size_t n;
-	bool close;
-	const char *record;
-	unsigned connections;
-};
-#define STEP(text) .bytes = (text), .n = sizeof(text) - 1
-
-struct peer {
-	struct loop *loop;
-	struct io io;
-	const struct step *step;
-	size_t piece; /* bytes a turn; 0 = all at once */
-	unsigned connections;
-	struct list conns;
-};
-
-struct peer_conn {
-	struct list_node node;
-	struct peer *peer;
-	struct stream *stream;
-	size_t skip;	 /* of the preface */
-	struct buf left; /* a step is whole before the next one begins */
-	bool close;
-	struct later more;
-};
-
-static void peer_conn_end(struct peer_conn *c)
-{
-	list_remove(&c->node);
-	later_cancel(&c->more);
-	buf_free(&c->left);
-	mem_free(c);
-}
-
-static void peer_more(struct later *w)
-{
-	struct peer_conn *c = container_of(w, struct peer_conn, more);
-	size_t n = c->peer->piece ? MIN(c->peer->piece, c->left.n) : c->left.n;
-
-	stream_write(c->stream, str_slice(buf_str(&c->left), 0, n));
-	buf_consume(&c->left, n);
-	if (c->left.n > 0) {
-		loop_next_turn(c->peer->loop, &c->more, peer_more);
-	} else if (c->close) {
-		stream_close(c->stream);
-		peer_conn_end(c);
-	}
-}
-
-/* A frame at a time; HEADERS are requests. */
-static size_t peer_on_data(struct stream *s, char *p, size_t n)
-{
-	struct peer_conn *c = s->user;
-	const uint8_t *b = (const uint8_t *)p;
-	size_t at = MIN(n, c->skip);
-
-	c->skip -= at;
-	while (n - at >= 9) {
-		size_t len = (size_t)b[at] << 16 | (size_t)b[at + 1] << 8 | b[at + 2];
-
-		if (n - at < 9 + len) {
-			break;
-		}
-		if (b[at + 3] == 1 && c->peer->step->bytes) {
-			buf_put(&c->left, str_of(c->peer->step->bytes, c->peer->step->n));
-			c->close = c->peer->step->close;
-			c->peer->step++;
-			loop_next_turn(c->peer->loop, &c->more, peer_more);
-		}
-		at += 9 + len;
-	}
-	return at;
-}
-
-static void peer_on_close(struct stream *s, enum err why)
-{
-	(void)why;
-	peer_conn_end(s->user);
-}
-
-static const struct stream_handler peer_events = {.on_data = peer_on_data,
-						  .on_close = peer_on_close};
-
-static void peer_on_accept(struct io *io, unsigned events_)
-{
-	struct peer *v = container_of(io, struct peer, io);
-	int fd;
-
-	(void)events_;
-	while ((fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-		struct peer_conn *c = MEM_NEW(struct peer_conn);
-
-		v->connections++;
-		c->peer = v;
-		c->skip = 24;
-		c->stream = stream_new(v->loop, fd, &peer_events, c);
-		list_push(&v->conns, &c->node);
-	}
-}
-
-static uint16_t peer_open(struct peer *v, struct loop *l, const struct step *steps)
-{
-	*v = (struct peer){.loop = l, .step = steps};
-	list_init(&v->conns);
-	return listen_anywhere(l, &v->io, peer_on_accept);
-}
-
-static void peer_close(struct peer *v)
-{
-	struct list_node *n;
-	int fd = v->io.fd;
-
-	while ((n = list_first(&v->conns))) {
-		struct peer_conn *c = container_of(n, struct peer_conn, node);
-
-		stream_abort(c->stream);
-		peer_conn_end(c);
-	}
-	io_remove(v->loop, &v->io);
-	(void)close(fd);
-}
-
 static void play(const struct step *steps, struct str method, size_t piece)
 {
 	struct fixture f = {0};
@@ -790,9 +496,17 @@ static struct record given_up[GIVEN_UP], asks_on;
 static struct later give_up_later;
 static size_t n_given_up;
 
+static void on_give_up(struct later *w);
+
+static void give_up_when_out(struct record *r)
+{
+	loop_next_turn(r->f->loop, &give_up_later, on_give_up);
+}
+
 static void start_next(struct fixture *f)
 {
 	if (n_given_up < GIVEN_UP) {
+		given_up[n_given_up].on_sent = give_up_when_out;
 		start(f, &given_up[n_given_up], STR("/"));
 	} else {
 		start(f, &asks_on, STR("/"));
@@ -807,15 +521,6 @@ static void on_give_up(struct later *w)
 	http_call_cancel(r->call);
 	r->f->running--;
 	start_next(r->f);
-}
-
-static void on_sent(struct http_call *c)
-{
-	struct record *r = http_call_user(c);
-
-	if (n_given_up < GIVEN_UP && r == &given_up[n_given_up]) {
-		loop_next_turn(r->f->loop, &give_up_later, on_give_up); /* when it is out */
-	}
 }
 
 /*
