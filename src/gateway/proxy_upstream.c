@@ -312,7 +312,7 @@ static bool may_try_again(const struct gw_call *c, enum err why)
 	       (!c->sent || http_method_is_idempotent(http_method_parse(c->method)));
 }
 
-/* It was never sent, and that is nobody's doing but ours. */
+/* It was never sent, or not all of it, and that is nobody's doing but ours. */
 static void fail_unsent(struct gw_call *c, enum err why)
 {
 	if (gw_loop_may_warn(c->gl, &c->gl->warn_of_requests_at_ms)) {

@@ -59,7 +59,7 @@ struct http_call_handler {
 	void (*on_end)(struct http_call *c);
 	/*
 	 * ERR_UNAVAILABLE (cannot connect), ERR_TIMEOUT, ERR_IO (broke); ERR_PROTO, ERR_LIMIT (an
-	 * answer came and is refused); ERR_EXHAUSTED (this machine has no connection left),
+	 * answer came and is refused); ERR_EXHAUSTED (no connection was left for it),
 	 * ERR_INVALID (no such request can be sent). http_call_was_sent says whether the peer may
 	 * have seen it. Last call.
 	 */

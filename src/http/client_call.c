@@ -234,8 +234,7 @@ static void on_timeout(struct timer *t)
 {
 	struct http_call *c = container_of(t, struct http_call, timer);
 
-	h2_call_overdue(c);
-	http_call_fail(c, ERR_TIMEOUT);
+	http_call_fail(c, h2_call_overdue(c));
 }
 
 static enum err prepare(struct http_call *c, const struct http_call_spec *s)

@@ -230,16 +230,22 @@ static bool may_use(const struct http_call *c, const struct client_conn *k)
 	return loop_now_ms(k->loop) - k->idle_since_ms <= FRESH_MS || http_call_is_replayable(c);
 }
 
-/* One that takes another stream; NULL with `*out_coming` when one is being opened. */
-static struct client_conn *shared_with_room(const struct client_origin *o, bool *out_coming)
+/*
+ * One that takes another stream; NULL with `*out_coming` when one is being opened. There are never
+ * more of them than calls, as each that is passed over has a call on it that is the reason.
+ */
+static struct client_conn *shared_with_room(const struct http_call *c, bool *out_coming)
 {
+	const struct client_origin *o = c->origin;
+	bool may_choose = has_room(o);
+
 	*out_coming = false;
 	LIST_EACH (&o->busy, it) {
 		struct client_conn *k = container_of(it, struct client_conn, node);
 
 		if (k->state != CONN_SHARED) {
 			*out_coming = true;
-		} else if (h2_client_has_room(k)) {
+		} else if (h2_client_has_room(k) && (!may_choose || h2_client_has_room_for(k, c))) {
 			return k;
 		}
 	}
@@ -250,7 +256,7 @@ static bool serve_shared(struct http_call *c)
 {
 	struct client_origin *o = c->origin;
 	bool coming;
-	struct client_conn *k = shared_with_room(o, &coming);
+	struct client_conn *k = shared_with_room(c, &coming);
 
 	if (k && h2_call_send(k, c)) {
 		o->client->stats.reused_total++;
@@ -289,8 +295,11 @@ void client_pool_dispatch(struct http_call *c)
 {
 	struct client_origin *o = c->origin;
 
-	/* Who came first is served first. */
-	if (list_is_empty(&o->waiting) && serve(c)) {
+	/*
+	 * Who came first is served first, where there is not enough for all. Streams may be had
+	 * while others wait for a connection to be opened.
+	 */
+	if ((list_is_empty(&o->waiting) || (o->route.h2 && has_room(o))) && serve(c)) {
 		return;
 	}
 	list_push(&o->waiting, &c->wait);

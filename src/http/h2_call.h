@@ -18,11 +18,13 @@ size_t h2_call_pending(const struct http_call *c);
 void h2_call_pause(struct http_call *c);
 void h2_call_resume(struct http_call *c);
 void h2_call_let_go(struct http_call *c);
-/* The answer is overdue. */
-void h2_call_overdue(struct http_call *c);
+/* The answer is overdue: what the call fails with. */
+enum err h2_call_overdue(const struct http_call *c);
 void h2_call_fini(struct http_call *c);
 /* Connected: from now on shared. */
 void h2_client_start(struct client_conn *k, uint32_t write_timeout_ms);
 bool h2_client_has_room(const struct client_conn *k);
+/* Also for what this call is going to send; else it had better go over another connection. */
+bool h2_client_has_room_for(const struct client_conn *k, const struct http_call *c);
 /* The connection is dead: so are its calls. */
 void h2_client_gone(struct client_conn *k);

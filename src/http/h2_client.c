@@ -8,6 +8,9 @@
  * waited for, for it may be that nothing ever will; and before the peer takes the many
  * calls that clients gave up for a flood. Then a PING tells whether the peer lives.
  *
+ * What one call does must not harm the others. No body begins where others have taken much of
+ * the connection's window.
+ *
  * A stream that the peer did not process (REFUSED_STREAM, or above the last of a GOAWAY)
  * counts as never sent, and the call goes to another connection once, if its body is
  * still at hand.
@@ -231,15 +234,27 @@ void h2_call_let_go(struct http_call *c)
 	}
 }
 
-void h2_call_overdue(struct http_call *c)
+static void doubt(const struct http_call *c)
 {
-	if (c->h2) {
-		struct client_conn *k = c->h2->h2->owner;
+	struct client_conn *k = c->h2->h2->owner;
 
-		if (k->stream && k->stream->bytes_in == c->heard_bytes) {
-			retire(k);
-		}
+	if (k->stream && k->stream->bytes_in == c->heard_bytes) {
+		retire(k);
 	}
+}
+
+static enum err why_stuck(const struct h2_stream *s)
+{
+	return h2_is_crowded_out(s) ? ERR_EXHAUSTED : ERR_TIMEOUT;
+}
+
+enum err h2_call_overdue(const struct http_call *c)
+{
+	if (!c->h2) {
+		return ERR_TIMEOUT;
+	}
+	doubt(c);
+	return timer_is_armed(&c->h2->out_timer) ? why_stuck(c->h2) : ERR_TIMEOUT;
 }
 
 void h2_call_fini(struct http_call *c)
@@ -404,8 +419,8 @@ static void on_drained(struct h2_stream *s)
 static void on_stuck(struct h2_stream *s)
 {
 	if (s->call) {
-		h2_call_overdue(s->call);
-		http_call_fail(s->call, ERR_TIMEOUT);
+		doubt(s->call);
+		http_call_fail(s->call, why_stuck(s));
 	} else {
 		h2_reset(s, H2_CANCEL);
 	}
@@ -538,4 +553,9 @@ void h2_client_gone(struct client_conn *k)
 bool h2_client_has_room(const struct client_conn *k)
 {
 	return k->h2 && !k->retired && h2_may_open(k->h2);
+}
+
+bool h2_client_has_room_for(const struct client_conn *k, const struct http_call *c)
+{
+	return c->body_kind == HTTP_CALL_NO_BODY || h2_has_body_room(k->h2);
 }

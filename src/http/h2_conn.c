@@ -263,6 +263,13 @@ static bool headers_complete(struct h2_stream *s, bool end)
 	return true;
 }
 
+static void note_window(struct h2 *h)
+{
+	int32_t window = nghttp2_session_get_remote_window_size(h->session);
+
+	h->window_max = MAX(h->window_max, window);
+}
+
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
 	struct h2 *h = user;
@@ -283,6 +290,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 			give_back(h, frame->hd.stream_id,
 				  (uint64_t)frame->window_update.window_size_increment);
 		}
+		note_window(h);
 	} else if (frame->hd.type == NGHTTP2_GOAWAY) {
 		h->goaway_last = frame->goaway.last_stream_id;
 	} else if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK)) {
@@ -467,6 +475,7 @@ struct h2 *h2_new(const struct h2_options *o)
 	list_init(&h->streams);
 	h->session = session_new(h);
 	submit_settings(h, o->streams_max);
+	note_window(h);
 	return h;
 }
 
@@ -639,6 +648,30 @@ bool h2_may_open(const struct h2 *h)
 	       nghttp2_session_check_request_allowed(h->session) &&
 	       h->n_streams < nghttp2_session_get_remote_settings(
 				      h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+/*
+ * The window of a connection is shared by the bodies on it, and a peer that does not read one of
+ * them may give nothing of it back. What is still open suffices for others to go on if it is more
+ * than half, for peers give back no later than when they have read half.
+ */
+#define BODY_ROOM_MAX (1 << 20)
+
+bool h2_has_body_room(const struct h2 *h)
+{
+	return nghttp2_session_get_remote_window_size(h->session) >
+	       MIN(h->window_max / 2, BODY_ROOM_MAX);
+}
+
+bool h2_is_crowded_out(const struct h2_stream *s)
+{
+	const struct h2 *h = s->h2;
+	int64_t window = nghttp2_session_get_remote_settings(h->session,
+							     NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE);
+	int64_t left = nghttp2_session_get_stream_remote_window_size(h->session, s->id);
+
+	return left > 0 && window - left < h->window_max / 2 &&
+	       nghttp2_session_get_remote_window_size(h->session) == 0;
 }
 
 /* ---- heads ---- */

@@ -112,6 +112,7 @@ struct h2 {
 	int32_t last_opened;	      /* server: the id of the newest stream */
 	struct h2_said said[H2_SAID]; /* see h2_conn.c */
 	uint32_t kill;		      /* enum h2_code: end the session with it */
+	int32_t window_max;	      /* of the connection, that the peer ever gave for bodies */
 	int32_t goaway_last; /* the peer will not process streams above; -1 = it did not say */
 	bool dead;
 	bool got_settings;
@@ -194,6 +195,10 @@ void h2_goaway_notice(struct h2 *h);
 void h2_goaway(struct h2 *h);
 void h2_ping(struct h2 *h);
 bool h2_may_open(const struct h2 *h); /* client */
+/* Whether another body may begin: others have left enough of the connection's window. */
+bool h2_has_body_room(const struct h2 *h);
+/* Its body cannot go on as others have taken the window of the connection. */
+bool h2_is_crowded_out(const struct h2_stream *s);
 
 /* Costs `n` of the budget; false: it is used up and the session will end. */
 bool h2_charge(struct h2 *h, int32_t n);

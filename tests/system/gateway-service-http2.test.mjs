@@ -6,6 +6,8 @@ import { once } from 'node:events';
 import { after, before } from 'node:test';
 import { check, event, Mailbox, SLOWNESS, within } from './lib/check.mjs';
 import { Gateway } from './lib/gateway.mjs';
+import { END_HEADERS, END_STREAM, frame, H2Peer, TYPE, windowUpdate } from './lib/h2raw.mjs';
+import { RawConnection } from './lib/raw.mjs';
 
 const { NGHTTP2_INTERNAL_ERROR: INTERNAL_ERROR, NGHTTP2_REFUSED_STREAM: REFUSED_STREAM } = http2.constants;
 
@@ -282,5 +284,44 @@ check('an answer that is overdue costs no connection on which others come', asyn
 	} finally {
 		await way.close();
 		await service.close();
+	}
+});
+
+const OK = Buffer.from([0x88]);
+const answer = (stream) => frame(TYPE.HEADERS, END_STREAM | END_HEADERS, stream, OK);
+
+/* As services do whose connections give back what their handlers have read (Go's, Netty's). */
+check('an upload that a service over HTTP/2 does not read stops no body of another client', async () => {
+	const full = new Mailbox('a window that is used up');
+	const peer = await H2Peer.start((connection, { type, flags, stream, payload }) => {
+		if (type === TYPE.DATA) {
+			connection.got = (connection.got ?? 0) + payload.length;
+			if (payload.length < 100) {
+				connection.send(windowUpdate(0, payload.length || 1));
+			} else if (connection.got >= 65535) {
+				full.put(connection);
+			}
+		}
+		if ((type === TYPE.DATA || type === TYPE.HEADERS) && flags & END_STREAM) {
+			connection.send(answer(stream));
+		}
+	});
+	const url = `grpc://127.0.0.1:${peer.port}`;
+	const { hostname, port } = new URL(gw.proxy);
+	let upload;
+	try {
+		await gw.route({ name: 'hog', url, retries: 0, write_timeout: 600_000 }, { name: 'hog', paths: ['/hog'], protocols: ['http'] });
+		upload = await RawConnection.open(`http://${hostname}:${port}`);
+		upload.send(`POST /hog HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n${'x'.repeat(100_000)}`);
+		await full.take();
+		assert.equal((await gw.get('/hog')).status, 200);
+		assert.equal(peer.connections.length, 1);
+		for (let i = 0; i < 3; i++) {
+			assert.equal((await gw.post('/hog', 'small')).status, 200);
+		}
+		assert.equal(peer.connections.length, 2);
+	} finally {
+		upload?.close();
+		await peer.close();
 	}
 });

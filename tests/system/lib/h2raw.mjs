@@ -4,6 +4,8 @@
  * Header blocks are written as literals without indexing (RFC 7541 6.2.2) and without
  * Huffman coding; those of the server are not decoded, its frames are.
  */
+import net from 'node:net';
+import { once } from 'node:events';
 import { RawConnection } from './raw.mjs';
 
 export const TYPE = {
@@ -75,6 +77,24 @@ export function settings(entries = []) {
 	})));
 }
 
+/* Those that are whole; what is behind them is `rest`. */
+function parse(b) {
+	const frames = [];
+	let at = 0;
+	while (at + 9 <= b.length) {
+		const n = b.readUIntBE(at, 3);
+		if (at + 9 + n > b.length) {
+			break;
+		}
+		frames.push({
+			type: b[at + 3], flags: b[at + 4], stream: b.readUInt32BE(at + 5),
+			payload: b.subarray(at + 9, at + 9 + n),
+		});
+		at += 9 + n;
+	}
+	return { frames, rest: b.subarray(at) };
+}
+
 export class H2Connection {
 	static async open(url, options = []) {
 		const c = new H2Connection();
@@ -90,27 +110,14 @@ export class H2Connection {
 
 	/* All frames that have come so far. */
 	get frames() {
-		const out = [];
-		const b = this.raw.bytes;
-		for (let at = 0; at + 9 <= b.length;) {
-			const n = b.readUIntBE(at, 3);
-			if (at + 9 + n > b.length) {
-				break;
-			}
-			out.push({
-				type: b[at + 3], flags: b[at + 4], stream: b.readUInt32BE(at + 5),
-				payload: b.subarray(at + 9, at + 9 + n),
-			});
-			at += 9 + n;
-		}
-		return out;
+		return parse(this.raw.bytes).frames;
 	}
 
 	/* The same, and forgets them. */
 	take() {
-		const all = this.frames;
-		this.raw.bytes = this.raw.bytes.subarray(all.reduce((n, f) => n + 9 + f.payload.length, 0));
-		return all;
+		const { frames, rest } = parse(this.raw.bytes);
+		this.raw.bytes = rest;
+		return frames;
 	}
 
 	find(type, stream) {
@@ -149,5 +156,39 @@ export class H2Connection {
 
 	close() {
 		this.raw.close();
+	}
+}
+
+/* A server without TLS: `onFrame(connection, frame)` answers with `connection.send(...frames)`. */
+export class H2Peer {
+	static async start(onFrame, options = []) {
+		const peer = Object.assign(new H2Peer(), { connections: [], onFrame });
+		peer.server = net.createServer((socket) => peer.serve(socket, options)).listen(0, '127.0.0.1');
+		await once(peer.server, 'listening');
+		peer.port = peer.server.address().port;
+		return peer;
+	}
+
+	serve(socket, options) {
+		let bytes = Buffer.alloc(0);
+		let isNew = true;
+		const connection = { socket, send: (...frames) => socket.write(Buffer.concat(frames)) };
+		this.connections.push(connection);
+		connection.send(settings(options));
+		socket.on('error', () => {}).on('data', (data) => {
+			bytes = Buffer.concat([bytes, data]);
+			if (isNew && bytes.length < PREFACE.length) {
+				return;
+			}
+			const { frames, rest } = parse(isNew ? bytes.subarray(PREFACE.length) : bytes);
+			isNew = false;
+			bytes = rest;
+			frames.forEach((f) => this.onFrame(connection, f));
+		});
+	}
+
+	async close() {
+		this.connections.forEach(({ socket }) => socket.destroy());
+		await new Promise((done) => this.server.close(done));
 	}
 }

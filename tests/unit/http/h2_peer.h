@@ -35,6 +35,8 @@ struct peer {
 	size_t piece; /* bytes a turn; 0 = all at once */
 	unsigned connections;
 	struct list conns;
+	size_t body_bytes; /* of all requests; no window is given back for them */
+	void (*on_body)(struct peer *v);
 };
 
 struct peer_conn {
@@ -89,6 +91,11 @@ static size_t peer_on_data(struct stream *s, char *p, size_t n)
 			c->close = c->peer->step->close;
 			c->peer->step++;
 			loop_next_turn(c->peer->loop, &c->more, peer_more);
+		} else if (b[at + 3] == 0) {
+			c->peer->body_bytes += len;
+			if (c->peer->on_body) {
+				c->peer->on_body(c->peer);
+			}
 		}
 		at += 9 + len;
 	}
