@@ -327,9 +327,11 @@ static void fail_unsent(struct gw_call *c, enum err why)
 	}
 }
 
-static void fail(struct gw_call *c, enum err why)
+static void fail(struct gw_call *c, const struct http_call *hc, enum err why)
 {
-	if (why == ERR_TIMEOUT) {
+	if (http_call_was_too_large(hc)) {
+		call_fail(c, 431, STR("Request header or cookie too large"));
+	} else if (why == ERR_TIMEOUT) {
 		call_fail(c, 504, STR("The upstream server is timing out"));
 	} else if (why == ERR_EXHAUSTED || why == ERR_INVALID) {
 		fail_unsent(c, why);
@@ -359,7 +361,7 @@ static void on_fail(struct http_call *hc, enum err why)
 		try_service(c);
 		return;
 	}
-	fail(c, why);
+	fail(c, hc, why);
 }
 
 static void on_sent(struct http_call *hc)

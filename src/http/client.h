@@ -146,6 +146,8 @@ bool http_call_was_sent(const struct http_call *c);
 bool http_call_was_refused(const struct http_call *c);
 /* It failed as TLS could not be agreed on with the peer under the name of the call. */
 bool http_call_was_unsecured(const struct http_call *c);
+/* It failed as its head is larger than the peer takes (HTTP/2): ERR_INVALID. */
+bool http_call_was_too_large(const struct http_call *c);
 size_t http_call_pending(const struct http_call *c);
 void http_call_pause(struct http_call *c);
 void http_call_resume(struct http_call *c);

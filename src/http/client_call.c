@@ -567,6 +567,11 @@ bool http_call_was_unsecured(const struct http_call *c)
 	return c->unsecured;
 }
 
+bool http_call_was_too_large(const struct http_call *c)
+{
+	return c->too_large;
+}
+
 size_t http_call_pending(const struct http_call *c)
 {
 	if (c->h2) {

@@ -101,6 +101,7 @@ struct client_conn {
 	uint32_t given_up;   /* SHARED: streams that were reset */
 	bool pinged;	     /* SHARED: an answer to a PING is due */
 	bool retired;	     /* SHARED: takes no more calls */
+	bool alone; /* SHARED: its call has a head that may end it; for no other until then */
 };
 
 /* ---- calls ---- */
@@ -124,6 +125,7 @@ struct http_call {
 	/* the request */
 	struct buf head;
 	struct h2_nvs *h2_head; /* instead of `head` */
+	size_t h2_head_bytes;	/* as the peer counts them (RFC 9113 6.5.2) */
 	struct h2_nvs *h2_trailers;
 	struct buf early;			 /* streamed body, before there is a connection */
 	struct str body;			 /* HTTP_CALL_MEM */
@@ -154,6 +156,7 @@ struct http_call {
 	bool retried;
 	bool refused;
 	bool unsecured;	 /* TLS was not agreed on */
+	bool too_large;	 /* HTTP/2: its head, for this peer */
 	bool sent;	 /* at least once */
 	bool body_given; /* the whole request body is with the stream */
 	bool paused;

@@ -231,8 +231,9 @@ static bool may_use(const struct http_call *c, const struct client_conn *k)
 }
 
 /*
- * One that takes another stream; NULL with `*out_coming` when one is being opened. There are never
- * more of them than calls, as each that is passed over has a call on it that is the reason.
+ * One that takes another stream; NULL with `*out_coming` when one to share is being opened. There
+ * are never more of them than calls, as each that is passed over has a call on it that is the
+ * reason.
  */
 static struct client_conn *shared_with_room(const struct http_call *c, bool *out_coming)
 {
@@ -244,7 +245,7 @@ static struct client_conn *shared_with_room(const struct http_call *c, bool *out
 		struct client_conn *k = container_of(it, struct client_conn, node);
 
 		if (k->state != CONN_SHARED) {
-			*out_coming = true;
+			*out_coming |= !h2_call_has_large_head(k->call);
 		} else if (h2_client_has_room(k) && (!may_choose || h2_client_has_room_for(k, c))) {
 			return k;
 		}
@@ -262,7 +263,7 @@ static bool serve_shared(struct http_call *c)
 		o->client->stats.reused_total++;
 		return true;
 	}
-	if (coming || !has_room(o)) {
+	if ((coming && !h2_call_has_large_head(c)) || !has_room(o)) {
 		return false;
 	}
 	client_conn_open(o, c);

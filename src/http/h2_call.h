@@ -9,6 +9,8 @@
 
 enum err h2_call_prepare(struct http_call *c, const struct http_call_spec *s,
 			 struct str target) MUST_USE;
+/* A server that does not say what it takes may end the connection for it. */
+bool h2_call_has_large_head(const struct http_call *c);
 /* False when the connection takes no more. */
 bool h2_call_send(struct client_conn *k, struct http_call *c);
 void h2_call_write(struct http_call *c, struct str data);

@@ -9,7 +9,8 @@
  * calls that clients gave up for a flood. Then a PING tells whether the peer lives.
  *
  * What one call does must not harm the others. No body begins where others have taken much of
- * the connection's window.
+ * the connection's window. A head that is larger than the peer takes fails alone; one that may be
+ * has a connection alone, as many peers end that rather than refuse the stream.
  *
  * A stream that the peer did not process (REFUSED_STREAM, or above the last of a GOAWAY)
  * counts as never sent, and the call goes to another connection once, if its body is
@@ -26,6 +27,8 @@
 #define PONG_WITHIN_MS 20000
 #define INFORMATIONAL_MAX 16
 #define GIVEN_UP_MAX 100
+/* As much as all servers take, but for those that say that they take less. */
+#define SAFE_HEAD ((size_t)8 << 10)
 
 /* ---- the request ---- */
 
@@ -81,6 +84,7 @@ enum err h2_call_prepare(struct http_call *c, const struct http_call_spec *s, st
 	}
 	add_length(head, c, s);
 	c->h2_head = head;
+	c->h2_head_bytes = h2_nvs_list_bytes(head);
 	c->mem_trailers = s->trailers;
 	return ERR_OK;
 }
@@ -121,15 +125,37 @@ static void give_body(struct http_call *c)
 static void watch_peer(struct client_conn *k);
 static void on_silence(struct timer *t);
 
+bool h2_call_has_large_head(const struct http_call *c)
+{
+	return c->h2_head_bytes > SAFE_HEAD;
+}
+
+static bool may_end_connection(const struct client_conn *k, const struct http_call *c)
+{
+	return h2_call_has_large_head(c) && h2_head_max(k->h2) == UINT32_MAX;
+}
+
+static void fail_as_too_large(struct http_call *c)
+{
+	c->too_large = true;
+	http_call_fail(c, ERR_INVALID);
+}
+
 bool h2_call_send(struct client_conn *k, struct http_call *c)
 {
-	struct h2_stream *s = h2_open(k->h2, c->h2_head, c->body_kind == HTTP_CALL_NO_BODY);
+	struct h2_stream *s;
 
+	if (c->h2_head_bytes > h2_head_max(k->h2)) {
+		fail_as_too_large(c);
+		return true;
+	}
+	s = h2_open(k->h2, c->h2_head, c->body_kind == HTTP_CALL_NO_BODY);
 	if (!s) {
 		return false;
 	}
 	if (k->h2->n_streams == 1) {
 		watch_peer(k);
+		k->alone = may_end_connection(k, c);
 	}
 	c->heard_bytes = k->stream->bytes_in;
 	s->call = c;
@@ -327,11 +353,20 @@ static enum err reason(const struct h2_stream *s, uint32_t code)
 	return s->refused || code == H2_NO_ERROR || code == H2_PROTOCOL_ERROR ? ERR_PROTO : ERR_IO;
 }
 
+/* Before the answer, for one of the reasons that servers give who mean a head. */
+static bool is_for_its_head(const struct h2_stream *s, uint32_t code)
+{
+	uint32_t said = s->h2->goaway_code != H2_NO_ERROR ? s->h2->goaway_code : code;
+
+	return h2_call_has_large_head(s->call) && !s->head_done && !s->refused &&
+	       (said == H2_PROTOCOL_ERROR || said == H2_ENHANCE_YOUR_CALM);
+}
+
 static void on_closed(struct h2_stream *s, uint32_t code)
 {
 	struct client_conn *k = s->h2->owner;
 	struct http_call *c = s->call;
-	bool reused = s->reused;
+	bool reused = s->reused, too_large;
 	enum err why = reason(s, code);
 
 	if (k->origin) {
@@ -344,9 +379,12 @@ static void on_closed(struct h2_stream *s, uint32_t code)
 		keep_rest(c);
 		return;
 	}
+	too_large = is_for_its_head(s, code);
 	part(c);
 	h2_stream_drop_output(s);
-	if (code == H2_REFUSED_STREAM) {
+	if (too_large) {
+		fail_as_too_large(c);
+	} else if (code == H2_REFUSED_STREAM) {
 		http_call_on_refused(c);
 	} else {
 		http_call_on_gone(c, why, s->h2->dead && reused);
@@ -557,5 +595,8 @@ bool h2_client_has_room(const struct client_conn *k)
 
 bool h2_client_has_room_for(const struct client_conn *k, const struct http_call *c)
 {
+	if (k->h2->n_streams > 0 && (k->alone || may_end_connection(k, c))) {
+		return false;
+	}
 	return c->body_kind == HTTP_CALL_NO_BODY || h2_has_body_room(k->h2);
 }

@@ -293,6 +293,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 		note_window(h);
 	} else if (frame->hd.type == NGHTTP2_GOAWAY) {
 		h->goaway_last = frame->goaway.last_stream_id;
+		h->goaway_code = frame->goaway.error_code;
 	} else if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK)) {
 		h->got_settings = true;
 	}
@@ -648,6 +649,12 @@ bool h2_may_open(const struct h2 *h)
 	       nghttp2_session_check_request_allowed(h->session) &&
 	       h->n_streams < nghttp2_session_get_remote_settings(
 				      h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+uint32_t h2_head_max(const struct h2 *h)
+{
+	return nghttp2_session_get_remote_settings(h->session,
+						   NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE);
 }
 
 /*

@@ -359,6 +359,11 @@ void h2_nvs_add_u64(struct h2_nvs *nvs, struct str name, uint64_t value)
 	h2_nvs_add(nvs, name, str_of(at, (size_t)(text + sizeof(text) - at)));
 }
 
+size_t h2_nvs_list_bytes(const struct h2_nvs *nvs)
+{
+	return (size_t)(nvs->at - (const char *)&nvs->v[nvs->cap]) + FIELD_BYTES * nvs->n;
+}
+
 /* RFC 9113 8.2.2: such a field makes the message malformed. TE may say "trailers". */
 static bool is_of_connection(const struct http_header *h)
 {

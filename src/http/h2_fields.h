@@ -45,6 +45,8 @@ struct h2_nvs *h2_nvs_of_response(struct blocks *from, int status, const struct 
 struct h2_nvs *h2_nvs_of_trailers(struct blocks *from, const struct http_header *v, size_t n);
 /* In lower case. What h1_write_headers would not write is left out here, too. */
 void h2_nvs_add(struct h2_nvs *nvs, struct str name, struct str value);
+/* As SETTINGS_MAX_HEADER_LIST_SIZE counts (RFC 9113 6.5.2). */
+size_t h2_nvs_list_bytes(const struct h2_nvs *nvs);
 /* ":status" and the like, before all others. */
 void h2_nvs_add_pseudo(struct h2_nvs *nvs, struct str name, struct str value);
 /* All but those that belong to a HTTP/1 connection (RFC 9113 8.2.2). */

@@ -113,7 +113,8 @@ struct h2 {
 	struct h2_said said[H2_SAID]; /* see h2_conn.c */
 	uint32_t kill;		      /* enum h2_code: end the session with it */
 	int32_t window_max;	      /* of the connection, that the peer ever gave for bodies */
-	int32_t goaway_last; /* the peer will not process streams above; -1 = it did not say */
+	int32_t goaway_last;  /* the peer will not process streams above; -1 = it did not say */
+	uint32_t goaway_code; /* why */
 	bool dead;
 	bool got_settings;
 	bool draining;
@@ -194,9 +195,9 @@ void h2_goaway_notice(struct h2 *h);
 /* No streams but those that have begun. */
 void h2_goaway(struct h2 *h);
 void h2_ping(struct h2 *h);
-bool h2_may_open(const struct h2 *h); /* client */
-/* Whether another body may begin: others have left enough of the connection's window. */
-bool h2_has_body_room(const struct h2 *h);
+bool h2_may_open(const struct h2 *h);	   /* client */
+uint32_t h2_head_max(const struct h2 *h);  /* what the peer takes; UINT32_MAX = it did not say */
+bool h2_has_body_room(const struct h2 *h); /* of the connection's window, for another one */
 /* Its body cannot go on as others have taken the window of the connection. */
 bool h2_is_crowded_out(const struct h2_stream *s);
 

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { after, before } from 'node:test';
 import { check, event, Mailbox, SLOWNESS, within } from './lib/check.mjs';
 import { Gateway } from './lib/gateway.mjs';
-import { END_HEADERS, END_STREAM, frame, H2Peer, TYPE, windowUpdate } from './lib/h2raw.mjs';
+import { CODE, END_HEADERS, END_STREAM, frame, H2Peer, TYPE, u32, windowUpdate } from './lib/h2raw.mjs';
 import { RawConnection } from './lib/raw.mjs';
 
 const { NGHTTP2_INTERNAL_ERROR: INTERNAL_ERROR, NGHTTP2_REFUSED_STREAM: REFUSED_STREAM } = http2.constants;
@@ -323,5 +323,45 @@ check('an upload that a service over HTTP/2 does not read stops no body of anoth
 	} finally {
 		upload?.close();
 		await peer.close();
+	}
+});
+
+const MAX_HEADER_LIST_SIZE = 6;
+const SAYS = { 'that says what it takes': [[MAX_HEADER_LIST_SIZE, 8192]], 'that says nothing': [] };
+
+/* Netty breaks a connection for a head of more than 10 KiB, nginx, Go and others for larger ones. */
+check('a head that is too large for a service over HTTP/2 costs one answer and blames nobody', async (t) => {
+	let n = 0;
+	for (const [what, options] of Object.entries(SAYS)) {
+		await t.test(what, async () => {
+			const waiting = new Mailbox('a request');
+			const peer = await H2Peer.start((connection, { type, flags, stream, payload }) => {
+				if ((type === TYPE.HEADERS || type === TYPE.CONTINUATION) && payload.length > 8192) {
+					connection.send(frame(TYPE.GOAWAY, 0, 0, Buffer.concat([u32(stream), u32(CODE.PROTOCOL_ERROR)])));
+					connection.socket.end();
+				} else if (type === TYPE.HEADERS && flags & END_STREAM) {
+					waiting.put(() => connection.send(answer(stream)));
+				}
+			}, options);
+			const name = `large-${n++}`;
+			const unhealthy = { tcp_failures: 1, timeouts: 1, http_failures: 1 };
+			const get = (headers) => gw.get(`/${name}`, headers);
+			const large = { 'x-a': '{'.repeat(7000), 'x-b': '}'.repeat(7000) };
+			try {
+				await gw.make('/upstreams', { name, healthchecks: { passive: { unhealthy } } });
+				await gw.make(`/upstreams/${name}/targets`, { target: `127.0.0.1:${peer.port}` });
+				await gw.route({ name, url: `grpc://${name}:80` }, { name, paths: [`/${name}`], protocols: ['http'] });
+				const first = get();
+				const answerFirst = await waiting.take();
+				for (let i = 0; i < 2; i++) {
+					assert.equal((await get(large)).status, 431);
+				}
+				answerFirst();
+				assert.equal((await first).status, 200);
+				assert.equal((await gw.make(`/upstreams/${name}/health`, undefined, 'GET')).data[0].health, 'HEALTHY');
+			} finally {
+				await peer.close();
+			}
+		});
 	}
 });

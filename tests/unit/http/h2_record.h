@@ -84,8 +84,9 @@ static void on_fail(struct http_call *c, enum err why)
 {
 	struct record *r = http_call_user(c);
 
-	buf_printf(&r->text, "fail %s%s%s", err_name(why), http_call_was_sent(c) ? "" : " unsent",
-		   http_call_was_refused(c) ? " refused" : "");
+	buf_printf(&r->text, "fail %s%s%s%s", err_name(why), http_call_was_sent(c) ? "" : " unsent",
+		   http_call_was_refused(c) ? " refused" : "",
+		   http_call_was_too_large(c) ? " too large" : "");
 	over(r);
 }
 

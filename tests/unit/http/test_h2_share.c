@@ -106,11 +106,168 @@ static void test_crowded_out(void **state)
 	tear_down_client(&f);
 }
 
+/* ---- a head that is too large ---- */
+
+#define GOAWAY(last, code) FRAME("\x8", "\7", "\0", "\0") CODE(last) CODE(code)
+
+enum { LARGE = 10000 };
+
+static struct record large, small;
+
+static void start_large(struct fixture *f, struct record *r)
+{
+	static char value[LARGE];
+	struct http_header big = {STR("x-big"), str_of(value, sizeof(value))};
+
+	memset(value, 'x', sizeof(value));
+	f->spec.headers = &big;
+	f->spec.n_headers = 1;
+	start(f, r, STR("/"));
+	f->spec.headers = NULL;
+	f->spec.n_headers = 0;
+}
+
+static void then_small(struct record *r)
+{
+	start(r->f, &small, STR("/"));
+}
+
+static void then_large(struct record *r)
+{
+	large.on_over = then_small;
+	start_large(r->f, &large);
+}
+
+static void set_up_with_peer(struct fixture *f, struct peer *v, const struct step *steps)
+{
+	asked = large = small = (struct record){0};
+	*f = (struct fixture){0};
+	set_up_client(f, 0);
+	f->spec.uri.port = peer_open(v, f->loop, steps);
+}
+
+/* The peer has said how much it takes: it never sees what is more. */
+static void test_head_beyond_what_was_said(void **state)
+{
+	static const struct step steps[] = {
+		{STEP(FRAME("\6", "\4", "\0", "\0") "\0\6\0\0\x20\0" OK_ALONE)},
+		{STEP(FRAME("\1", "\1", "\5", "\3") "\x88")},
+		{0}};
+	struct fixture f;
+	struct peer v;
+
+	(void)state;
+	set_up_with_peer(&f, &v, steps);
+	asked.on_over = then_large;
+	start(&f, &asked, STR("/"));
+	loop_run(f.loop);
+	expect(&asked, "200 end");
+	expect(&large, "fail invalid unsent too large");
+	expect(&small, "200 end");
+	assert_int_equal(v.connections, 1);
+	peer_close(&v);
+	tear_down_client(&f);
+}
+
+/* And within it there is nothing to fear. */
+static void test_large_head_that_is_welcome(void **state)
+{
+	static const struct step steps[] = {
+		{STEP(FRAME("\6", "\4", "\0", "\0") "\0\6\0\1\0\0" OK_HEAD)},
+		{STEP(FRAME("\1", "\1", "\5", "\3") "\x88")},
+		{STEP(FRAME("\1", "\1", "\5", "\5") "\x88" FRAME("\0", "\0", "\1", "\1"))},
+		{0}};
+	struct fixture f;
+	struct peer v;
+
+	(void)state;
+	set_up_with_peer(&f, &v, steps);
+	asked.on_head = then_large;
+	start(&f, &asked, STR("/"));
+	loop_run(f.loop);
+	expect(&asked, "200 end");
+	expect(&large, "200 end");
+	expect(&small, "200 end");
+	assert_int_equal(v.connections, 1);
+	peer_close(&v);
+	tear_down_client(&f);
+}
+
+/* It has not: a head that may end a connection has it alone, before others come and beside them. */
+static void test_large_head_ends_its_own_connection(void **state)
+{
+	static const struct step ends[][6] = {
+		{{STEP(SETTINGS OK_HEAD)},
+		 {STEP(SETTINGS GOAWAY("\1", "\1")), .close = true},
+		 {STEP(FRAME("\1", "\1", "\5", "\3") "\x88" FRAME("\0", "\0", "\1", "\1"))},
+		 {0}},
+		{{STEP(SETTINGS OK_HEAD)},
+		 {STEP(SETTINGS GOAWAY("\0", "\xb")), .close = true},
+		 {STEP(FRAME("\1", "\1", "\5", "\3") "\x88" FRAME("\0", "\0", "\1", "\1"))},
+		 {0}},
+		{{STEP(SETTINGS OK_HEAD)},
+		 {STEP(SETTINGS FRAME("\4", "\3", "\0", "\1") CODE("\xb"))},
+		 {STEP(FRAME("\1", "\1", "\5", "\3") "\x88" FRAME("\0", "\0", "\1", "\1"))},
+		 {0}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		struct fixture f;
+		struct peer v;
+
+		set_up_with_peer(&f, &v, ends[i]);
+		asked.on_head = then_large;
+		start(&f, &asked, STR("/"));
+		loop_run(f.loop);
+		expect(&asked, "200 end");
+		expect(&large, "fail invalid too large");
+		expect(&small, "200 end");
+		assert_int_equal(v.connections, 2);
+		peer_close(&v);
+		tear_down_client(&f);
+	}
+}
+
+/* Nobody waits for its connection while that is opened; when it is over anybody may go there. */
+static void test_large_head_alone(void **state)
+{
+	static const struct step steps[] = {{STEP(SETTINGS OK_ALONE)},
+					    {STEP(SETTINGS OK_ALONE)},
+					    {STEP(SETTINGS OK_ALONE)},
+					    {STEP(FRAME("\1", "\1", "\5", "\3") "\x88")},
+					    {0}};
+	struct fixture f;
+	struct peer v;
+
+	(void)state;
+	set_up_with_peer(&f, &v, steps);
+	start_large(&f, &large);
+	start_large(&f, &asked);
+	start(&f, &small, STR("/"));
+	loop_run(f.loop);
+	expect(&large, "200 end");
+	expect(&asked, "200 end");
+	expect(&small, "200 end");
+	assert_int_equal(v.connections, 3);
+	small = (struct record){0};
+	start(&f, &small, STR("/"));
+	loop_run(f.loop);
+	expect(&small, "200 end");
+	assert_int_equal(v.connections, 3);
+	peer_close(&v);
+	tear_down_client(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_full_window),
 		cmocka_unit_test(test_crowded_out),
+		cmocka_unit_test(test_head_beyond_what_was_said),
+		cmocka_unit_test(test_large_head_that_is_welcome),
+		cmocka_unit_test(test_large_head_ends_its_own_connection),
+		cmocka_unit_test(test_large_head_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
