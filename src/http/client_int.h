@@ -47,6 +47,9 @@ struct client_route {
 	struct str sni;
 };
 
+/* As many as RFC 9113 6.5.2 recommends at least: for a peer that has said nothing yet. */
+#define STREAMS_AT_FIRST 100
+
 struct client_origin {
 	struct http_client *client;
 	struct client_route route; /* strings behind this struct */
@@ -58,6 +61,7 @@ struct client_origin {
 	struct later work;   /* serve those who wait; free when unused */
 	struct grave grave;
 	uint32_t n_conns, n_idle;
+	uint32_t streams_at_first; /* HTTP/2: until a new connection says how many it takes */
 	char text[];
 };
 

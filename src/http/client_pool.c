@@ -90,6 +90,7 @@ static struct client_origin *origin_new(struct http_client *c, const struct clie
 
 	o->client = c;
 	o->route = *r;
+	o->streams_at_first = STREAMS_AT_FIRST;
 	if (r->peer) {
 		o->peer = *r->peer;
 		o->route.peer = &o->peer;

@@ -516,6 +516,9 @@ static void on_control(struct h2 *h, bool pong)
 	if (h->goaway_last >= 0 && h->n_streams == 0) {
 		h2_end(h, H2_NO_ERROR);
 	}
+	if (h->got_settings) {
+		k->origin->streams_at_first = MAX(MIN(h2_streams_max(h), STREAMS_AT_FIRST), 1);
+	}
 	client_origin_kick(k->origin);
 }
 
@@ -590,7 +593,7 @@ void h2_client_gone(struct client_conn *k)
 
 bool h2_client_has_room(const struct client_conn *k)
 {
-	return k->h2 && !k->retired && h2_may_open(k->h2);
+	return k->h2 && !k->retired && h2_may_open(k->h2, k->origin->streams_at_first);
 }
 
 bool h2_client_has_room_for(const struct client_conn *k, const struct http_call *c)

@@ -360,8 +360,11 @@ static int on_stream_closed(nghttp2_session *session, int32_t id, uint32_t code,
 	}
 	s->closed = true;
 	h->events->on_closed(s, code);
+	if (h->dead) {
+		return NGHTTP2_ERR_CALLBACK_FAILURE; /* the owner has ended it, and all streams */
+	}
 	h2_stream_free(s);
-	if (h->n_streams == 0 && !h->dead) {
+	if (h->n_streams == 0) {
 		h->events->on_quiet(h);
 	}
 	return h->dead ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
@@ -637,18 +640,17 @@ void h2_ping(struct h2 *h)
 	h2_send_later(h);
 }
 
-/* Before the peer has said how many it takes: as many as RFC 9113 6.5.2 recommends at least. */
-#define STREAMS_AT_FIRST 100
-
-bool h2_may_open(const struct h2 *h)
+bool h2_may_open(const struct h2 *h, uint32_t at_first)
 {
-	if (!h->got_settings && h->n_streams >= STREAMS_AT_FIRST) {
-		return false;
-	}
 	return !h->dead && !h->kill && h->goaway_last < 0 &&
 	       nghttp2_session_check_request_allowed(h->session) &&
-	       h->n_streams < nghttp2_session_get_remote_settings(
-				      h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+	       h->n_streams < (h->got_settings ? h2_streams_max(h) : at_first);
+}
+
+uint32_t h2_streams_max(const struct h2 *h)
+{
+	return nghttp2_session_get_remote_settings(h->session,
+						   NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
 uint32_t h2_head_max(const struct h2 *h)

@@ -103,8 +103,7 @@ struct h2 {
 	struct list streams;
 	uint32_t n_streams;
 	size_t out_bytes; /* bodies not yet given to the connection */
-	struct later pump;
-	struct later again; /* go on reading in the next turn */
+	struct later pump, again; /* the second goes on reading in the next turn */
 	struct grave grave;
 	struct h2_budget budget;
 	struct h2_owed owed;
@@ -115,9 +114,7 @@ struct h2 {
 	int32_t window_max;	      /* of the connection, that the peer ever gave for bodies */
 	int32_t goaway_last;  /* the peer will not process streams above; -1 = it did not say */
 	uint32_t goaway_code; /* why */
-	bool dead;
-	bool got_settings;
-	bool draining;
+	bool dead, got_settings, draining;
 	bool drain_final; /* server: the last GOAWAY is out */
 };
 
@@ -195,7 +192,9 @@ void h2_goaway_notice(struct h2 *h);
 /* No streams but those that have begun. */
 void h2_goaway(struct h2 *h);
 void h2_ping(struct h2 *h);
-bool h2_may_open(const struct h2 *h);	   /* client */
+/* Client; `at_first` streams, until the peer has said how many. */
+bool h2_may_open(const struct h2 *h, uint32_t at_first);
+uint32_t h2_streams_max(const struct h2 *h);
 uint32_t h2_head_max(const struct h2 *h);  /* what the peer takes; UINT32_MAX = it did not say */
 bool h2_has_body_room(const struct h2 *h); /* of the connection's window, for another one */
 /* Its body cannot go on as others have taken the window of the connection. */

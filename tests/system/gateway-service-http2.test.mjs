@@ -25,9 +25,9 @@ after(() => gw?.close());
  * into `seen` that it has. `tries` counts the requests.
  */
 class Service {
-	static async start(fault) {
+	static async start(fault, options = {}) {
 		const service = Object.assign(new Service(), { faults: 0, tries: 0, fault, seen: new Mailbox('a fault of the service') });
-		service.server = http2.createServer().listen(0, '127.0.0.1');
+		service.server = http2.createServer(options).listen(0, '127.0.0.1');
 		service.sockets = new Set();
 		service.server.on('connection', (socket) => {
 			service.sockets.add(socket);
@@ -41,13 +41,17 @@ class Service {
 	}
 
 	serve(stream) {
-		let body = '';
 		this.tries++;
 		if (this.faults > 0) {
 			this.faults--;
 			this.fault(stream, this);
-			return;
+		} else {
+			this.answer(stream);
 		}
+	}
+
+	answer(stream) {
+		let body = '';
 		stream.setEncoding('latin1').on('data', (data) => {
 			body += data;
 		});
@@ -142,6 +146,35 @@ check('a POST of unknown length is sent again when a service over HTTP/2 has not
 				}
 			});
 		}
+	}
+});
+
+check('a burst to a service that takes few requests at once is no failure', async () => {
+	const held = [];
+	/* Answers when it has all of them, on as many connections as that takes. */
+	const service = await Service.start((stream) => {
+		held.push(stream);
+		if (held.length === 100) {
+			held.splice(0).forEach((each) => service.answer(each));
+		}
+	}, { settings: { maxConcurrentStreams: 2 } });
+	const session = http2.connect(gw.proxy);
+	const told = event(session, 'remoteSettings', 'how many requests the gateway takes');
+	try {
+		await service.route('few');
+		await told;
+		for (let round = 0; round < 2; round++) {
+			service.faults = 100;
+			const streams = Array.from({ length: 100 }, () => session.request({ ':path': '/few', ':method': 'POST' }));
+			const replies = streams.map((stream) => event(stream, 'response', 'an answer'));
+			streams.forEach((stream, i) => stream.setEncoding('latin1').end(`body ${i}`));
+			assert.deepEqual((await Promise.all(replies)).map(([head]) => head[':status']), Array(100).fill(200));
+			assert.deepEqual(await Promise.all(streams.map((stream) => stream.toArray().then((all) => all.join('')))),
+				streams.map((_, i) => `body ${i}`));
+		}
+	} finally {
+		session.destroy();
+		await service.close();
 	}
 });
 

@@ -278,6 +278,33 @@ static void test_free_in_callback(void **state)
 	tear_down(&f);
 }
 
+static void free_client_at_the_end(struct record *r)
+{
+	http_client_free(&r->f->client);
+	r->f->running = 1;
+}
+
+/* The end of a stream ends its connection, and with it the stream. */
+static void test_free_at_the_end(void **state)
+{
+	static const struct step steps[] = {
+		{STEP(SETTINGS)}, {STEP(FRAME("\4", "\3", "\0", "\1") CODE("\2"))}, {0}};
+	struct fixture f = {0};
+	struct record a = {.on_over = free_client_at_the_end}, b = {0};
+	struct peer v;
+
+	(void)state;
+	set_up_client(&f, 0);
+	f.spec.uri.port = peer_open(&v, f.loop, steps);
+	start(&f, &a, STR("/"));
+	start(&f, &b, STR("/"));
+	loop_run(f.loop);
+	expect(&a, "fail input/output error");
+	expect(&b, "");
+	peer_close(&v);
+	tear_down_client(&f);
+}
+
 static void test_timeout(void **state)
 {
 	struct fixture f;
@@ -618,6 +645,7 @@ int main(void)
 		cmocka_unit_test(test_pause_to_the_end),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_free_in_callback),
+		cmocka_unit_test(test_free_at_the_end),
 		cmocka_unit_test(test_timeout),
 		cmocka_unit_test(test_cannot_connect),
 		cmocka_unit_test(test_answers),
