@@ -138,6 +138,7 @@ static void balancer_destroy(struct balancer *b)
 {
 	prober_free(&b->prober);
 	balancer_drop_targets(b);
+	later_cancel(&b->rebuild);
 	table_free(atomic_load(&b->table));
 	balancer_settings_unref(b->settings);
 	(void)pthread_mutex_destroy(&b->mtx);

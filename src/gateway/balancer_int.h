@@ -18,7 +18,8 @@
  * How tables are replaced: whoever changed something builds a new one under the balancer's
  * mutex, publishes it, and posts a message to every loop. A loop uses a table only within
  * a callback, so when all have run their message nobody looks at the old one. The same
- * message wakes those who wait.
+ * message wakes those who wait. Names come in crowds and each table costs what all targets
+ * cost, so names only mark the balancer: it gets one new table for all that came in a turn.
  *
  * Lock order: set, balancer. No callback is made with one held.
  */
@@ -147,6 +148,8 @@ struct balancer {
 	struct list gone;      /* no longer listed, the keeper has to let go */
 	atomic_bool listed;    /* written with the set's mutex; once false, for good */
 	bool seen;	       /* set's mutex: in the list being applied */
+	bool stale;	       /* balancer's mutex: the table lacks the latest names */
+	struct later rebuild;  /* keeper */
 	struct prober *prober; /* keeper */
 	/* plain hosts, constant */
 	struct addr addr;

@@ -137,6 +137,17 @@ static void take_records(struct target *t, const struct dns_set *set)
 	t->n_peers = set->n;
 }
 
+static void on_rebuild(struct later *w)
+{
+	struct balancer *b = container_of(w, struct balancer, rebuild);
+
+	(void)pthread_mutex_lock(&b->mtx);
+	if (b->stale) { /* else an update came first, and took the names along */
+		balancer_rebuild(b);
+	}
+	(void)pthread_mutex_unlock(&b->mtx);
+}
+
 static void on_names(struct dns_watch *w, struct dns_set *set)
 {
 	struct target *t = container_of(w, struct target, watch);
@@ -151,8 +162,9 @@ static void on_names(struct dns_watch *w, struct dns_set *set)
 	} else {
 		take_records(t, set);
 	}
-	balancer_rebuild(b);
+	b->stale = true;
 	(void)pthread_mutex_unlock(&b->mtx);
+	loop_heavy(b->set->keeper, &b->rebuild, on_rebuild);
 	if (!b->listed) {
 		balancer_sync_later(b);
 	}

@@ -368,6 +368,7 @@ void balancer_rebuild(struct balancer *b)
 {
 	struct table *old = atomic_exchange(&b->table, table_new(b));
 
+	b->stale = false;
 	balancer_weigh(b);
 	turn_over(b, old);
 }

@@ -10,6 +10,7 @@ struct names {
 	struct dns_server server;
 	struct dns_options o;
 	const struct zone_record *zone;
+	enum dns_server_mode mode; /* for run_set_mode */
 };
 
 static void run_open(struct loop *l, void *arg)
@@ -214,6 +215,46 @@ static void test_names_fail(void **state)
 	tear_down_names(&f, &n);
 }
 
+static void run_set_mode(struct loop *l, void *arg)
+{
+	struct names *n = arg;
+
+	(void)l;
+	n->server.mode = n->mode;
+}
+
+/* All names that come at once cost one table: who still waits is woken by each. */
+static void test_names_in_a_crowd(void **state)
+{
+	struct names n;
+	struct fixture f;
+	struct wait w = {0};
+	char host[32];
+
+	(void)state;
+	set_up_names(&f, &n, NULL);
+	n.mode = SERVER_IS_SILENT;
+	loop_call(f.loops.v[0], run_set_mode, &n);
+	add_target(&f, "first.test", 8080, 100);
+	apply(&f);
+	w.b = f.b;
+	loop_call(f.loops.v[0], run_try, &w);
+	n.mode = SERVER_ANSWERS;
+	loop_call(f.loops.v[0], run_set_mode, &n);
+	for (unsigned i = 1; i < TARGETS_MAX; i++) {
+		(void)snprintf(host, sizeof(host), "n%u.test", i);
+		add_target(&f, host, 8080, 100);
+	}
+	apply(&f);
+	for (size_t i = 1; i < TARGETS_MAX; i++) {
+		WAIT_FOR(&f, status_of(&f).targets[i].health == BALANCER_DNS_ERROR);
+	}
+	loops_quiesce(&f.loops);
+	loop_call(f.loops.v[0], run_cancel, &w);
+	assert_in_range(w.waits, 2, 8);
+	tear_down_names(&f, &n);
+}
+
 /* Those that are known serve while others are looked up. */
 static void test_names_beside_literals(void **state)
 {
@@ -408,6 +449,8 @@ static void check_names_of_removed(bool are_known)
 	f.b = balancer_find(f.view, both[1].name);
 	assert_ok(wait_for_peer(&f, removed, 1, &w));
 	end_of(&f, removed, 1, &w);
+	assert_ok(wait_for_peer(&f, f.b, 1, &w));
+	end_of(&f, f.b, 1, &w);
 	loops_quiesce(&f.loops);
 	set_zone(&n, second);
 	WAIT_FOR(&f, serve(&f, 0, NULL, 200) == 2);
@@ -638,6 +681,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_names_change),
 		cmocka_unit_test(test_names_fail),
+		cmocka_unit_test(test_names_in_a_crowd),
 		cmocka_unit_test(test_names_beside_literals),
 		cmocka_unit_test(test_srv),
 		cmocka_unit_test(test_wait_canceled),
