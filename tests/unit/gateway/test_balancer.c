@@ -191,6 +191,25 @@ static void test_hash_is_the_same(void **state)
 	assert_memory_equal(map[0], map[1], sizeof(map[0]));
 }
 
+/* Nodes of two versions have to agree while one takes over from the other. */
+static void test_hash_is_for_good(void **state)
+{
+	unsigned map[KEYS], weights[60];
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	f.c.algorithm = BALANCER_CONSISTENT_HASHING;
+	for (unsigned i = 0; i < ARRAY_LEN(weights); i++) {
+		weights[i] = 1 + i * 7 % 100;
+	}
+	add_weights(&f, weights, ARRAY_LEN(weights));
+	apply(&f);
+	map_keys(&f, 0, map);
+	assert_int_equal(hash_xx32(str_of((const char *)map, sizeof(map)), 0), 0x0582a0ce);
+	tear_down(&f);
+}
+
 /* Only the keys of the one that goes move, and they come back with it. */
 static void test_hash_is_sticky(void **state)
 {
@@ -376,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_retries),
 		cmocka_unit_test(test_hash_share),
 		cmocka_unit_test(test_hash_is_the_same),
+		cmocka_unit_test(test_hash_is_for_good),
 		cmocka_unit_test(test_hash_is_sticky),
 		cmocka_unit_test(test_least_connections),
 		cmocka_unit_test(test_least_connections_ties),
