@@ -50,7 +50,10 @@ static const struct tenant_store_ops no_store;
 static struct relay *make_relay(struct loops *loops, const struct relay_config *config,
 				struct blob_store *bodies)
 {
-	struct relay_deps deps = {.loops = loops, .tenants = &no_store, .bodies = bodies};
+	struct relay_deps deps = {.loops = loops,
+				  .tenants = &no_store,
+				  .bodies = bodies,
+				  .connection_seen_ms = 60000};
 	struct relay *r;
 
 	ASSERT(relay_new(&deps, &(struct relay_config_epoch){.config = config}, &r, NULL) ==

@@ -136,6 +136,7 @@ static enum err start_relay(struct roles *r, struct fault *f)
 		.tenants = &tenant_store_ops,
 		.bodies = r->deps.bodies,
 		.origin = guid_new(),
+		.connection_seen_ms = s->statistics.connection_last_seen_ms,
 	};
 
 	if (!s->runs[ROLE_RELAY]) {

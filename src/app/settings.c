@@ -69,7 +69,7 @@ static const struct conf_key statistics_keys[] = {
 	{"origin_last_seen_update_interval", CONF_DURATION, AT(origin_last_seen_ms), "30s", 1000, 0,
 	 NULL, 0, "How often a server says that it lives."},
 	{"connection_last_seen_update_interval", CONF_DURATION, AT(connection_last_seen_ms), "1m",
-	 1000, 0, NULL, 0, "How often the last sign of life of connections is written."},
+	 1000, 0, NULL, 0, "How often it is written of each open connection that it is there."},
 	{"maintenance_interval", CONF_DURATION, AT(maintenance_interval_ms), "15m", 1000, 0, NULL,
 	 0, "How often old entries are deleted."},
 	{"request_log_max_age", CONF_DURATION, AT(request_log_max_age_ms), "30d", 0, 0, NULL, 0,

@@ -16,7 +16,7 @@ enum relay_event_kind {
 	RELAY_EVENT_REQUEST,
 	RELAY_EVENT_CONNECTED,
 	RELAY_EVENT_DISCONNECTED,
-	RELAY_EVENT_SEEN, /* a connection showed life; at most once a minute each */
+	RELAY_EVENT_SEEN, /* an open connection; each one now and then */
 };
 
 struct relay_event {

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 
-enum { SEEN_EVERY_MS = 60000, ARENA_KEPT = 16384 };
+enum { ARENA_KEPT = 16384 };
 
 static const uint8_t next_states[HUB_STATES] = {
 	[HUB_WAITING] = 1u << HUB_HANDSHAKE | 1u << HUB_CLOSED,
@@ -79,10 +79,13 @@ static uint64_t silence_end_ms(const struct hub_conn *c)
 	return c->last_heard_ms + (c->peer_pings ? 2 : 4) * (uint64_t)c->keep_alive_ms;
 }
 
-static void arm_keep_alive(struct hub_conn *c, uint64_t now)
+static void arm_next(struct hub_conn *c, uint64_t now)
 {
-	uint64_t due = MIN(c->next_ping_ms, silence_end_ms(c));
+	uint64_t due = c->next_seen_ms;
 
+	if (c->transport->pings) {
+		due = MIN(due, MIN(c->next_ping_ms, silence_end_ms(c)));
+	}
 	arm(c, due > now ? due - now : 1);
 }
 
@@ -92,10 +95,8 @@ static void send_ping(struct hub_conn *c)
 	hub_say(c);
 }
 
-static void on_keep_alive(struct hub_conn *c)
+static void keep_alive(struct hub_conn *c, uint64_t now)
 {
-	uint64_t now = loop_now_ms(c->rl->loop);
-
 	if (now >= silence_end_ms(c)) {
 		log_info("relay", "connector is silent, dropped",
 			 LOG_STR("tenant", c->visitor.tenant_key));
@@ -107,8 +108,39 @@ static void on_keep_alive(struct hub_conn *c)
 		tenant_refresh(c->tenant);
 		send_ping(c);
 	}
+}
+
+static void put_event(struct hub_conn *c, enum relay_event_kind kind)
+{
+	relay_event_put(&c->rl->events,
+			&(struct relay_event){.kind = kind,
+					      .wall_ms = clock_wall_ms(),
+					      .tenant = c->visitor.tenant_key,
+					      .connection_id = str_of(c->id, sizeof(c->id)),
+					      .remote_ip = c->visitor.remote_ip});
+}
+
+/* Quiet or not: statistics close what is not seen for long. */
+static void tell_seen(struct hub_conn *c, uint64_t now)
+{
+	if (now >= c->next_seen_ms) {
+		c->next_seen_ms = now + (uint64_t)c->rl->relay->deps.connection_seen_ms;
+		if (c->state == HUB_OPEN) {
+			put_event(c, RELAY_EVENT_SEEN);
+		}
+	}
+}
+
+static void on_due(struct hub_conn *c)
+{
+	uint64_t now = loop_now_ms(c->rl->loop);
+
+	if (c->transport->pings) {
+		keep_alive(c, now);
+	}
 	if (c->state != HUB_CLOSED) {
-		arm_keep_alive(c, now);
+		tell_seen(c, now);
+		arm_next(c, now);
 	}
 }
 
@@ -118,11 +150,7 @@ static void start_keep_alive(struct hub_conn *c)
 
 	c->keep_alive_ms = keep_alive_of(c);
 	c->next_ping_ms = now + (uint64_t)c->keep_alive_ms;
-	if (c->transport->pings) {
-		arm_keep_alive(c, now);
-	} else {
-		timer_pause(&c->timer);
-	}
+	arm_next(c, now);
 }
 
 static void refuse_handshake(struct hub_conn *c, const char *error)
@@ -151,7 +179,7 @@ static void on_timer(struct timer *t)
 		break;
 	case HUB_JOINING:
 	case HUB_OPEN:
-		on_keep_alive(c);
+		on_due(c);
 		break;
 	case HUB_CLOSED:
 	case HUB_STATES:
@@ -192,16 +220,6 @@ void hub_attach(struct hub_conn *c, const struct transport_ops *t, void *link)
 	arm(c, (uint64_t)c->rl->epoch->config->handshake_timeout_ms);
 }
 
-static void put_event(struct hub_conn *c, enum relay_event_kind kind)
-{
-	relay_event_put(&c->rl->events,
-			&(struct relay_event){.kind = kind,
-					      .wall_ms = clock_wall_ms(),
-					      .tenant = c->visitor.tenant_key,
-					      .connection_id = str_of(c->id, sizeof(c->id)),
-					      .remote_ip = c->visitor.remote_ip});
-}
-
 static void on_joined(struct tenant_waiter *w, struct tenant *t)
 {
 	struct hub_conn *c = container_of(w, struct hub_conn, waiter);
@@ -221,11 +239,18 @@ static void on_joined(struct tenant_waiter *w, struct tenant *t)
 	log_info("relay", "connector connected", LOG_STR("tenant", t->info.name),
 		 LOG_STR("from", c->visitor.remote_ip));
 	put_event(c, RELAY_EVENT_CONNECTED);
-	c->last_seen_ms = loop_now_ms(c->rl->loop);
 	start_keep_alive(c);
 	hub_configure(c);
 	tenant_add_conn(t, c);
 	tenant_pump(t);
+}
+
+/* Those that came together do not all write at once for ever. */
+static uint64_t first_seen_ms(const struct hub_conn *c)
+{
+	int64_t every = c->rl->relay->deps.connection_seen_ms;
+
+	return loop_now_ms(c->rl->loop) + 1 + rand_below((uint32_t)MIN(every, UINT32_MAX));
 }
 
 static void join(struct hub_conn *c)
@@ -233,6 +258,7 @@ static void join(struct hub_conn *c)
 	buf_puts(c->transport->begin(c), "{}\x1e");
 	c->transport->send(c);
 	enter(c, HUB_JOINING);
+	c->next_seen_ms = first_seen_ms(c);
 	start_keep_alive(c);
 	c->waiter.fn = on_joined;
 	if (c->rl->epoch->config->enable_automatic_tenant_creation) {
@@ -263,13 +289,7 @@ static void on_handshake(struct hub_conn *c, struct str record)
 
 void hub_heard(struct hub_conn *c)
 {
-	uint64_t now = loop_now_ms(c->rl->loop);
-
-	c->last_heard_ms = now;
-	if (c->state == HUB_OPEN && now - c->last_seen_ms >= SEEN_EVERY_MS) {
-		c->last_seen_ms = now;
-		put_event(c, RELAY_EVENT_SEEN);
-	}
+	c->last_heard_ms = loop_now_ms(c->rl->loop);
 }
 
 void hub_feed(struct hub_conn *c, struct str data)

@@ -77,7 +77,7 @@ struct hub_conn {
 	struct timer timer;
 	uint64_t next_ping_ms;
 	uint64_t last_heard_ms;
-	uint64_t last_seen_ms; /* told to statistics */
+	uint64_t next_seen_ms; /* then statistics hear that it is there */
 	int64_t keep_alive_ms;
 	bool peer_pings;
 	bool is_ready;	 /* in tenant->ready */

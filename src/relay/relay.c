@@ -161,6 +161,7 @@ enum err relay_new(const struct relay_deps *deps, const struct relay_config_epoc
 	enum err result;
 
 	TRY(relay_epoch_new(epoch, &e, f));
+	ASSERT(deps->connection_seen_ms > 0);
 	ASSERT(deps->loops->n > 0 && deps->loops->n <= LOOPS_MAX);
 	r = MEM_NEW(struct relay);
 	r->deps = *deps;

@@ -25,7 +25,8 @@ struct relay_deps {
 	const struct tenant_store_ops *tenants;
 	const struct relay_event_ops *events; /* may be NULL */
 	struct blob_store *bodies;
-	struct guid origin; /* of this run of the process */
+	struct guid origin;	    /* of this run of the process */
+	int64_t connection_seen_ms; /* how often events say that a connection is there */
 };
 
 /* A configuration and who frees it when its last user has gone (may be NULL). */

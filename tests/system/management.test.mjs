@@ -19,7 +19,10 @@ const TENANT = {
 let server;
 
 before(async () => {
-	server = await Server.start({ relay: { request_expiration: '1s', tenant_info_cache_duration: '10s' } });
+	server = await Server.start({
+		relay: { request_expiration: '1s', tenant_info_cache_duration: '10s' },
+		statistics: { connection_last_seen_update_interval: '1s' },
+	});
 });
 
 after(() => server?.close());
@@ -218,6 +221,10 @@ check('statistics need a key, and know connections and origins', async () => {
 	assert.equal(rows[0].remoteIpAddress, '127.0.0.1');
 	const origins = await server.stats('/statistics/origins');
 	assert.equal(origins.results.filter((o) => o.id === rows[0].originId).length, 1);
+	await until(async () => {
+		const page = await server.stats('/statistics/connections?tenant=T1&active=true');
+		return page.results[0]?.lastSeenTime > rows[0].connectTime;
+	}, 'the connection is seen a second later');
 	await hub.stop();
 	await until(async () => (await server.stats('/statistics/connections?tenant=T1&active=true')).totalCount === 0,
 		'the connection has an end');

@@ -119,7 +119,8 @@ static inline int relay_setup(void **state)
 				  .db_pool = x->pool,
 				  .tenants = &fake_ops,
 				  .bodies = x->bodies,
-				  .origin = guid_new()};
+				  .origin = guid_new(),
+				  .connection_seen_ms = 60000};
 
 	assert_ok(relay_new(&deps, &(struct relay_config_epoch){.config = &x->config}, &x->relay,
 			    &f));

@@ -247,6 +247,76 @@ static void test_never_pings(void **state)
 	assert_true(loop_now_ms(x->loop) - from >= 40);
 }
 
+/* ---- what statistics hear ---- */
+
+struct recorder {
+	struct relay_event_ops ops;
+	size_t n[RELAY_EVENT_SEEN + 1]; /* of each kind */
+};
+
+static size_t record(const struct relay_event_ops *ops, void *worker, const struct relay_event *v,
+		     size_t n)
+{
+	struct recorder *rec = (struct recorder *)(uintptr_t)ops;
+
+	(void)worker;
+	for (size_t i = 0; i < n; i++) {
+		rec->n[v[i].kind]++;
+	}
+	return 0;
+}
+
+struct moment {
+	const struct hub_conn *conn;
+	uint64_t seen_ms;
+};
+
+static bool is_seen_anew(void *arg)
+{
+	const struct moment *m = arg;
+
+	return m->conn->next_seen_ms != m->seen_ms;
+}
+
+static void check_that_it_is_seen(struct relay_fixture *x, const struct transport_ops *transport)
+{
+	struct recorder rec = {.ops = {record}};
+
+	x->rl->events.ops = &rec.ops;
+	x->relay->deps.connection_seen_ms = 10;
+	x->config.keep_alive_interval_ms = 3600 * 1000;
+	struct fake_link *l = attach(x, "T1");
+
+	l->conn->transport = transport;
+	say(l, "{\"protocol\":\"json\",\"version\":1}\n");
+	settle(x);
+	for (int i = 0; i < 3; i++) {
+		struct moment m = {l->conn, l->conn->next_seen_ms};
+
+		run_until(x, is_seen_anew, &m);
+	}
+	relay_event_flush(&x->rl->events);
+	settle(x);
+	x->rl->events.ops = NULL;
+	assert_int_equal(rec.n[RELAY_EVENT_CONNECTED], 1);
+	assert_true(rec.n[RELAY_EVENT_SEEN] >= 3);
+	assert_int_equal(rec.n[RELAY_EVENT_DISCONNECTED], 0);
+}
+
+static void test_is_seen_when_quiet(void **state)
+{
+	check_that_it_is_seen(*state, &fake_transport);
+}
+
+static void test_is_seen_without_pings(void **state)
+{
+	static struct transport_ops polls;
+
+	polls = fake_transport;
+	polls.pings = false;
+	check_that_it_is_seen(*state, &polls);
+}
+
 static void test_handshake_timeout(void **state)
 {
 	struct relay_fixture *x = *state;
@@ -281,6 +351,7 @@ int main(void)
 		RELAY_TEST(test_malformed),	     RELAY_TEST(test_too_long),
 		RELAY_TEST(test_client_closes),	     RELAY_TEST(test_asks_without_reading),
 		RELAY_TEST(test_keep_alive),	     RELAY_TEST(test_never_pings),
+		RELAY_TEST(test_is_seen_when_quiet), RELAY_TEST(test_is_seen_without_pings),
 		RELAY_TEST(test_handshake_timeout),  RELAY_TEST(test_drain_says_come_back),
 	};
 
