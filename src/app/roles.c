@@ -151,6 +151,7 @@ static enum err start_relay(struct roles *r, struct fault *f)
 		.origin = deps.origin,
 		.entry_max_age_ms = s->statistics.entry_max_age_ms,
 		.origin_last_seen_ms = s->statistics.origin_last_seen_ms,
+		.connection_last_seen_ms = s->statistics.connection_last_seen_ms,
 		.maintenance_interval_ms = s->statistics.maintenance_interval_ms,
 		.request_log_max_age_ms = s->statistics.request_log_max_age_ms,
 		.connection_cleanup = s->statistics.connection_cleanup,

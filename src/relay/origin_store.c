@@ -4,7 +4,16 @@
 #define STEP 2000
 #define STEPS_MAX 500
 
-enum { SEEN, STOP, CLOSE_OWN, CLOSE_DEAD, DROP_ORIGINS, DROP_CONNECTIONS, DROP_REQUESTS };
+enum {
+	SEEN,
+	STOP,
+	CLOSE_OWN,
+	CLOSE_LOST,
+	CLOSE_DEAD,
+	DROP_ORIGINS,
+	DROP_CONNECTIONS,
+	DROP_REQUESTS,
+};
 
 static const struct stmt stmts[] = {
 	[SEEN] = {.name = "origin_seen",
@@ -20,6 +29,11 @@ static const struct stmt stmts[] = {
 		       .sql = "UPDATE \"Connections\" SET \"DisconnectTime\" = $2"
 			      " WHERE \"OriginId\" = $1 AND \"DisconnectTime\" IS NULL",
 		       .params = "um"},
+	[CLOSE_LOST] = {.name = "origin_close_lost",
+			.sql = "UPDATE \"Connections\" SET \"DisconnectTime\" = \"LastSeenTime\""
+			       " WHERE \"OriginId\" = $2 AND \"DisconnectTime\" IS NULL"
+			       " AND \"LastSeenTime\" < $1",
+			.params = "mu"},
 	[CLOSE_DEAD] = {.name = "origin_close_dead",
 			.sql = "UPDATE \"Connections\" SET \"DisconnectTime\" ="
 			       " coalesce(\"LastSeenTime\", \"ConnectTime\")"
@@ -57,6 +71,8 @@ enum err origin_stop(struct db *db, const struct guid *id, int64_t now_ms)
 
 enum err origin_bury(struct db *db, const struct origin_upkeep *u, int64_t now_ms)
 {
+	TRY(db_exec(db, &stmts[CLOSE_LOST],
+		    DB_ARGS(DB_TIME(now_ms - u->connection_lease_ms), DB_GUID(&u->self))));
 	return db_exec(db, &stmts[CLOSE_DEAD],
 		       DB_ARGS(DB_TIME(now_ms - u->lease_ms), DB_GUID(&u->self)));
 }

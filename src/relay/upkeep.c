@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 
 enum {
-	/* A server that missed so many of its own reports is dead. */
+	/* A server that missed so many of its own reports is dead, a connection lost. */
 	LEASE_REPORTS = 4,
 	CHORE_TIMEOUT_MS = 60000,
 	FAREWELL_TIMEOUT_MS = 5000,
@@ -121,6 +121,7 @@ static struct origin_upkeep policy_of(const struct upkeep_deps *d)
 	return (struct origin_upkeep){
 		.self = d->origin,
 		.lease_ms = LEASE_REPORTS * d->origin_last_seen_ms,
+		.connection_lease_ms = LEASE_REPORTS * d->connection_last_seen_ms,
 		.origin_max_age_ms =
 			MAX(d->entry_max_age_ms, LEASE_REPORTS * d->origin_last_seen_ms),
 		.connection_max_age_ms = d->connection_cleanup ? d->entry_max_age_ms : 0,

@@ -16,6 +16,7 @@ struct upkeep_deps {
 	struct blob_store *bodies; /* swept; may be NULL */
 	struct guid origin;	   /* of this run of the process */
 	int64_t origin_last_seen_ms;
+	int64_t connection_last_seen_ms; /* as relay_deps.connection_seen_ms */
 	int64_t maintenance_interval_ms;
 	int64_t entry_max_age_ms;
 	int64_t request_log_max_age_ms; /* 0 = for ever */

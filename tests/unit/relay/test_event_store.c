@@ -332,8 +332,10 @@ static void the_dead_are_closed_and_later_deleted(void **state)
 {
 	struct test_db *t = *state;
 	struct event_writer dead = new_writer(), alive = new_writer();
-	struct origin_upkeep u = {
-		.self = alive.origin, .lease_ms = 2 * MINUTE, .origin_max_age_ms = 15 * MINUTE};
+	struct origin_upkeep u = {.self = alive.origin,
+				  .lease_ms = 2 * MINUTE,
+				  .connection_lease_ms = 100 * MINUTE,
+				  .origin_max_age_ms = 15 * MINUTE};
 	struct relay_event e = connection(RELAY_EVENT_CONNECTED, "dead", NOW);
 
 	make_schema(t);
@@ -357,12 +359,46 @@ static void the_dead_are_closed_and_later_deleted(void **state)
 	assert_str(connections(t, 1)->id, STR("alive"));
 }
 
+static void a_connection_whose_end_was_lost_is_closed(void **state)
+{
+	struct test_db *t = *state;
+	struct event_writer own = new_writer(), other = new_writer();
+	struct origin_upkeep u = {.self = own.origin,
+				  .lease_ms = 100 * MINUTE,
+				  .connection_lease_ms = 4 * MINUTE,
+				  .origin_max_age_ms = 100 * MINUTE};
+	struct relay_event e[2] = {connection(RELAY_EVENT_CONNECTED, "lost", NOW),
+				   connection(RELAY_EVENT_CONNECTED, "there", NOW - 1)};
+	struct relay_event of_other = connection(RELAY_EVENT_CONNECTED, "other", NOW - 2);
+	struct relay_event seen = connection(RELAY_EVENT_SEEN, "there", NOW + 3 * MINUTE);
+
+	make_schema(t);
+	write_events(t, &own, e, 2);
+	write_events(t, &own, &seen, 1);
+	write_events(t, &other, &of_other, 1);
+	assert_ok(origin_bury(t->db, &u, NOW + 3 * MINUTE));
+	assert_false(connections(t, 3)[0].disconnect_ms.has);
+	assert_ok(origin_bury(t->db, &u, NOW + 5 * MINUTE));
+	struct stats_connection *c = connections(t, 3);
+	assert_str(c[0].id, STR("lost"));
+	assert_int_equal(c[0].disconnect_ms.v, NOW);
+	assert_false(c[1].disconnect_ms.has);
+	assert_false(c[2].disconnect_ms.has);
+
+	/* There after all. */
+	e[0] = connection(RELAY_EVENT_SEEN, "lost", NOW + 6 * MINUTE);
+	write_events(t, &own, e, 1);
+	assert_false(connections(t, 3)[0].disconnect_ms.has);
+}
+
 static void old_entries_are_deleted_when_asked(void **state)
 {
 	struct test_db *t = *state;
 	struct event_writer w = new_writer();
-	struct origin_upkeep u = {
-		.self = w.origin, .lease_ms = 100 * MINUTE, .origin_max_age_ms = 100 * MINUTE};
+	struct origin_upkeep u = {.self = w.origin,
+				  .lease_ms = 100 * MINUTE,
+				  .connection_lease_ms = 100 * MINUTE,
+				  .origin_max_age_ms = 100 * MINUTE};
 	struct relay_event e[4] = {connection(RELAY_EVENT_DISCONNECTED, "old", NOW),
 				   connection(RELAY_EVENT_CONNECTED, "open", NOW), request("a"),
 				   request("b")};
@@ -437,6 +473,7 @@ int main(void)
 		BOTH_ENGINES(an_origin_lives_and_stops),
 		BOTH_ENGINES(a_deleted_origin_is_made_again),
 		BOTH_ENGINES(the_dead_are_closed_and_later_deleted),
+		BOTH_ENGINES(a_connection_whose_end_was_lost_is_closed),
 		BOTH_ENGINES(old_entries_are_deleted_when_asked),
 		BOTH_ENGINES(two_writers_at_once),
 	};
