@@ -290,6 +290,11 @@ void server_stay(struct server *s)
 	roles_serve(&s->roles);
 }
 
+int64_t server_drain_timeout_ms(const struct server *s)
+{
+	return s->settings->top.drain_timeout_ms;
+}
+
 /* Connectors come through the gateway, too, where it leads to role://relay. */
 static bool is_door(int which)
 {

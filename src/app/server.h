@@ -22,6 +22,8 @@ void server_reopen(struct server *s);
 enum err server_save(struct server *s, struct buf *out) MUST_USE;
 /* ... no process takes over any more. */
 void server_stay(struct server *s);
+/* How long the drain may take, as of the last reload. */
+int64_t server_drain_timeout_ms(const struct server *s);
 /* No new work; idle connections have `idle_ms` for a last request, which is 0 without an heir. */
 void server_drain(struct server *s, uint32_t idle_ms);
 /* To be called now and then: true when nothing is under way any more. */

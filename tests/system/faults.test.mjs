@@ -1,7 +1,7 @@
 /* What breaks: processes that are killed, peers that stall, a full disk, wrong clocks. */
 import assert from 'node:assert/strict';
 import { afterEach } from 'node:test';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { check, SANITIZED, until, within } from './lib/check.mjs';
 import { abortable, request, timed } from './lib/client.mjs';
@@ -271,6 +271,18 @@ check('SIGHUP reloads the configuration without dropping a connection', async ()
 	assert.equal((await server.manage('GET', '/management/tenants', undefined, 'read-key')).status, 401);
 	assert.equal(hub.socket.readyState, 1);
 	hub.close();
+});
+
+check('drain_timeout is that of the last reload', async () => {
+	const server = await Server.start();
+	things.push(server);
+	const config = JSON.parse(await readFile(server.config, 'utf8'));
+	await writeFile(server.config, JSON.stringify({ ...config, drain_timeout: '4321ms' }));
+	process.kill(server.child.pid, 'SIGHUP');
+	await server.child.line(/configuration reloaded/);
+	await server.stop();
+	const line = await until(() => server.child.lines.find((l) => /"draining"/.test(l)), 'draining is told');
+	assert.equal(JSON.parse(line).timeout_ms, 4321);
 });
 
 check('a request is answered by the rules that it came under, however often they were replaced', async () => {

@@ -124,8 +124,9 @@ static void look_for_heir(struct server *s, struct takeover *t)
 }
 
 /* `heir`: another process listens where we did, and is the service now. */
-static void drain(struct server *s, const struct takeover *t, int64_t timeout_ms, bool heir)
+static void drain(struct server *s, const struct takeover *t, bool heir)
 {
+	int64_t timeout_ms = server_drain_timeout_ms(s);
 	uint64_t until = clock_mono_ms() + (uint64_t)timeout_ms;
 
 	log_info("app", "draining", LOG_INT("timeout_ms", timeout_ms));
@@ -198,7 +199,7 @@ static int serve(const struct settings_source *source, struct settings *settings
 	if (!heir) {
 		takeover_stop(t);
 	}
-	drain(server, t, settings->top.drain_timeout_ms, heir);
+	drain(server, t, heir);
 	server_stop(&server);
 	return EXIT_DONE;
 }
