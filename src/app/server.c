@@ -59,7 +59,7 @@ static enum err start_loops(struct server *s, struct fault *f)
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned n = top->loops > 0 ? (unsigned)top->loops : (unsigned)MAX(cores, 1);
 
-	TRY(loops_start(&s->loops, MIN(n, 64), f));
+	TRY(loops_start(&s->loops, MIN(n, LOOPS_MAX), f));
 	s->pools[REST_DB] =
 		pool_new("database", (unsigned)top->database_connections, JOBS_QUEUED_MAX, &ops);
 	s->pools[REST_SLOW] = pool_new("slow", SLOW_WORKERS, JOBS_QUEUED_MAX, &ops);

@@ -27,7 +27,7 @@ static const struct conf_key top_keys[] = {
 	 "Database sessions; as many control-plane requests run at once."},
 	{"database_migrate", CONF_BOOL, AT(database_migrate), "true", 0, 0, NULL, 0,
 	 "Bring the schema up to date at start; otherwise run `posthouse migrate`."},
-	{"loops", CONF_INT, AT(loops), "0", 0, 256, NULL, 0,
+	{"loops", CONF_INT, AT(loops), "0", 0, LOOPS_MAX, NULL, 0,
 	 "Event loops (threads of the data plane); 0 = one for each core."},
 	{"log_level", CONF_ENUM, AT(log_level), "info", 0, 0, log_levels, CONF_RELOAD,
 	 "Least level that is written."},

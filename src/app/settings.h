@@ -27,6 +27,8 @@ extern const char *const role_names[ROLES];
 /* ROLES when there is none of that name, whatever its case, as in a URL. */
 enum role role_of(struct str name);
 
+enum { LOOPS_MAX = 256 }; /* ids of the relay hold the loop in a byte */
+
 /* Top level. */
 extern const struct conf_section top_conf;
 struct top_settings {

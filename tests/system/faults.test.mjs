@@ -1,7 +1,7 @@
 /* What breaks: processes that are killed, peers that stall, a full disk, wrong clocks. */
 import assert from 'node:assert/strict';
 import { afterEach } from 'node:test';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { check, SANITIZED, until, within } from './lib/check.mjs';
 import { abortable, request, timed } from './lib/client.mjs';
@@ -283,6 +283,14 @@ check('drain_timeout is that of the last reload', async () => {
 	await server.stop();
 	const line = await until(() => server.child.lines.find((l) => /"draining"/.test(l)), 'draining is told');
 	assert.equal(JSON.parse(line).timeout_ms, 4321);
+});
+
+check('as many loops run as were asked for', async () => {
+	const server = await Server.start({ env: { POSTHOUSE_LOOPS: '65' } });
+	things.push(server);
+	const tasks = `/proc/${server.child.pid}/task`;
+	const names = await Promise.all((await readdir(tasks)).map((id) => readFile(join(tasks, id, 'comm'), 'utf8')));
+	assert.equal(names.filter((name) => /^loop/.test(name)).length, 65);
 });
 
 check('a request is answered by the rules that it came under, however often they were replaced', async () => {
