@@ -24,7 +24,7 @@ static const struct conf_key top_keys[] = {
 	{"bodies", CONF_STR, AT(bodies), NULL, 0, 0, NULL, 0,
 	 "Store of large bodies: memory or file:DIR. Default: file:DATA/bodies."},
 	{"database_connections", CONF_INT, AT(database_connections), "8", 1, 256, NULL, 0,
-	 "Database sessions; as many control-plane requests run at once."},
+	 "Database sessions; as many control-plane requests run at once, half of them writes."},
 	{"database_migrate", CONF_BOOL, AT(database_migrate), "true", 0, 0, NULL, 0,
 	 "Bring the schema up to date at start; otherwise run `posthouse migrate`."},
 	{"loops", CONF_INT, AT(loops), "0", 0, LOOPS_MAX, NULL, 0,

@@ -336,6 +336,14 @@ static void on_done(struct job *j)
 	call_free(call);
 }
 
+/* Token requests and the like, in the other pool, wait for no writers. */
+static bool is_write(const struct rest_call *call)
+{
+	enum http_method m = call->task.request.method;
+
+	return call->route->pool == REST_DB && m != HTTP_GET && m != HTTP_HEAD;
+}
+
 static void on_body_end(struct exchange *x)
 {
 	struct rest_call *call = exchange_user(x);
@@ -357,6 +365,7 @@ static void on_body_end(struct exchange *x)
 	call->job.run = on_run;
 	call->job.done = on_done;
 	call->job.home = exchange_loop(x);
+	call->job.writes = is_write(call);
 	call->job.deadline_ms = t->deadline_ms;
 	if (pool_submit(rest->pools[call->route->pool], &call->job) != ERR_OK) {
 		exchange_set_user(x, NULL);

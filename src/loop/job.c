@@ -9,14 +9,15 @@
 struct pool {
 	/* constant after pool_new */
 	char name[16];
-	unsigned threads_n, queue_max;
+	unsigned threads_n, writers_max, queue_max;
 	struct pool_ops ops;
 	pthread_t *threads;
 	/* guarded by mtx */
 	pthread_mutex_t mtx;
 	pthread_cond_t cond;
 	struct list queue;
-	unsigned queued, busy;
+	struct list held; /* write; came to the head of the queue while writers_max ran */
+	unsigned queued, busy, writers;
 	uint64_t done, refused;
 	bool stopping;
 };
@@ -46,27 +47,46 @@ static void job_finish(struct job *j)
 	}
 }
 
-static struct job *next_job(struct pool *p)
+/* The oldest that may run. What is held is older than all that write in the queue. */
+static struct job *pop(struct pool *p)
 {
-	struct list_node *n;
+	bool may_write = p->writers < p->writers_max;
 
-	(void)pthread_mutex_lock(&p->mtx);
-	while (list_is_empty(&p->queue) && !p->stopping) {
-		(void)pthread_cond_wait(&p->cond, &p->mtx);
+	for (;;) {
+		struct list *from = may_write && !list_is_empty(&p->held) ? &p->held : &p->queue;
+		struct list_node *n = list_pop(from);
+		struct job *j = n ? container_of(n, struct job, node) : NULL;
+
+		if (!j || !j->writes || may_write) {
+			return j;
+		}
+		list_push(&p->held, n);
 	}
-	n = list_pop(&p->queue);
-	if (n) {
-		p->queued--;
-		p->busy++;
-	}
-	(void)pthread_mutex_unlock(&p->mtx);
-	return n ? container_of(n, struct job, node) : NULL;
 }
 
-static void job_over(struct pool *p)
+/* NULL at the end. What is held then runs on those threads that write. */
+static struct job *next_job(struct pool *p)
+{
+	struct job *j;
+
+	(void)pthread_mutex_lock(&p->mtx);
+	while (!(j = pop(p)) && !p->stopping) {
+		(void)pthread_cond_wait(&p->cond, &p->mtx);
+	}
+	if (j) {
+		p->queued--;
+		p->busy++;
+		p->writers += j->writes;
+	}
+	(void)pthread_mutex_unlock(&p->mtx);
+	return j;
+}
+
+static void job_over(struct pool *p, const struct job *j)
 {
 	(void)pthread_mutex_lock(&p->mtx);
 	p->busy--;
+	p->writers -= j->writes;
 	p->done++;
 	(void)pthread_mutex_unlock(&p->mtx);
 }
@@ -83,7 +103,7 @@ static void *worker_thread(void *arg)
 		if (!j->expired && !atomic_load(&j->canceled)) {
 			j->run(j, worker);
 		}
-		job_over(p);
+		job_over(p, j);
 		job_finish(j);
 	}
 	if (p->ops.fini) {
@@ -100,7 +120,9 @@ struct pool *pool_new(const char *name, unsigned threads, unsigned queue_max,
 	(void)snprintf(p->name, sizeof(p->name), "%s", name);
 	p->queue_max = queue_max;
 	p->ops = ops ? *ops : (struct pool_ops){0};
+	p->writers_max = MAX(threads / 2, 1);
 	list_init(&p->queue);
+	list_init(&p->held);
 	(void)pthread_mutex_init(&p->mtx, NULL);
 	(void)pthread_cond_init(&p->cond, NULL);
 	p->threads = MEM_NEW_ARRAY(pthread_t, threads);

@@ -5,6 +5,9 @@
  * loop's inbox. The job owns all it needs: a worker never sees a connection or a
  * loop, and the loop finds its object by id, since it may have gone meanwhile.
  *
+ * Jobs that write may have to wait for each other, so half of the threads at most run some: the
+ * others are there for those that wait for nobody. Those that write begin in the order of arrival.
+ *
  * Threads  pool_submit: the job's home loop, or any thread when home is NULL
  *          (then `done` runs on the worker).
  * Failure  a full queue refuses with ERR_UNAVAILABLE: answer 503.
@@ -24,6 +27,7 @@ struct job {
 	void (*done)(struct job *j); /* on the home loop, or after drop; owns and frees the job */
 	struct loop *home;
 	atomic_bool canceled; /* set by the loop; the worker may look */
+	bool writes;	      /* may wait for others that write */
 	uint64_t deadline_ms; /* monotonic; 0 = none. Late jobs are not run: done with expired */
 	bool expired;	      /* out */
 };

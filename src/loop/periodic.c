@@ -48,7 +48,7 @@ static void on_due(struct timer *t)
 		return;
 	}
 	p->hurry = false;
-	p->job = (struct job){.run = run, .done = done, .home = p->loop};
+	p->job = (struct job){.run = run, .done = done, .home = p->loop, .writes = true};
 	p->under_way = true;
 	if (pool_submit(p->pool, &p->job) != ERR_OK) {
 		done(&p->job);

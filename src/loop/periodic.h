@@ -2,8 +2,8 @@
  * periodic - a blocking chore that a worker does again and again
  *
  * The first run is due at once. The interval counts from the end of one run to the
- * start of the next, so runs never overlap. A full pool skips one run. A gate may skip it, too,
- * which costs no thread anything but the loop.
+ * start of the next, so runs never overlap. It counts as a job that writes. A full pool skips one
+ * run. A gate may skip it, too, which costs no thread anything but the loop.
  *
  * Threads  start, stop: the main thread, while loop and pool run. `fn`: a worker. Gate and
  *          hurry: the loop.

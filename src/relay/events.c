@@ -63,7 +63,8 @@ void relay_event_flush(struct relay_event_log *log)
 		return;
 	}
 	log->batch = NULL;
-	b->job = (struct job){.run = batch_run, .done = batch_done, .home = log->loop};
+	b->job = (struct job){
+		.run = batch_run, .done = batch_done, .home = log->loop, .writes = true};
 	if (log->in_flight >= RELAY_EVENT_BATCHES_MAX ||
 	    pool_submit(log->pool, &b->job) != ERR_OK) {
 		count_dropped(log, b->n);

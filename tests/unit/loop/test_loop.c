@@ -382,6 +382,12 @@ static void job_done(struct job *j)
 	atomic_fetch_add(&jobs_done, 1);
 }
 
+static void count_done(struct job *j)
+{
+	(void)j;
+	atomic_fetch_add(&jobs_done, 1);
+}
+
 static void *session_init(void *arg)
 {
 	return arg;
@@ -458,6 +464,87 @@ static void test_full_pool_refuses(void **state)
 	assert_int_equal(atomic_load(&jobs_done), 3);
 }
 
+/* ---- jobs that write ---- */
+
+struct numbered {
+	struct job job;
+	unsigned number;
+};
+
+static unsigned begun[8];
+static atomic_uint n_begun;
+
+static void run_writing(struct job *j, void *worker)
+{
+	begun[atomic_fetch_add(&n_begun, 1)] = container_of(j, struct numbered, job)->number;
+	run_gated(j, worker);
+}
+
+static void submit_writes(struct pool *p, struct numbered *v, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		v[i] = (struct numbered){
+			.number = i,
+			.job = {.run = run_writing, .done = count_done, .writes = true}};
+		assert_ok(pool_submit(p, &v[i].job));
+	}
+}
+
+static void run_nothing(struct job *j, void *worker)
+{
+	(void)j;
+	(void)worker;
+}
+
+static void jobs_that_write_leave_threads_to_others(void **state)
+{
+	struct numbered v[8];
+	struct pool *p = pool_new("test", 4, 1000, NULL);
+	struct pool_stats st;
+
+	(void)state;
+	atomic_store(&jobs_done, 0);
+	atomic_store(&n_begun, 0);
+	(void)pthread_mutex_lock(&gate);
+	submit_writes(p, v, 8);
+	for (int i = 0; i < 20; i++) {
+		assert_ok(submit(p, run_nothing, NULL, 0));
+	}
+	wait_done(20);
+	while (atomic_load(&n_begun) < 2) {
+		(void)sched_yield();
+	}
+	do { /* until the last of the others is counted */
+		pool_stats(p, &st);
+	} while (st.busy > 2);
+	assert_int_equal(st.busy, 2);
+	assert_int_equal(st.queued, 6);
+	(void)pthread_mutex_unlock(&gate);
+	wait_done(28);
+	pool_free(&p);
+}
+
+static void jobs_that_write_begin_in_the_order_of_arrival(void **state)
+{
+	struct numbered v[8];
+	struct pool *p = pool_new("test", 2, 1000, NULL);
+
+	(void)state;
+	atomic_store(&jobs_done, 0);
+	atomic_store(&n_begun, 0);
+	(void)pthread_mutex_lock(&gate);
+	submit_writes(p, v, 4);
+	assert_ok(submit(p, run_nothing, NULL, 0));
+	wait_done(1); /* behind it the four are held */
+	submit_writes(p, v + 4, 4);
+	(void)pthread_mutex_unlock(&gate);
+	pool_free(&p); /* runs what is held */
+	assert_int_equal(atomic_load(&jobs_done), 9);
+	for (unsigned i = 0; i < 8; i++) {
+		assert_int_equal(begun[i], i % 4);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -471,6 +558,8 @@ int main(void)
 		cmocka_unit_test(test_undelivered_messages_are_dropped),
 		cmocka_unit_test(test_pool),
 		cmocka_unit_test(test_full_pool_refuses),
+		cmocka_unit_test(jobs_that_write_leave_threads_to_others),
+		cmocka_unit_test(jobs_that_write_begin_in_the_order_of_arrival),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
