@@ -226,8 +226,8 @@ enum err db_check(struct db *db, const struct stmt_table *table) MUST_USE;
 enum err tx_begin(struct db *db) MUST_USE;
 /* One consistent view for several reads; writing is refused. */
 enum err tx_begin_read(struct db *db) MUST_USE;
-/* On failure the transaction is rolled back. ERR_UNAVAILABLE here leaves open whether the
- * server committed. */
+/* On failure the transaction is rolled back. ERR_UNAVAILABLE and ERR_TIMEOUT here leave open
+ * whether the server committed. */
 enum err tx_commit(struct db *db) MUST_USE;
 void tx_abort(struct db *db);
 

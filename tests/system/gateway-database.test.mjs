@@ -1,12 +1,14 @@
-/* What a slow database holds up, and what not. */
+/* What a database that is slow or hangs holds up, and what not. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach } from 'node:test';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { check, until, within } from './lib/check.mjs';
 import { request } from './lib/client.mjs';
 import { Gateway } from './lib/gateway.mjs';
+import { execute } from './lib/process.mjs';
 
 const things = [];
 afterEach(async () => {
@@ -59,4 +61,65 @@ check('writes that wait hold up neither reads nor probes', async () => {
 		assert.ok(status === 200 || status === 503, `write ${i}: ${status}`);
 		assert.equal((await gw.admin('GET', `/consumers/c${i}`)).status, status === 200 ? 200 : 404);
 	}
+});
+
+/* ---- a server that hangs ---- */
+
+class Postgres {
+	stopped = [];
+
+	static async start() {
+		const { stdout } = await execute('tools/pg-start', ['--for', String(process.pid)]);
+		const pg = new Postgres();
+		[, pg.url, pg.dir] = /PG_URL=(.*)\nPG_DIR=(.*)/.exec(stdout);
+		things.push(pg);
+		return pg;
+	}
+
+	/* The first is the one that starts the others, and hears of their ends. */
+	async hang() {
+		const [postmaster] = /^\d+/.exec(await readFile(join(this.dir, 'data/postmaster.pid'), 'utf8'));
+		process.kill(Number(postmaster), 'SIGSTOP');
+		const children = await readFile(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8');
+		this.stopped = [postmaster, ...children.match(/\d+/g) ?? []].map(Number);
+		this.stopped.slice(1).forEach((pid) => process.kill(pid, 'SIGSTOP'));
+	}
+
+	goOn() {
+		this.stopped.reverse().forEach((pid) => process.kill(pid, 'SIGCONT'));
+		this.stopped = [];
+	}
+
+	async close() {
+		this.goOn();
+		await execute('tools/pg-stop', ['--kill', this.dir]);
+	}
+}
+
+/* With sessions that are used: a fresh one would fail by the time for connecting. */
+async function startOnPostgres() {
+	const pg = await Postgres.start();
+	const gw = await start({ database: pg.url, drain_timeout: '100ms' });
+	await Promise.all(Array.from({ length: 16 }, () => gw.want(200, 'GET', '/services')));
+	return { pg, gw };
+}
+
+check('a server that hangs is given up, and used again when it goes on', { timeout: 120_000 }, async () => {
+	const { pg, gw } = await startOnPostgres();
+	await pg.hang();
+	const probes = ['/status/ready', '/health/ready'].map((path) => within(request(gw.status, path), path));
+	assert.deepEqual((await Promise.all(probes)).map(({ status }) => status), [503, 503]);
+	pg.goOn();
+	await until(async () => (await request(gw.status, '/health/ready')).status === 200, 'it is ready again');
+	await gw.make('/consumers', { username: 'c' });
+});
+
+check('SIGTERM ends a process whose database hangs', { timeout: 120_000 }, async () => {
+	const { pg, gw } = await startOnPostgres();
+	await pg.hang();
+	const read = gw.admin('GET', '/services').catch(() => {});
+	await until(async () => await jobs(gw) > 0, 'a worker waits');
+	gw.child.signal_('SIGTERM');
+	assert.equal((await within(gw.child.exited, 'it ends', 40_000)).code, 0);
+	await read;
 });

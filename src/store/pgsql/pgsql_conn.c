@@ -7,7 +7,9 @@
 #include <poll.h>
 #include <stdio.h>
 
-enum { WAIT_SLICE_MS = 50, CANCEL_WAIT_MS = 2000, TEXT_MAX = 200 };
+#define CHECKS_CLIENT_SINCE 140000
+#define CHECK_CLIENT_MS "1000"
+enum { WAIT_SLICE_MS = 50, TEXT_MAX = 200 };
 
 /* ---- source ---- */
 
@@ -122,7 +124,7 @@ static void add_defaults(struct pgsql_source *src, int64_t connect_timeout_ms)
 
 	snprintf(number, sizeof(number), "%lld", (long long)MAX(connect_timeout_ms / 1000, 2));
 	add_default(src, "connect_timeout", number);
-	/* Bounds also the cancel request's own connection. */
+	/* Of what was sent and not acknowledged: a server that is gone without a word. */
 	snprintf(number, sizeof(number), "%lld", (long long)MAX(connect_timeout_ms, 2000));
 	add_default(src, "tcp_user_timeout", number);
 	add_default(src, "keepalives_idle", "30");
@@ -263,10 +265,6 @@ static enum err state_failed(struct db *db, const struct stmt *st, const PGresul
 	const char *text = s->text ? s->text : primary;
 	char line[TEXT_MAX];
 
-	if (e == ERR_TIMEOUT && db_should_stop(db) == ERR_CANCELED) {
-		e = ERR_CANCELED;
-		text = "canceled";
-	}
 	one_line(text ? text : "failed", line);
 	db_fail(db, e, st, line);
 	db->transient = s->how == TRANSIENT;
@@ -302,23 +300,11 @@ enum err pgsql_result(struct db *db, const struct stmt *st, const PGresult *res)
 
 /* ---- waiting ---- */
 
-static void ask_to_cancel(struct pgsql_conn *c)
-{
-	char text[256];
-	PGcancel *cancel = PQgetCancel(c->h);
-
-	if (cancel) {
-		/* A request that does not arrive shows as a result that does not come. */
-		(void)!PQcancel(cancel, text, sizeof(text));
-		PQfreeCancel(cancel);
-	}
-}
-
 /* False when the connection broke. */
-static bool wait_socket(struct pgsql_conn *c, int64_t left_ms)
+static bool wait_socket(PGconn *h, int64_t left_ms)
 {
-	int flushed = PQflush(c->h);
-	struct pollfd p = {.fd = PQsocket(c->h), .events = POLLIN};
+	int flushed = PQflush(h);
+	struct pollfd p = {.fd = PQsocket(h), .events = POLLIN};
 
 	if (flushed < 0) {
 		return false;
@@ -327,28 +313,33 @@ static bool wait_socket(struct pgsql_conn *c, int64_t left_ms)
 		p.events |= POLLOUT;
 	}
 	if (poll(&p, 1, (int)MIN(MAX(left_ms, 1), WAIT_SLICE_MS)) > 0 && (p.revents & ~POLLOUT)) {
-		return PQconsumeInput(c->h) != 0;
+		return PQconsumeInput(h) != 0;
 	}
 	return true;
+}
+
+/*
+ * What takes too long is left with its connection. A request to cancel would need one of its own,
+ * for which libpq waits without a limit, and a server that hangs answers none.
+ */
+static enum err leave(struct db *db, const struct stmt *st, enum err e)
+{
+	db_fail(db, e, st, e == ERR_TIMEOUT ? "out of time" : "canceled");
+	pgsql_disconnect(db);
+	return e;
 }
 
 static enum err wait_result(struct db *db, const struct stmt *st)
 {
 	struct pgsql_conn *c = db->conn;
-	uint64_t cancel_end = 0; /* when to stop waiting for the refusal */
 
 	while (PQisBusy(c->h)) {
-		if (!cancel_end && db_should_stop(db) != ERR_OK) {
-			ask_to_cancel(c);
-			cancel_end = clock_mono_ms() + CANCEL_WAIT_MS;
+		enum err e = db_should_stop(db);
+
+		if (e != ERR_OK) {
+			return leave(db, st, e);
 		}
-		if (cancel_end && clock_mono_ms() >= cancel_end) {
-			enum err e = db_should_stop(db);
-			db_fail(db, e, st, "the server does not answer");
-			pgsql_disconnect(db);
-			return e;
-		}
-		if (!wait_socket(c, cancel_end ? WAIT_SLICE_MS : db_left_ms(db))) {
+		if (!wait_socket(c->h, db_left_ms(db))) {
 			return pgsql_lost(db, st);
 		}
 	}
@@ -390,18 +381,38 @@ enum err pgsql_simple(struct db *db, const char *sql)
 	return pgsql_finish(db, NULL, ERR_OK);
 }
 
+bool pgsql_command(PGconn *h, const char *sql, int64_t wait_ms)
+{
+	uint64_t until = clock_mono_ms() + (uint64_t)wait_ms;
+	bool ok = PQsendQuery(h, sql) != 0;
+
+	while (ok) {
+		PGresult *res;
+
+		if (PQisBusy(h)) {
+			ok = clock_mono_ms() < until && wait_socket(h, WAIT_SLICE_MS);
+		} else if ((res = PQgetResult(h))) {
+			ok = PQresultStatus(res) == PGRES_COMMAND_OK;
+			PQclear(res);
+		} else {
+			break;
+		}
+	}
+	return ok;
+}
+
 /* ---- connection ---- */
 
 static void ignore_notice(void *arg UNUSED, const PGresult *res UNUSED)
 {
 }
 
-static enum err set_up(struct db *db)
+static enum err set_limits(struct db *db)
 {
 	struct arena a;
 
 	arena_init(&a, 0);
-	/* The worker's own deadline comes first; this is for a worker that is gone. */
+	/* The worker's own deadline comes first; this is for a statement that was left. */
 	struct str sql = str_fmt(&a,
 				 "SET statement_timeout = %lld; SET lock_timeout = %lld;"
 				 "SET TimeZone = 'UTC'; SET client_min_messages = warning",
@@ -410,6 +421,30 @@ static enum err set_up(struct db *db)
 	enum err e = pgsql_simple(db, str_cstr(&a, sql));
 	arena_fini(&a);
 	return e;
+}
+
+/*
+ * Ends a statement that was left, and its locks, much sooner. Servers that cannot look whether
+ * their client is there refuse: on Windows, and before 14.
+ */
+static enum err have_us_checked(struct db *db)
+{
+	struct pgsql_conn *c = db->conn;
+	struct fault *f = db->task.fault;
+
+	if (PQserverVersion(c->h) < CHECKS_CLIENT_SINCE) {
+		return ERR_OK;
+	}
+	db->task.fault = NULL;
+	enum err e = pgsql_simple(db, "SET client_connection_check_interval = " CHECK_CLIENT_MS);
+	db->task.fault = f;
+	return db->conn ? ERR_OK : db_fail(db, e, NULL, "connection lost");
+}
+
+static enum err set_up(struct db *db)
+{
+	TRY(set_limits(db));
+	return have_us_checked(db);
 }
 
 /* Blocks for connect_timeout a host at most; only so libpq tries the hosts in turn. */

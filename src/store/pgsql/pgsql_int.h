@@ -56,14 +56,15 @@ bool pgsql_watch_is_quiet(struct db_watch *w);
 
 /*
  * The next result of what was sent, or NULL when there is no more. Fails when the connection
- * broke (it is closed then). When the task should stop the server is asked to cancel, and
- * the result is its refusal.
+ * broke, or when the task should stop (it is closed then).
  */
 enum err pgsql_next(struct db *db, const struct stmt *st, PGresult **out) MUST_USE;
 /* Reads to the end; the first failure wins. */
 enum err pgsql_finish(struct db *db, const struct stmt *st, enum err e) MUST_USE;
 /* Sends text with the simple protocol and reads to the end. */
 enum err pgsql_simple(struct db *db, const char *sql) MUST_USE;
+/* The same without a session, on a connection that does not block; any failure is false. */
+bool pgsql_command(PGconn *h, const char *sql, int64_t wait_ms) MUST_USE;
 /* ERR_OK unless the result is a failure, which is translated. */
 enum err pgsql_result(struct db *db, const struct stmt *st, const PGresult *res) MUST_USE;
 /* The connection does not take what we send: closes it. */

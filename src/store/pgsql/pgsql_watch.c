@@ -119,9 +119,9 @@ static void on_ready(struct io *io, unsigned events)
 static void run_connect(struct job *j, void *worker)
 {
 	struct pgsql_watch *p = container_of(j, struct pgsql_watch, job);
-	const struct pgsql_source *src = p->watch->deps.database->source;
+	const struct db_pool *pool = p->watch->deps.database;
+	const struct pgsql_source *src = pool->source;
 	char sql[CHANNEL_MAX];
-	PGresult *res;
 
 	(void)worker;
 	snprintf(sql, sizeof(sql), "LISTEN %s", p->watch->deps.channel);
@@ -129,12 +129,10 @@ static void run_connect(struct job *j, void *worker)
 	if (PQstatus(p->h) != CONNECTION_OK) {
 		return;
 	}
-	res = PQexec(p->h, sql);
-	if (PQresultStatus(res) != PGRES_COMMAND_OK || PQsetnonblocking(p->h, 1) != 0) {
+	if (PQsetnonblocking(p->h, 1) != 0 || !pgsql_command(p->h, sql, pool->connect_timeout_ms)) {
 		PQfinish(p->h);
 		p->h = NULL;
 	}
-	PQclear(res);
 }
 
 static void on_connected(struct job *j)

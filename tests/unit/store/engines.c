@@ -3,8 +3,10 @@
 #include "base/mem.h"
 #include "store/engines.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <libpq-fe.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,6 +88,59 @@ void test_pg_restart(void)
 {
 	assert_true(server.dir[0]);
 	assert_true(run("tools/pg-start", server.dir, NULL, NULL));
+}
+
+/* Children have the postmaster in the fourth field of /proc/PID/stat, their names no blanks. */
+static bool is_of_server(pid_t pid, pid_t postmaster)
+{
+	char path[32];
+	int parent = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	FILE *f = fopen(path, "re");
+	if (f && fscanf(f, "%*d %*s %*c %d", &parent) != 1) {
+		parent = 0;
+	}
+	if (f) {
+		fclose(f);
+	}
+	return parent == postmaster;
+}
+
+/* The postmaster first: it starts no more then. */
+static void signal_all(int signo)
+{
+	char path[sizeof(server.dir) + 32];
+	struct dirent *entry;
+	int postmaster = 0;
+
+	snprintf(path, sizeof(path), "%s/data/postmaster.pid", server.dir);
+	FILE *f = fopen(path, "re");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%d", &postmaster), 1);
+	fclose(f);
+	assert_int_equal(kill(postmaster, signo), 0);
+	DIR *d = opendir("/proc");
+	assert_non_null(d);
+	while ((entry = readdir(d))) {
+		uint64_t pid = 0;
+
+		if (str_to_u64(str_c(entry->d_name), &pid) &&
+		    is_of_server((pid_t)pid, postmaster)) {
+			(void)kill((pid_t)pid, signo);
+		}
+	}
+	closedir(d);
+}
+
+void test_pg_hang(void)
+{
+	signal_all(SIGSTOP);
+}
+
+void test_pg_go_on(void)
+{
+	signal_all(SIGCONT);
 }
 
 static void admin(const char *sql)

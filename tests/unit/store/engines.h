@@ -42,6 +42,9 @@ void test_pg_own(void);
 /* The own server; both wait until done. */
 void test_pg_kill(void);
 void test_pg_restart(void);
+/* Its processes as they are now hang (SIGSTOP) until they are let on. */
+void test_pg_hang(void);
+void test_pg_go_on(void);
 
 /* Without results. */
 void test_db_script(struct test_db *t, const char *sql);

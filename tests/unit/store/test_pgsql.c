@@ -141,6 +141,63 @@ static void a_connection_that_breaks_in_a_transaction_ends_it(void **state)
 	assert_int_equal(number(t->db, &count), 0);
 }
 
+/* ---- hanging ---- */
+
+static void begin_short_task(struct test_db *t, uint64_t ms)
+{
+	db_end_task(t->db);
+	t->fault = (struct fault){0};
+	db_begin_task(t->db, &(struct db_task){.arena = &t->arena,
+					       .fault = &t->fault,
+					       .deadline_mono_ms = clock_mono_ms() + ms});
+}
+
+static void a_server_that_hangs_holds_nobody(void **state)
+{
+	struct test_db *t = *state;
+
+	assert_ok(db_exec(t->db, &create, DB_NO_ARGS));
+	begin_short_task(t, 1000);
+	assert_ok(tx_begin(t->db));
+	assert_ok(db_exec(t->db, &insert, DB_ARGS(DB_INT(1), DB_INT(1))));
+	test_pg_hang();
+	uint64_t start = clock_mono_ms();
+	enum err late = db_ping(t->db);
+	enum err end = tx_commit(t->db);
+	uint64_t took_ms = clock_mono_ms() - start;
+	test_pg_go_on();
+	assert_err(late, ERR_TIMEOUT);
+	assert_err(end, ERR_TIMEOUT);
+	assert_in_range(took_ms, 0, 3000);
+	wait_until_back(t);
+	assert_int_equal(number(t->db, &count), 0);
+}
+
+/* Not after statement_timeout, which is that of a minute. */
+static void what_was_left_ends_on_the_server(void **state)
+{
+	static const struct stmt wait_long = {
+		.name = "wait_long", .pgsql = "INSERT INTO t SELECT 1, length(pg_sleep(50)::text)"};
+	static const struct stmt others = {
+		.name = "others",
+		.pgsql = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND"
+			 " datname = current_database() AND backend_type = 'client backend'"
+			 " AND pid <> pg_backend_pid()",
+		.cols = "i"};
+	struct test_db *t = *state;
+	uint64_t give_up = clock_mono_ms() + 30000;
+
+	assert_ok(db_exec(t->db, &create, DB_NO_ARGS));
+	begin_short_task(t, 100);
+	assert_err(db_exec(t->db, &wait_long, DB_NO_ARGS), ERR_TIMEOUT);
+	test_db_new_task(t);
+	while (number(t->db, &others) > 0) {
+		assert_true(clock_mono_ms() < give_up);
+		usleep(20000);
+	}
+	assert_int_equal(number(t->db, &count), 0);
+}
+
 /* ---- not there ---- */
 
 static void ping_url(const char *url, enum err want, struct fault *f)
@@ -411,6 +468,8 @@ int main(void)
 		ON_PGSQL(a_crash_within_a_statement_is_survived),
 		ON_PGSQL(an_idle_connection_that_broke_is_not_noticed),
 		ON_PGSQL(a_connection_that_breaks_in_a_transaction_ends_it),
+		ON_PGSQL(a_server_that_hangs_holds_nobody),
+		ON_PGSQL(what_was_left_ends_on_the_server),
 		cmocka_unit_test(an_absent_server_is_told_without_the_password),
 		cmocka_unit_test(a_silent_server_is_given_up),
 		ON_PGSQL(of_several_hosts_one_is_enough),
