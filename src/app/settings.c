@@ -34,7 +34,8 @@ static const struct conf_key top_keys[] = {
 	{"log_format", CONF_ENUM, AT(log_format), "auto", 0, 0, log_formats, 0,
 	 "auto = text on a terminal, else json."},
 	{"drain_timeout", CONF_DURATION, AT(drain_timeout_ms), "30s", 0, 0, NULL, CONF_RELOAD,
-	 "How long running requests may take to end after SIGTERM."},
+	 "How long running requests may take to end after SIGTERM; a second one ends them at "
+	 "once."},
 };
 #undef AT
 

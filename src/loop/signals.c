@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <time.h>
+#include <unistd.h>
 
 static sigset_t our_set(void)
 {
@@ -53,5 +54,29 @@ int signals_wait_from(int timeout_ms, pid_t *out_from)
 		if (errno == EAGAIN) {
 			return 0;
 		}
+	}
+}
+
+/* Not the default action: a process that is the first of a container would go on. */
+static void on_end(int signo)
+{
+	_exit(128 + signo);
+}
+
+void signals_release(int ms)
+{
+	struct sigevent by_signal = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGTERM};
+	struct itimerspec once = {.it_value = {ms / 1000, (long)(ms % 1000) * 1000000}};
+	sigset_t set;
+	timer_t t;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)signal(SIGTERM, on_end);
+	(void)signal(SIGINT, on_end);
+	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	if (ms > 0 && timer_create(CLOCK_MONOTONIC, &by_signal, &t) == 0) {
+		(void)timer_settime(t, 0, &once, NULL);
 	}
 }

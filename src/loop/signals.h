@@ -18,3 +18,8 @@ void signals_block(void);
 int signals_wait(int timeout_ms);
 /* The same; `*out_from` is who sent it, 0 when no process did. */
 int signals_wait_from(int timeout_ms, pid_t *out_from);
+/*
+ * From now on SIGTERM and SIGINT end the process at once, whatever its threads wait for. With
+ * `ms` > 0 it ends so after that time in any case.
+ */
+void signals_release(int ms);

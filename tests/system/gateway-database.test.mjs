@@ -123,3 +123,15 @@ check('SIGTERM ends a process whose database hangs', { timeout: 120_000 }, async
 	assert.equal((await within(gw.child.exited, 'it ends', 40_000)).code, 0);
 	await read;
 });
+
+check('a second SIGTERM ends it at once', { timeout: 120_000 }, async () => {
+	const { pg, gw } = await startOnPostgres();
+	await pg.hang();
+	const read = gw.admin('GET', '/services').catch(() => {});
+	await until(async () => await jobs(gw) > 0, 'a worker waits');
+	gw.child.signal_('SIGTERM');
+	await gw.child.line(/draining/);
+	gw.child.signal_('SIGTERM');
+	await within(gw.child.exited, 'it ends', 5000);
+	await read;
+});

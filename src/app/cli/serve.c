@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define DRAIN_LOOK_MS 20
+#define HURRY_MS 2000 /* for the end of who was asked twice */
 /* With an heir no client needs to notice: so long an idle connection waits for its last request. */
 #define HEIR_IDLE_MS 1000
 
@@ -123,8 +124,11 @@ static void look_for_heir(struct server *s, struct takeover *t)
 	}
 }
 
-/* `heir`: another process listens where we did, and is the service now. */
-static void drain(struct server *s, const struct takeover *t, bool heir)
+/*
+ * `heir`: another process listens where we did, and is the service now. False: somebody asked
+ * twice and will not wait.
+ */
+static bool drain(struct server *s, const struct takeover *t, bool heir)
 {
 	int64_t timeout_ms = server_drain_timeout_ms(s);
 	uint64_t until = clock_mono_ms() + (uint64_t)timeout_ms;
@@ -139,9 +143,10 @@ static void drain(struct server *s, const struct takeover *t, bool heir)
 		int signo = signals_wait_from(DRAIN_LOOK_MS, &from);
 
 		if ((signo == SIGTERM || signo == SIGINT) && !takeover_is_heir(t, from)) {
-			return; /* asked twice: at once */
+			return false;
 		}
 	}
+	return true;
 }
 
 /* Until SIGTERM. True: the heir is ready and sent it. */
@@ -199,7 +204,7 @@ static int serve(const struct settings_source *source, struct settings *settings
 	if (!heir) {
 		takeover_stop(t);
 	}
-	drain(server, t, heir);
+	signals_release(drain(server, t, heir) ? 0 : HURRY_MS);
 	server_stop(&server);
 	return EXIT_DONE;
 }
@@ -235,11 +240,11 @@ const struct command serve_command = {
 	.doc = "Run the server: all roles, those of the configuration, or those named.",
 	.more = "Roles: relay, identity, management, statistics, gateway.\n"
 		"Prints one line \"ready\" with the address of each role when all of them listen.\n"
-		"SIGTERM ends running requests in peace, then stops; SIGHUP reads the "
-		"configuration\n"
-		"again and opens files of logs anew; SIGUSR2 starts the program anew, which takes "
-		"over\n"
-		"without a refused connection.\nWithout a configuration everything runs on SQLite "
+		"SIGTERM ends running requests in peace, then stops, a second one at once; SIGHUP\n"
+		"reads the configuration again and opens files of logs anew; SIGUSR2 starts the "
+		"program\n"
+		"anew, which takes over without a refused connection.\nWithout a configuration "
+		"everything runs on SQLite "
 		"below ./posthouse-data.\n"
 		"POSTHOUSE_… variables override the file (posthouse config show); of the gateway "
 		"also\nthe KONG_… variables that Kong would read.",
