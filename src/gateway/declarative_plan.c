@@ -75,10 +75,8 @@ static bool differs(enum entity_kind kind, const struct json *before, const stru
 
 /* ---- tags ---- */
 
-static bool has_tag(const struct json *v, struct str tag)
+static bool lists(const struct json *tags, struct str tag)
 {
-	const struct json *tags = json_get(v, STR("tags"));
-
 	for (const struct json *t = tags ? tags->child : NULL; t; t = t->next) {
 		if (str_eq(json_str(t), tag)) {
 			return true;
@@ -90,7 +88,7 @@ static bool has_tag(const struct json *v, struct str tag)
 static bool has_all_tags(const struct json *v, const struct json *tags)
 {
 	for (const struct json *t = tags ? tags->child : NULL; t; t = t->next) {
-		if (!has_tag(v, json_str(t))) {
+		if (!lists(json_get(v, STR("tags")), json_str(t))) {
 			return false;
 		}
 	}
@@ -112,7 +110,7 @@ static const struct json *with_tags(struct arena *a, const struct json *v, const
 	struct json *tags = own && own->type == JSON_ARRAY ? tree_shallow(a, own) : tree_array(a);
 
 	for (const struct json *t = add->child; t; t = t->next) {
-		if (!has_tag(v, json_str(t))) {
+		if (!lists(tags, json_str(t))) {
 			tree_append(a, tags, t);
 		}
 	}

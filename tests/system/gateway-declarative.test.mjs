@@ -117,6 +117,9 @@ check('a change is a change, whatever it moves', async () => {
 	n = JSON.parse((await gateway(['load', mine, '--select-tag', 'team', '--json'])).stdout);
 	assert.deepEqual(n, { created: 1, updated: 0, deleted: 0, unchanged: 0 });
 	assert.match((await gateway(['dump', '--select-tag', 'team'])).stdout, /username: d\n {2}tags:\n {2}- team\n$/);
+	/* The file and the command say the same. */
+	const both = '_format_version: "3.0"\n_info: {select_tags: [team]}\nconsumers: [{username: d}]\n';
+	await gateway(['diff', '-', '--select-tag', 'team'], { input: both });
 	await gateway(['load', '-', '--select-tag', 'team'], { input: '_format_version: "3.0"\n_info: {select_tags: [team]}\n' });
 	/* What has others' tags is theirs. */
 	await gateway(['load', '-', '--select-tag', 'other'], { input: '_format_version: "3.0"\nconsumers: [{username: theirs}]\n' });

@@ -139,6 +139,18 @@ static void tags_bound_what_is_deleted(void **state)
 		    "  tags: null -> [\"t\"]\n"));
 }
 
+static void a_tag_that_is_given_twice_is_one(void **state)
+{
+	struct json *twice;
+
+	(void)state;
+	assert_ok(json_parse(&arena, STR("[\"t\",\"u\",\"t\"]"), &twice, NULL));
+	assert_str(plan(V "services: [{name: c, host: h, tags: [u, t]}]",
+			V "services: [{name: c, host: h, tags: [u]}]", twice),
+		   STR(""));
+	assert_str(plan(V, V "services: [{name: c, host: h}]", twice), STR("create service 'c'\n"));
+}
+
 static bool takes_from_others(const char *tags_now, const char *select)
 {
 	char text[128];
@@ -188,7 +200,7 @@ int main(void)
 		TEST(nothing_to_do_is_an_empty_plan), TEST(existing_ids_are_found_by_name),
 		TEST(what_is_in_the_way_goes_first),  TEST(what_is_still_referred_to_goes_last),
 		TEST(tags_bound_what_is_deleted),     TEST(what_has_other_tags_is_told),
-		TEST(secrets_are_not_shown),
+		TEST(secrets_are_not_shown),	      TEST(a_tag_that_is_given_twice_is_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
