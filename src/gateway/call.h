@@ -20,7 +20,7 @@ struct loop;
 struct gw_service {
 	struct guid id;
 	char id_text[GUID_D_LEN];
-	struct str name;
+	struct str name, host;
 	const struct json *json; /* for logs */
 	struct str log_json;	 /* of log_record_of_entity; p NULL = made from `json` */
 };

@@ -85,9 +85,9 @@ static enum service_kind service_kind_of(struct str protocol)
 static struct str authority_of(struct arena *a, const struct service *s)
 {
 	if (s->port == (s->tls ? 443 : 80) || s->kind != SERVICE_WEB) {
-		return s->host;
+		return s->pub.host;
 	}
-	return str_fmt(a, "%.*s:%u", STR_ARG(s->host), s->port);
+	return str_fmt(a, "%.*s:%u", STR_ARG(s->pub.host), s->port);
 }
 
 /* "[::1]" and "::1" are both seen in the field. */
@@ -129,7 +129,10 @@ enum err service_compile(struct entity_item *item, struct fault *f)
 		return fault_set(f, ERR_INVALID, "service '%.*s' has no usable host and port",
 				 STR_ARG(json_get_str(v, "name")));
 	}
-	s->pub = (struct gw_service){.id = item->id, .name = json_get_str(v, "name"), .json = v};
+	s->pub = (struct gw_service){.id = item->id,
+				     .name = json_get_str(v, "name"),
+				     .host = json_get_str(v, "host"),
+				     .json = v};
 	s->pub.log_json = log_record_of_entity(a, v);
 	guid_d(&item->id, s->pub.id_text);
 	s->kind = service_kind_of(protocol);
@@ -139,7 +142,6 @@ enum err service_compile(struct entity_item *item, struct fault *f)
 		warn_stream(item, "services");
 	}
 	s->enabled = bool_of(v, "enabled", true);
-	s->host = json_get_str(v, "host");
 	s->port = (uint16_t)port;
 	s->authority = authority_of(a, s);
 	s->path = json_get_str(v, "path");
@@ -150,11 +152,11 @@ enum err service_compile(struct entity_item *item, struct fault *f)
 	s->write_ms = (uint32_t)int_of(v, "write_timeout", 60000);
 	s->read_ms = (uint32_t)int_of(v, "read_timeout", 60000);
 	s->retries = (unsigned)int_of(v, "retries", 5);
-	s->has_addr = addr_from_ip(bare_host(s->host), s->port, &s->addr) == ERR_OK;
+	s->has_addr = addr_from_ip(bare_host(s->pub.host), s->port, &s->addr) == ERR_OK;
 	s->tls_verify = (struct opt_bool){!json_is_null(verify), json_bool(verify)};
 	s->client_certificate = compile_foreign(v, "client_certificate");
 	if (s->kind == SERVICE_WEB && !s->has_addr) {
-		s->plain = balancer_plain_new(s->host, s->port);
+		s->plain = balancer_plain_new(s->pub.host, s->port);
 	}
 	item->compiled = s;
 	item->compiled_free = release_service;

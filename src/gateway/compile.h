@@ -37,7 +37,6 @@ struct service {
 	bool enabled;
 	bool tls;
 	bool http2;
-	struct str host;
 	uint16_t port;
 	struct str authority; /* Host of upstream requests: without the scheme's default port */
 	struct str path;      /* "/" when not set */

@@ -142,7 +142,7 @@ static enum err pick_web(struct gw_call *c)
 	if (c->entry->balancer) {
 		return pick_balanced(c, c->entry->balancer);
 	}
-	set_peer(c, s->host, s->port);
+	set_peer(c, s->pub.host, s->port);
 	c->peer.addr = &s->addr;
 	return ERR_OK;
 }
@@ -196,7 +196,8 @@ static struct str relay_path(struct gw_call *c)
 {
 	const struct service *s = c->entry->service;
 
-	return str_fmt(c->arena, "/relay/%.*s%.*s", STR_ARG(s->host), STR_ARG(c->upstream_path));
+	return str_fmt(c->arena, "/relay/%.*s%.*s", STR_ARG(s->pub.host),
+		       STR_ARG(c->upstream_path));
 }
 
 enum err call_pick_peer(struct gw_call *c)
@@ -219,7 +220,7 @@ enum err call_pick_peer(struct gw_call *c)
 		}
 		break;
 	case SERVICE_ROLE:
-		e = pick_role(c, s->host);
+		e = pick_role(c, s->pub.host);
 		break;
 	case SERVICE_STREAM:
 		break;

@@ -317,7 +317,7 @@ static void fail_unsent(struct gw_call *c, enum err why)
 {
 	if (gw_loop_may_warn(c->gl, &c->gl->warn_of_requests_at_ms)) {
 		log_warn("gateway", "a request cannot be sent to its service",
-			 LOG_STR("service", c->entry->service->host),
+			 LOG_STR("service", c->entry->service->pub.host),
 			 LOG_STR("request", call_request_id(c)), LOG_CSTR("why", err_name(why)));
 	}
 	if (why == ERR_EXHAUSTED) {

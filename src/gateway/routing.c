@@ -132,7 +132,7 @@ static void join_service(struct draft *d, struct entry *e, const struct entity_i
 		return;
 	}
 	if (!s->has_addr) {
-		e->balancer = balancer_find(d->r->view, s->host);
+		e->balancer = balancer_find(d->r->view, s->pub.host);
 		e->balancer = e->balancer ? e->balancer : s->plain;
 	}
 	if (s->tls) {

@@ -98,6 +98,34 @@ check('check 38: promtool has nothing against /metrics of a busy gateway but nam
 	assert.match((await complaints('a 1\n# TYPE a counter\n'))[0], /error while linting/);
 });
 
+check('check 38: a request counts under the names of that moment', async () => {
+	const { service } = await gw.route({ host: 'first.invalid' }, { name: 'names', paths: ['/names'] });
+	await gw.make('/routes/names/plugins', { name: 'key-auth' });
+	await gw.make('/routes/names/plugins', { name: 'request-termination', config: { status_code: 200 } });
+	const ask = async (apikey, host, consumer, n) => {
+		assert.equal((await gw.get('/names', { apikey })).status, 200);
+		const labels = `service="${host}",route="names",code="200",source="kong",workspace="default",consumer="${consumer}"`;
+		assert.equal(value(await metrics(gw.status), `kong_http_requests_total{${labels}}`), n, labels);
+	};
+	const renamed = await gw.make('/consumers', { username: 'old' });
+	await gw.make('/consumers/old/key-auth', { key: 'renamed' });
+	await ask('renamed', 'first.invalid', 'old', 1);
+	await gw.make(`/consumers/${renamed.id}`, { username: 'new' }, 'PATCH');
+	await ask('renamed', 'first.invalid', 'new', 1);
+
+	/* Who has the name by then is another. */
+	await gw.make('/consumers', { username: 'old' });
+	await gw.make('/consumers/old/key-auth', { key: 'heir' });
+	await ask('heir', 'first.invalid', 'old', 2);
+	await ask('renamed', 'first.invalid', 'new', 2);
+
+	/* The host stands for the name that a service has not. */
+	await gw.make(`/services/${service.id}`, { host: 'second.invalid' }, 'PATCH');
+	await ask('renamed', 'second.invalid', 'new', 1);
+	await gw.make(`/services/${service.id}`, { name: 'named' }, 'PATCH');
+	await ask('renamed', 'named', 'new', 1);
+});
+
 check('check 38: promtool has nothing against /metrics of all roles', async () => {
 	const all = await Server.start({ gateway: {} });
 	try {

@@ -108,11 +108,15 @@ struct series_key {
 	struct guid service, route, consumer; /* zero = none */
 };
 
+struct labels {
+	struct str service, route, consumer;
+};
+
 struct series {
 	/* constant once published */
 	struct series_key key;
-	struct str service, route, consumer; /* as labels: escaped */
-	struct str service_name, route_name; /* as they were: a rename makes another series */
+	struct labels labels;  /* as they were: a rename makes another series */
+	struct labels escaped; /* for the page */
 	struct series *older;
 	/* the loop counts, the page reads */
 	struct codes codes;
@@ -151,11 +155,10 @@ static uint64_t hash_of(const struct series_key *k)
 	return h;
 }
 
-static bool is_it(const struct series *s, const struct series_key *k, struct str service,
-		  struct str route)
+static bool is_it(const struct series *s, const struct series_key *k, const struct labels *l)
 {
-	return memcmp(&s->key, k, sizeof(*k)) == 0 && str_eq(s->service_name, service) &&
-	       str_eq(s->route_name, route);
+	return memcmp(&s->key, k, sizeof(*k)) == 0 && str_eq(s->labels.service, l->service) &&
+	       str_eq(s->labels.route, l->route) && str_eq(s->labels.consumer, l->consumer);
 }
 
 static void grow(struct shard *sh)
@@ -179,7 +182,7 @@ static void grow(struct shard *sh)
 }
 
 /* "\\", "\"" and line feeds escaped (the exposition format of Prometheus). */
-static struct str label(struct str s)
+static struct str escape(struct str s)
 {
 	struct buf b = {0};
 
@@ -204,42 +207,39 @@ static struct str copy(struct str s)
 	return buf_str(&b);
 }
 
-static struct str service_label(const struct gw_service *s)
-{
-	if (!s) {
-		return STR_NULL;
-	}
-	return s->name.n > 0 ? s->name : json_str(json_get(s->json, STR("host")));
-}
-
-static struct str route_label(const struct gw_route *r)
-{
-	if (!r) {
-		return STR_NULL;
-	}
-	return r->name.n > 0 ? r->name : str_of(r->id_text, GUID_D_LEN);
-}
-
 struct subject {
 	const struct gw_service *service;
 	const struct gw_route *route;
 	const struct gw_consumer *consumer; /* NULL: not told apart */
 };
 
+static struct labels labels_of(const struct subject *subject)
+{
+	const struct gw_service *service = subject->service;
+	const struct gw_route *route = subject->route;
+	const struct gw_consumer *who = subject->consumer;
+	struct labels l = {0};
+
+	if (service) {
+		l.service = service->name.n > 0 ? service->name : service->host;
+	}
+	if (route) {
+		l.route = route->name.n > 0 ? route->name : str_of(route->id_text, GUID_D_LEN);
+	}
+	if (who) {
+		l.consumer = who->username.n > 0 ? who->username : who->custom_id;
+	}
+	return l;
+}
+
 static struct series *series_new(struct shard *sh, const struct series_key *k,
-				 const struct subject *subject)
+				 const struct labels *l)
 {
 	struct series *s = MEM_NEW(struct series);
-	const struct gw_consumer *who = subject->consumer;
 
 	s->key = *k;
-	s->service = label(service_label(subject->service));
-	s->route = label(route_label(subject->route));
-	if (who) {
-		s->consumer = label(who->username.n > 0 ? who->username : who->custom_id);
-	}
-	s->service_name = copy(subject->service ? subject->service->name : STR_NULL);
-	s->route_name = copy(subject->route ? subject->route->name : STR_NULL);
+	s->labels = (struct labels){copy(l->service), copy(l->route), copy(l->consumer)};
+	s->escaped = (struct labels){escape(l->service), escape(l->route), escape(l->consumer)};
 	s->older = atomic_load_explicit(&sh->newest, memory_order_relaxed);
 	atomic_store_explicit(&sh->newest, s, memory_order_release);
 	return s;
@@ -249,8 +249,7 @@ static struct series *series_new(struct shard *sh, const struct series_key *k,
 static struct series *series_of(struct shard *sh, const struct subject *subject)
 {
 	struct series_key k = {0};
-	struct str service = subject->service ? subject->service->name : STR_NULL;
-	struct str route = subject->route ? subject->route->name : STR_NULL;
+	struct labels l = labels_of(subject);
 	uint64_t at;
 
 	if (subject->service) {
@@ -266,7 +265,7 @@ static struct series *series_of(struct shard *sh, const struct subject *subject)
 		grow(sh);
 	}
 	for (at = hash_of(&k); sh->table[at & (sh->cap - 1)]; at++) {
-		if (is_it(sh->table[at & (sh->cap - 1)], &k, service, route)) {
+		if (is_it(sh->table[at & (sh->cap - 1)], &k, &l)) {
 			return sh->table[at & (sh->cap - 1)];
 		}
 	}
@@ -275,7 +274,7 @@ static struct series *series_of(struct shard *sh, const struct subject *subject)
 		return NULL;
 	}
 	sh->n++;
-	return sh->table[at & (sh->cap - 1)] = series_new(sh, &k, subject);
+	return sh->table[at & (sh->cap - 1)] = series_new(sh, &k, &l);
 }
 
 /* ---- counting ---- */
@@ -340,7 +339,7 @@ static void on_log(struct gw_call *c, const struct plugin_instance *p)
 	struct shard *sh = &m->shards[loop_index(call_loop(c))];
 	const struct call_facts *facts = call_facts(c);
 	struct subject subject = {call_service(c), call_route(c), NULL};
-	struct series *s;
+	struct series *s = NULL;
 
 	if (k->latency) {
 		s = series_of(sh, &subject);
@@ -352,7 +351,9 @@ static void on_log(struct gw_call *c, const struct plugin_instance *p)
 		return;
 	}
 	subject.consumer = k->per_consumer ? call_consumer(c) : NULL;
-	s = series_of(sh, &subject);
+	if (!k->latency || subject.consumer) {
+		s = series_of(sh, &subject);
+	}
 	if (s && k->status_code) {
 		count(counter_of(sh, s, (uint32_t)facts->status << 1 | call_is_from_service(c)), 1);
 	}
@@ -411,16 +412,16 @@ static void begin_labels(struct buf *b, const struct series *s)
 {
 	buf_clear(b);
 	buf_puts(b, "service=\"");
-	buf_put(b, s->service);
+	buf_put(b, s->escaped.service);
 	buf_puts(b, "\",route=\"");
-	buf_put(b, s->route);
+	buf_put(b, s->escaped.route);
 	buf_putc(b, '"');
 }
 
 static void end_labels(struct buf *b, const struct series *s)
 {
 	buf_puts(b, ",workspace=\"default\",consumer=\"");
-	buf_put(b, s->consumer);
+	buf_put(b, s->escaped.consumer);
 	buf_putc(b, '"');
 }
 
@@ -630,6 +631,13 @@ static void free_str(struct str s)
 	mem_free((char *)(uintptr_t)s.p);
 }
 
+static void labels_free(const struct labels *l)
+{
+	free_str(l->service);
+	free_str(l->route);
+	free_str(l->consumer);
+}
+
 static void series_free(struct series *s)
 {
 	struct codes *block = atomic_load(&s->codes.next);
@@ -640,11 +648,8 @@ static void series_free(struct series *s)
 		mem_free(block);
 		block = next;
 	}
-	free_str(s->service);
-	free_str(s->route);
-	free_str(s->consumer);
-	free_str(s->service_name);
-	free_str(s->route_name);
+	labels_free(&s->labels);
+	labels_free(&s->escaped);
 	mem_free(s);
 }
 

@@ -45,7 +45,7 @@ static void same_entry(struct arena *a, const struct entry *x, const struct entr
 	assert_int_equal(!x->service, !y->service);
 	if (x->service && y->service) {
 		assert_memory_equal(&x->service->pub.id, &y->service->pub.id, sizeof(struct guid));
-		assert_str(x->service->host, y->service->host);
+		assert_str(x->service->pub.host, y->service->pub.host);
 		assert_int_equal(!x->balancer, !y->balancer);
 		/* Of an upstream, or the plain one of the service. */
 		assert_int_equal(x->balancer == x->service->plain,
