@@ -1,11 +1,12 @@
 /*
  * entities_int - what the files of the repository share
  *
- *   entities.c        life, turn, transaction, what was changed
- *   entity_source.c   reading from either back end, as stored
- *   entity_read.c     reading for callers: identifiers, pages, tags
- *   entity_write.c    insert, update, upsert, delete
- *   entity_memory.c   the back end without a database
+ *   entities.c          life, turn, transaction, what was changed
+ *   entity_source.c     reading from either back end, as stored
+ *   entity_read.c       reading for callers: identifiers, pages, tags
+ *   entity_write.c      insert, update, upsert, delete
+ *   entity_protocols.c  plugins against their routes
+ *   entity_memory.c     the back end without a database
  */
 #pragma once
 #include "base/map.h"
@@ -74,6 +75,9 @@ enum err entity_locate(struct entities *es, struct entity_call *c, enum entity_k
 		       const struct entity_owner *owner, struct str text,
 		       const struct json **out) MUST_USE;
 bool entity_text_is_id(struct str text, struct guid *out);
+/* Of a plugin that is to be written, complete. */
+enum err entity_check_protocols(struct entities *es, struct entity_call *c,
+				const struct json *plugin) MUST_USE;
 
 /* ---- the set of memory mode ---- */
 

@@ -337,6 +337,9 @@ static enum err write_doc(struct entities *es, struct entity_call *c, struct edi
 					    .keep_derived = c->keep_derived,
 					    .now_ms = now},
 		     &j->out));
+	if (j->kind == ENTITY_PLUGIN && json_get(input, STR("protocols"))) {
+		TRY(entity_check_protocols(es, c, j->out));
+	}
 	j->out = with_ttl(c, j->kind, j->out, &ttl, now);
 	TRY(remove_expired(c, j->kind));
 	return write_row(es, c, j->kind, replaced ? ROW_UPDATE : ROW_INSERT, j->out);
@@ -414,6 +417,9 @@ static enum err do_update(struct entities *es, struct entity_call *c, void *arg)
 					    .keep_derived = c->keep_derived,
 					    .now_ms = now},
 		     &j->out));
+	if (j->kind == ENTITY_PLUGIN) {
+		TRY(entity_check_protocols(es, c, j->out));
+	}
 	if (ttl.given) {
 		j->out = with_ttl(c, j->kind, j->out, &ttl, now);
 	} else if (entity_defs[j->kind].has_ttl) {

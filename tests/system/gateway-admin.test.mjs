@@ -207,6 +207,18 @@ check('check 9: plugins', async () => {
 	}
 	await want(201, 'POST', '/services/n/plugins', { name: 'key-auth' });
 	await want(201, 'POST', '/services/s/plugins', { name: 'cors' });
+
+	/* Of a route, and of a service with routes. */
+	await want(201, 'POST', '/services/s/routes', { name: 'tls', paths: ['/tls'], protocols: ['https'] });
+	for (const [path, protocols] of [
+		['/routes/tls/plugins', "must match the associated route's protocols"],
+		['/services/s/plugins', "must match the protocols of at least one route pointing to this Plugin's service"],
+	]) {
+		schemaViolation(await want(400, 'POST', path, { name: 'acl', config: { allow: ['a'] }, protocols: ['grpc'] }),
+			`schema violation (protocols: ${protocols})`, { protocols });
+		await want(201, 'POST', path, { name: 'acl', config: { allow: ['a'] }, protocols: ['grpc', 'https'] });
+	}
+	await want(201, 'POST', '/routes/tls/plugins', { name: 'cors' });
 });
 
 check('check 10: methods and media types', async () => {
