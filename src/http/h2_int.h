@@ -102,7 +102,7 @@ struct h2 {
 	/* owning loop only */
 	struct list streams;
 	uint32_t n_streams;
-	size_t out_bytes; /* bodies not yet given to the connection */
+	size_t out_bytes;	  /* bodies not yet given to the connection */
 	struct later pump, again; /* the second goes on reading in the next turn */
 	struct grave grave;
 	struct h2_budget budget;
