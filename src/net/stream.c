@@ -256,10 +256,21 @@ static bool may_read(const struct stream *s)
 	return !s->dead && s->readable && !s->read_paused && !s->eof;
 }
 
+void stream_see_turn(struct stream *s)
+{
+	if (s->turn != loop_turn(s->loop)) {
+		s->turn = loop_turn(s->loop);
+		s->reads = 0;
+		s->sent = 0;
+	}
+}
+
 /* False: as deliver. */
 static bool read_some(struct stream *s)
 {
-	for (int i = 0; i < READS_PER_TURN && may_read(s); i++) {
+	stream_see_turn(s);
+	while (s->reads < READS_PER_TURN && may_read(s)) {
+		s->reads++;
 		if (!read_once(s)) {
 			return false;
 		}
@@ -308,6 +319,7 @@ void stream_write_failed(struct stream *s)
 void stream_readable(struct stream *s)
 {
 	s->readable = true;
+	s->reads = 0; /* loop_soon has shares of its own */
 	if (!s->dead && !s->read_paused) {
 		loop_soon(s->loop, &s->redeliver, on_redeliver);
 	}

@@ -110,6 +110,9 @@ struct stream {
 	bool lingering : 1;  /* sent FIN, waiting for the peer's */
 	bool dead : 1;
 	uint8_t linger_steps; /* of a peer that sends on */
+	uint8_t reads;	      /* in the turn ... */
+	uint32_t sent;	      /* ... likewise, bytes ... */
+	uint64_t turn;	      /* ... with this number */
 	uint64_t bytes_in, bytes_out;
 };
 

@@ -111,11 +111,23 @@ void stream_flush(struct stream *s)
 	}
 }
 
+static bool has_share_left(struct stream *s)
+{
+	stream_see_turn(s);
+	return s->sent < SEND_PER_TURN;
+}
+
+static void count_sent(struct stream *s, ptrdiff_t n)
+{
+	s->bytes_out += (uint64_t)n;
+	s->sent += (uint32_t)MIN((size_t)n, SEND_PER_TURN);
+}
+
 /* Nobody waits for a word about what is queued, and the transport has not refused any of it. */
-static bool may_send_now(const struct stream *s)
+static bool may_send_now(struct stream *s)
 {
 	return s->loop && !s->connecting && !s->closing && !s->write_blocked && !s->write_broken &&
-	       !s->was_high && list_is_empty(&s->segs);
+	       !s->was_high && list_is_empty(&s->segs) && has_share_left(s);
 }
 
 /*
@@ -135,7 +147,7 @@ static size_t send_now(struct stream *s, struct str data)
 	if (sent <= 0) {
 		return 0;
 	}
-	s->bytes_out += (uint64_t)sent;
+	count_sent(s, sent);
 	timer_pause(&s->timer);
 	part = MIN((size_t)sent, queued);
 	buf_consume(&s->out, part);
@@ -371,7 +383,6 @@ static bool flush_transport(struct stream *s)
 
 void stream_send_queued(struct stream *s)
 {
-	size_t budget = SEND_PER_TURN;
 	bool any = s->out.n > 0 || first_seg(s);
 
 	if (s->ops->flush && !flush_transport(s)) {
@@ -384,6 +395,10 @@ void stream_send_queued(struct stream *s)
 		return;
 	}
 	while (s->out.n > 0 || first_seg(s)) {
+		if (!has_share_left(s)) {
+			loop_next_turn(s->loop, &s->flush, on_flush);
+			return;
+		}
 		ptrdiff_t n = send_once(s);
 
 		if (n == -1) {
@@ -398,14 +413,9 @@ void stream_send_queued(struct stream *s)
 			stream_write_failed(s);
 			return;
 		}
-		s->bytes_out += (uint64_t)n;
+		count_sent(s, n);
 		timer_pause(&s->timer); /* progress: the next block starts a new wait */
 		consume(s, (size_t)n);
-		if ((size_t)n >= budget && (s->out.n > 0 || first_seg(s))) {
-			loop_next_turn(s->loop, &s->flush, on_flush);
-			return;
-		}
-		budget -= MIN(budget, (size_t)n);
 	}
 	on_all_sent(s);
 }

@@ -274,3 +274,53 @@ check('SIGTERM: requests and a WebSocket under way end in their time, new ones a
 	const { code } = await within(gw.child.exited, 'it ends when nothing is under way');
 	assert.equal(code, 0);
 });
+
+/* It sends as long as it can. */
+function uploadWithoutEnd(url) {
+	const { hostname, port } = new URL(url);
+	const socket = net.connect({ host: hostname, port });
+	const piece = '1\r\nx\r\n'.repeat(10_000);
+	const pour = () => {
+		while (socket.writable && socket.write(piece)) {
+			/* more */
+		}
+	};
+	socket.on('error', () => {});
+	socket.on('drain', pour);
+	socket.write('POST /s HTTP/1.1\r\nHost: s\r\nTransfer-Encoding: chunked\r\n\r\n');
+	pour();
+	return socket;
+}
+
+for (const reads of [true, false]) {
+	check(`SIGTERM: uploads to a service that reads ${reads ? 'all' : 'nothing'} end with drain_timeout`, async () => {
+		const gw = await Gateway.start({ drain_timeout: '1s' });
+		things.push(gw);
+		const seen = deferred();
+		const sockets = [];
+		const service = net.createServer((socket) => {
+			sockets.push(socket);
+			socket.on('error', () => {});
+			socket.once('data', () => {
+				seen.resolve();
+				if (!reads) {
+					socket.pause();
+				}
+			});
+		});
+		service.listen(0, '127.0.0.1');
+		await once(service, 'listening');
+		await gw.route({ name: 's', url: `http://127.0.0.1:${service.address().port}` }, { paths: ['/s'] });
+		for (let i = 0; i < 4; i++) {
+			sockets.push(uploadWithoutEnd(gw.proxy));
+		}
+		try {
+			await within(seen.promise, 'the service sees an upload');
+			gw.child.signal_('SIGTERM');
+			assert.equal((await within(gw.child.exited, 'it ends')).code, 0);
+		} finally {
+			service.close();
+			sockets.forEach((socket) => socket.destroy());
+		}
+	});
+}
