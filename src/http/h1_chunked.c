@@ -22,6 +22,7 @@ enum state {
 	VALUE,
 	VALUE_LF,
 	END_LF,
+	BROKEN, /* what came before is with the caller */
 };
 
 #define SIZE_DIGITS_MAX 15 /* fewer bits than any signed 64-bit reader has */
@@ -168,38 +169,53 @@ static enum err on_byte(struct h1_chunked *d, char c)
 		d->done = c == '\n';
 		return d->done ? ERR_OK : ERR_PROTO;
 	case DATA:
+	case BROKEN:
 		break;
 	}
 	return ERR_PROTO;
 }
 
-static struct str take_data(struct h1_chunked *d, struct str in, size_t at)
+/* `piece` is of the same input: the gap between them was the line of a size. */
+static void add_piece(struct h1_chunked *d, struct str piece, struct str *run)
 {
-	size_t n = (size_t)MIN((uint64_t)(in.n - at), d->left);
-
-	d->left -= n;
+	if (run->n == 0) {
+		run->p = piece.p;
+	} else {
+		memmove((char *)(uintptr_t)run->p + run->n, piece.p, piece.n);
+	}
+	run->n += piece.n;
+	d->left -= piece.n;
 	if (d->left == 0) {
 		d->state = DATA_CR;
 	}
-	return str_of(in.p + at, n);
 }
 
 enum err h1_chunked_next(struct h1_chunked *d, struct str in, size_t *out_used,
 			 struct str *out_data)
 {
-	struct str data = STR_NULL;
+	struct str run = STR_NULL;
 	size_t i = 0;
 
-	while (i < in.n && !d->done && data.n == 0) {
+	while (i < in.n && !d->done) {
 		if (d->state == DATA) {
-			data = take_data(d, in, i);
-			i += data.n;
-		} else {
-			TRY(on_byte(d, in.p[i]));
+			struct str piece = str_of(in.p + i, (size_t)MIN(in.n - i, d->left));
+
+			if (run.n > 0 && piece.n >= H1_PIECE_MOVED_BELOW) {
+				break;
+			}
+			add_piece(d, piece, &run);
+			i += piece.n;
+		} else if (on_byte(d, in.p[i]) == ERR_OK) {
 			i++;
+		} else {
+			d->state = BROKEN;
+			break;
 		}
 	}
+	if (d->state == BROKEN && run.n == 0) {
+		return ERR_PROTO;
+	}
 	*out_used = i;
-	*out_data = data;
+	*out_data = run;
 	return ERR_OK;
 }

@@ -16,10 +16,14 @@ struct result {
 	struct buf body;
 };
 
-static void feed(struct h1_chunked *d, struct str in, struct result *r)
+static void feed(struct h1_chunked *d, struct str bytes, struct result *r)
 {
+	struct buf own = {0}; /* it is written to */
 	size_t used = 1;
+	struct str in;
 
+	buf_put(&own, bytes);
+	in = buf_str(&own);
 	while (r->e == ERR_OK && used > 0 && !d->done) {
 		struct str data;
 
@@ -30,6 +34,7 @@ static void feed(struct h1_chunked *d, struct str in, struct result *r)
 			r->used += used;
 		}
 	}
+	buf_free(&own);
 	r->done = d->done;
 }
 
@@ -290,6 +295,93 @@ static void large_sizes_stream(void **state)
 	assert_int_equal(used, 0);
 }
 
+static void put_chunk(struct buf *b, char c, size_t n)
+{
+	h1_write_chunk_head(b, n);
+	memset(buf_reserve(b, n), c, n);
+	buf_commit(b, n);
+	buf_puts(b, "\r\n");
+}
+
+struct run {
+	struct str data;
+	size_t at; /* of its first byte, in the input */
+};
+
+static size_t read_runs(struct buf *b, struct run *out, size_t max)
+{
+	struct h1_chunked d = {0};
+	struct str in = buf_str(b);
+	size_t n = 0, used = 1;
+
+	while (in.n > 0 && used > 0 && !d.done && n < max) {
+		assert_ok(h1_chunked_next(&d, in, &used, &out[n].data));
+		in = str_skip(in, used);
+		if (out[n].data.n > 0) {
+			out[n].at = (size_t)(out[n].data.p - buf_head(b));
+			n++;
+		}
+	}
+	assert_true(d.done);
+	return n;
+}
+
+static void short_pieces_are_one(void **state)
+{
+	struct buf b = {0};
+	struct run run;
+
+	(void)state;
+	for (int i = 0; i < 26; i++) {
+		put_chunk(&b, (char)('a' + i), 1);
+	}
+	buf_puts(&b, "0\r\n\r\n");
+	assert_int_equal(read_runs(&b, &run, 1), 1);
+	assert_str(run.data, STR("abcdefghijklmnopqrstuvwxyz"));
+	buf_free(&b);
+}
+
+static void long_pieces_stay_where_they_are(void **state)
+{
+	const size_t least = H1_PIECE_MOVED_BELOW;
+	struct run runs[4];
+	struct buf b = {0};
+
+	(void)state;
+	put_chunk(&b, 'a', 1);
+	put_chunk(&b, 'b', least);
+	put_chunk(&b, 'c', least - 1);
+	put_chunk(&b, 'd', least);
+	buf_puts(&b, "0\r\n\r\n");
+	assert_int_equal(read_runs(&b, runs, 4), 3);
+	assert_str(runs[0].data, STR("a"));
+	assert_int_equal(runs[1].data.n, least + least - 1);
+	assert_int_equal(runs[1].at, strlen("1\r\na\r\n400\r\n"));
+	assert_int_equal(runs[1].data.p[least - 1], 'b');
+	assert_int_equal(runs[1].data.p[least], 'c');
+	assert_int_equal(runs[1].data.p[least + least - 2], 'c');
+	assert_int_equal(runs[2].data.n, least);
+	assert_int_equal(runs[2].data.p[0], 'd');
+	assert_int_equal(runs[2].at, b.n - strlen("\r\n0\r\n\r\n") - least);
+	buf_free(&b);
+}
+
+static void what_came_before_a_fault_is_handed_over(void **state)
+{
+	char text[] = "1\r\na\r\n1\r\nb\r\nx\r\n";
+	struct str in = str_c(text), data;
+	struct h1_chunked d = {0};
+	size_t used;
+
+	(void)state;
+	assert_ok(h1_chunked_next(&d, in, &used, &data));
+	assert_str(data, STR("ab"));
+	in = str_skip(in, used);
+	assert_true(in.n > 0);
+	assert_err(h1_chunked_next(&d, in, &used, &data), ERR_PROTO);
+	assert_err(h1_chunked_next(&d, STR("0\r\n\r\n"), &used, &data), ERR_PROTO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +391,9 @@ int main(void)
 		cmocka_unit_test(test_trailers_kept),
 		cmocka_unit_test(test_trailers_count),
 		cmocka_unit_test(large_sizes_stream),
+		cmocka_unit_test(short_pieces_are_one),
+		cmocka_unit_test(long_pieces_stay_where_they_are),
+		cmocka_unit_test(what_came_before_a_fault_is_handed_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -447,6 +447,26 @@ static void test_every_split(void **state)
 	}
 }
 
+/* None is worth a call of its own. */
+static void test_tiny_chunks(void **state)
+{
+	struct buf all = {0};
+	struct str got;
+	int fd = dial();
+
+	(void)state;
+	buf_puts(&all, "POST /stream HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" CLOSE "\r\n");
+	for (int i = 0; i < 3000; i++) {
+		buf_puts(&all, "1\r\nx\r\n");
+	}
+	buf_puts(&all, "0\r\n\r\n");
+	talk_say(fd, buf_str(&all));
+	buf_free(&all);
+	got = hear_all(fd);
+	assert_true(str_ends(got, STR("x\r\n0\r\n\r\n")));
+	assert_in_range(count(got, "\r\n"), 8, 200);
+}
+
 static void test_head_and_no_content(void **state)
 {
 	struct str got = talk(STR("HEAD /head HTTP/1.1\r\n" CLOSE "\r\n"));
@@ -769,6 +789,7 @@ int main(void)
 		cmocka_unit_test(test_trailers),
 		cmocka_unit_test(test_answer_in_the_last_piece),
 		cmocka_unit_test(test_every_split),
+		cmocka_unit_test(test_tiny_chunks),
 		cmocka_unit_test(test_head_and_no_content),
 		cmocka_unit_test(test_continue),
 		cmocka_unit_test(test_too_large),
