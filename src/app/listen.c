@@ -67,10 +67,10 @@ static const struct conf_section pair_conf = {"listen.tls.certificates", "", pai
 					      ARRAY_LEN(pair_keys)};
 
 /* A fault of `why` at the node, with the section before it. */
-static enum err fail_at(const struct conf_node *node, const char *section, const char *key,
-			const struct fault *why, struct fault *f)
+static enum err fail_tls(const struct conf_node *node, const char *section, const struct fault *why,
+			 struct fault *f)
 {
-	return conf_fault(f, node, "%s.listen%s%s: %s", section, *key ? "." : "", key, why->text);
+	return conf_fault(f, node, "%s.listen.tls: %s", section, why->text);
 }
 
 /* ---- reading the tree ---- */
@@ -168,11 +168,13 @@ struct reader {
 static enum err load(struct reader *r, const struct conf_node *map, const char *key,
 		     struct str value, struct str *out)
 {
+	const struct conf_section *in = map == r->entry->tls ? &tls_conf : &pair_conf;
 	const struct conf_node *node = conf_get(map, str_c(key));
 	struct fault why = {0};
 
 	if (tls_pem_load(&r->arena, conf_dir(node), value, out, &why) != ERR_OK) {
-		return fail_at(node, r->entry->section, key, &why, r->fault);
+		return conf_fault(r->fault, node, "%s.%s.%s: %s", r->entry->section, in->name, key,
+				  why.text);
 	}
 	return ERR_OK;
 }
@@ -191,7 +193,7 @@ static enum err load_cert(struct reader *r, const struct conf_node *map, const s
 		TRY(load(r, map, "key_alt", p->key_alt, &pems[1].key));
 	}
 	if (tls_cert_new(pems, n, out, &why) != ERR_OK) {
-		return fail_at(map, r->entry->section, "tls", &why, r->fault);
+		return fail_tls(map, r->entry->section, &why, r->fault);
 	}
 	return ERR_OK;
 }
@@ -285,7 +287,7 @@ static enum err make(struct reader *r, tls_pick_fn *pick, void *arg, struct tls_
 	}
 	e = tls_server_new(&o, out, &why);
 	tls_sni_map_unref(&o.certs);
-	return e == ERR_OK ? e : fail_at(r->entry->tls, r->entry->section, "tls", &why, r->fault);
+	return e == ERR_OK ? e : fail_tls(r->entry->tls, r->entry->section, &why, r->fault);
 }
 
 enum err listen_tls(const struct listen_entry *entry, tls_pick_fn *pick, void *arg,
