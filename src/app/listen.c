@@ -1,6 +1,7 @@
 #include "app/listen.h"
 
 #include "base/mem.h"
+#include "net/addr.h"
 
 /* ---- keys ---- */
 
@@ -99,12 +100,20 @@ static enum err add(struct arena *a, const char *section, const struct listen_en
 		    struct listen_set *out, const struct conf_node *node, struct fault *f)
 {
 	struct listen_entry *entry = &out->v[out->n];
+	struct addr addr;
 
 	if (out->n == LISTEN_MAX) {
 		return conf_fault(f, node, "%s.listen: at most %d addresses", section, LISTEN_MAX);
 	}
+	if (addr_parse(e->address, &addr) != ERR_OK) {
+		return conf_fault(f, node,
+				  "%s.listen: \"%.*s\" is no address to listen on (try "
+				  "127.0.0.1:5000 or [::]:5000)",
+				  section, STR_ARG(str_slice(e->address, 0, 60)));
+	}
 	*entry = *e;
 	entry->section = section;
+	entry->node = node;
 	if (conf_is_null(entry->tls)) {
 		entry->tls = NULL;
 	} else {

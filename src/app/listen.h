@@ -14,7 +14,7 @@
  *     min_version, max_version, ciphers, session_tickets
  *     client_ca: FILE, client_certificates: none|optional|required, client_depth
  *
- * Reading checks the keys; the files are looked at when the server listens and again at
+ * Reading checks keys and addresses; the files are looked at when the server listens and again at
  * each reload, which swaps certificates, demands on clients and `http2`. Addresses, whether
  * there is TLS, and `proxy_protocol` are those of the start.
  *
@@ -31,6 +31,7 @@ struct listen_entry {
 	bool proxy_protocol;
 	const struct conf_node *tls; /* NULL = plain */
 	const char *section;
+	const struct conf_node *node; /* where it is configured; NULL = nowhere */
 };
 
 struct listen_set {

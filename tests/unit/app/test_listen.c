@@ -117,7 +117,10 @@ static void test_mistakes(void **state)
 		{"{address: \":1\", tls: {certificates: [{names: a, cert: c}]}}",
 		 "key: is required"},
 		{"{address: \":1\", tls: {client_certificates: maybe}}", "client_certificates"},
-		{"\"1,2,3,4,5,6,7,8,9\"", "relay.listen: at most 8 addresses"},
+		{"\"127.0.0.1:1, localhost:2\"",
+		 "p.yml:1: relay.listen: \"localhost:2\" is no address to listen on"},
+		{"[\":1\", {address: \":65536\"}]", "relay.listen: \":65536\" is no address"},
+		{"\":1,:2,:3,:4,:5,:6,:7,:8,:9\"", "relay.listen: at most 8 addresses"},
 	};
 	struct fixture *f = *state;
 
