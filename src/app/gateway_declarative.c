@@ -35,6 +35,17 @@ enum err gateway_declarative_reload(struct declarative_live *l, const struct gat
 					 : ERR_OK;
 }
 
+enum err gateway_declarative_check(const struct gateway_config *c, struct fault *f)
+{
+	struct entities *es = entities_new(&(struct entities_config){.memory = true});
+	struct declarative_live *l = declarative_live_new(es);
+	enum err e = gateway_declarative_reload(l, c, f);
+
+	declarative_live_free(&l);
+	entities_free(&es);
+	return e;
+}
+
 /* Whether the configuration says what is in force, at a start and at SIGHUP. */
 static bool says_what(const struct gateway_config *c)
 {

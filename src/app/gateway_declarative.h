@@ -24,6 +24,8 @@ enum err gateway_declarative_start(struct entities *es, const struct gateway_con
 /* The file or text again. */
 enum err gateway_declarative_reload(struct declarative_live *l, const struct gateway_config *c,
 				    struct fault *f) MUST_USE;
+/* The same for no gateway: whether they could be loaded. */
+enum err gateway_declarative_check(const struct gateway_config *c, struct fault *f) MUST_USE;
 /* For the next process, what it does not find in the file or text; nothing more is posted. */
 enum err gateway_declarative_save(struct declarative_live *l, const struct gateway_config *c,
 				  struct buf *out) MUST_USE;

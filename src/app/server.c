@@ -21,12 +21,6 @@
 #define SLOW_WORKERS 4
 #define JOBS_QUEUED_MAX 4096
 
-enum {
-	LISTENER_STATUS = ROLES,
-	LISTENER_ADMIN, /* the first of several */
-	LISTENERS = LISTENER_ADMIN + GATEWAY_ADMINS_MAX,
-};
-
 struct server {
 	struct settings *settings;
 	struct settings *started; /* its addresses are those that are open */
@@ -122,22 +116,10 @@ static enum err start_roles(struct server *s, struct str saved, struct fault *f)
 	return roles_start(&s->roles, &deps, f);
 }
 
-/* Where a listener listens; beyond the Admin APIs that are configured: nowhere. */
-static const struct listen_set *addresses(const struct settings *s, int which)
-{
-	return which < LISTENER_ADMIN ? &s->listen[which]
-				      : &s->gateway_more.admins[which - LISTENER_ADMIN].listen;
-}
-
-/*
- * Who is asked for certificates; all-zero = they are configured. What belongs to the gateway may
- * do without files, as with Kong: clients get the gateway's.
- */
+/* Who is asked for certificates; all-zero = they are configured. */
 static struct listen_pick pick_of(struct server *s, int which)
 {
-	bool is_gateways = which == ROLE_GATEWAY || which >= LISTENER_STATUS;
-
-	return is_gateways && s->roles.gateway.gateway
+	return settings_listener_is_gateways(s->started, which)
 		       ? (struct listen_pick){gateway_pick_certificate, s->roles.gateway.gateway}
 		       : (struct listen_pick){0};
 }
@@ -180,7 +162,7 @@ static enum err start_listeners(struct server *s, struct fault *f)
 	s->status.pools[REST_SLOW] = s->pools[REST_SLOW];
 	status_init(&s->status);
 	for (int which = 0; which < LISTENERS; which++) {
-		const struct listen_set *set = addresses(s->settings, which);
+		const struct listen_set *set = settings_listen(s->settings, which);
 		struct listen_pick pick = pick_of(s, which);
 
 		for (size_t i = 0; s->http[which] && i < set->n; i++) {
@@ -258,8 +240,8 @@ enum err server_reload(struct server *s, struct settings *next, struct fault *f)
 		struct listen_pick pick = pick_of(s, i);
 
 		if (s->http[i]) {
-			e = listen_prepare(addresses(s->started, i), addresses(next, i), &pick,
-					   &changes[i], f);
+			e = listen_prepare(settings_listen(s->started, i), settings_listen(next, i),
+					   &pick, &changes[i], f);
 		}
 	}
 	if (e == ERR_OK) {

@@ -282,6 +282,25 @@ void settings_unref(struct settings **sp)
 	}
 }
 
+const struct listen_set *settings_listen(const struct settings *s, int listener)
+{
+	static const struct listen_set nowhere;
+
+	if (listener == LISTENER_STATUS) {
+		return &s->listen[listener];
+	}
+	if (!s->runs[listener < ROLES ? listener : ROLE_GATEWAY]) {
+		return &nowhere;
+	}
+	return listener < ROLES ? &s->listen[listener]
+				: &s->gateway_more.admins[listener - LISTENER_ADMIN].listen;
+}
+
+bool settings_listener_is_gateways(const struct settings *s, int listener)
+{
+	return s->runs[ROLE_GATEWAY] && (listener == ROLE_GATEWAY || listener >= LISTENER_STATUS);
+}
+
 static enum err make_dir(const char *dir, struct fault *f)
 {
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {

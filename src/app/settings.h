@@ -82,6 +82,13 @@ struct settings {
 	struct listen_set listen[ROLES + 1]; /* the last is that of `status` */
 };
 
+/* Who listens: the roles, status, and the Admin APIs of the gateway. */
+enum {
+	LISTENER_STATUS = ROLES,
+	LISTENER_ADMIN, /* the first of several */
+	LISTENERS = LISTENER_ADMIN + GATEWAY_ADMINS_MAX,
+};
+
 struct settings_source {
 	struct str config;	 /* FILE or URL; empty = none */
 	struct str data;	 /* --data; empty = as configured */
@@ -92,8 +99,21 @@ struct settings_source {
 /* `f` names file, line and key. Roles may be left out for commands that only need the database. */
 enum err settings_load(const struct settings_source *source, struct settings **out,
 		       struct fault *f) MUST_USE;
+/*
+ * What a start needs beyond that, of the roles that run and as far as it shows without starting:
+ * values that are for one role to understand, files of TLS, addresses that exclude each other.
+ */
+enum err settings_check(const struct settings *s, struct fault *f) MUST_USE;
 struct settings *settings_ref(struct settings *s);
 void settings_unref(struct settings **s);
+
+/* Where it listens; nowhere if that role does not run. */
+const struct listen_set *settings_listen(const struct settings *s, int listener);
+/*
+ * Whether its certificates may be those of the gateway's entities, so that it needs no files, as
+ * with Kong.
+ */
+bool settings_listener_is_gateways(const struct settings *s, int listener);
 
 /* `database`, with its default below the data directory (which is created, mode 0700). */
 enum err settings_database_url(const struct settings *s, struct arena *a, struct str *out,

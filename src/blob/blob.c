@@ -1,21 +1,29 @@
 #include "blob/blob_int.h"
 
+#define MEMORY STR("memory")
+#define FILE_IN STR("file:")
 #define MEMORY_MAX_DEFAULT ((uint64_t)256 << 20)
+
+enum err blob_url_check(struct str url, struct fault *f)
+{
+	if (str_eq(url, MEMORY) || (str_starts(url, FILE_IN) && url.n > FILE_IN.n)) {
+		return ERR_OK;
+	}
+	return fault_set(f, ERR_INVALID, "bodies: expected memory or file:DIR");
+}
 
 enum err blob_store_open(const struct blob_config *config, struct blob_store **out, struct fault *f)
 {
 	struct str url = config->url;
 
-	if (str_eq(url, STR("memory"))) {
+	TRY(blob_url_check(url, f));
+	if (str_eq(url, MEMORY)) {
 		uint64_t max = config->memory_max_bytes;
 
 		*out = blob_memory_new(max ? max : MEMORY_MAX_DEFAULT);
 		return ERR_OK;
 	}
-	if (str_starts(url, STR("file:")) && url.n > strlen("file:")) {
-		return blob_file_open(str_skip(url, strlen("file:")), out, f);
-	}
-	return fault_set(f, ERR_INVALID, "bodies: expected memory or file:DIR");
+	return blob_file_open(str_skip(url, FILE_IN.n), out, f);
 }
 
 void blob_store_close(struct blob_store **store)

@@ -40,6 +40,7 @@ struct blob_store;
 struct blob_writer;
 struct blob_reader;
 
+enum err blob_url_check(struct str url, struct fault *f) MUST_USE;
 /*
  * A file store must exist and let a file test_{guid} be created, read and deleted; if not,
  * fails with a text that names the directory. Bodies that are there are removed at once when no

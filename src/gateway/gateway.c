@@ -129,20 +129,41 @@ void gateway_changes(void *arg, const struct entity_change *v, size_t n, bool al
 
 /* ---- life ---- */
 
-enum err gateway_new(const struct gateway_deps *deps, struct gateway **out, struct fault *f)
+/* Without anything that runs. */
+static enum err configure(const struct gateway_config *config, struct gateway **out,
+			  struct fault *f)
 {
 	struct gateway *g = MEM_NEW(struct gateway);
-	struct tls_cert *dflt = NULL;
 	enum err e;
 
-	g->deps = *deps;
-	g->config = deps->config;
+	g->config = config;
 	arena_init(&g->texts, 0);
 	e = parse_config(g, f);
 	if (e != ERR_OK) {
 		gateway_free(&g);
 		return e;
 	}
+	*out = g;
+	return ERR_OK;
+}
+
+enum err gateway_check(const struct gateway_config *config, struct fault *f)
+{
+	struct gateway *g;
+
+	TRY(configure(config, &g, f));
+	gateway_free(&g);
+	return ERR_OK;
+}
+
+enum err gateway_new(const struct gateway_deps *deps, struct gateway **out, struct fault *f)
+{
+	struct gateway *g;
+	struct tls_cert *dflt = NULL;
+	enum err e;
+
+	TRY(configure(deps->config, &g, f));
+	g->deps = *deps;
 	e = certificates_default(&dflt, f);
 	if (e != ERR_OK) {
 		gateway_free(&g);

@@ -33,6 +33,8 @@ struct gateway_deps {
 	struct gateway_ops ops;
 };
 
+/* Whether gateway_new would take it; reads the files that it names, but not its entities. */
+enum err gateway_check(const struct gateway_config *config, struct fault *f) MUST_USE;
 enum err gateway_new(const struct gateway_deps *deps, struct gateway **out,
 		     struct fault *f) MUST_USE;
 /* dispatch_fn */

@@ -230,7 +230,7 @@ static bool is_http(struct str url)
 	return str_starts_nocase(url, STR("http://")) || str_starts_nocase(url, STR("https://"));
 }
 
-static enum err check_config(const struct identity_config *config, struct fault *f)
+enum err issuer_check(const struct identity_config *config, struct fault *f)
 {
 	if (config->issuer.p && !is_http(config->issuer)) {
 		return fault_set(f, ERR_INVALID, "identity.issuer must be an http or https URL");
@@ -247,7 +247,7 @@ enum err issuer_new(const struct identity_config *config, struct issuer **out, s
 {
 	struct issuer *i;
 
-	TRY(check_config(config, f));
+	TRY(issuer_check(config, f));
 	i = MEM_NEW(struct issuer);
 	arena_init(&i->arena, 0);
 	i->config = *config;

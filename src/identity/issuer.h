@@ -28,7 +28,9 @@
 struct issuer;
 struct db;
 
-/* The configuration is copied. ERR_INVALID names the key that is wrong. */
+/* ERR_INVALID names the key that is wrong. */
+enum err issuer_check(const struct identity_config *config, struct fault *f) MUST_USE;
+/* The configuration is copied; it is checked first. */
 enum err issuer_new(const struct identity_config *config, struct issuer **out,
 		    struct fault *f) MUST_USE;
 /* NULL-safe, sets *i to NULL. */

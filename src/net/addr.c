@@ -133,6 +133,21 @@ size_t addr_format(const struct addr *a, char out[ADDR_TEXT_MAX])
 	return len > 0 ? (size_t)len : 0;
 }
 
+bool addr_covers(const struct addr *a, const struct addr *b)
+{
+	static const uint8_t any[16];
+	size_t n, m;
+	const uint8_t *x = ip_bytes(a, &n), *y = ip_bytes(b, &m);
+
+	if (addr_port(a) == 0 || addr_port(a) != addr_port(b)) {
+		return false;
+	}
+	if (memcmp(x, any, n) == 0) {
+		return n >= m;
+	}
+	return n == m && memcmp(x, y, n) == 0;
+}
+
 enum err addr_net_parse(struct str text, struct addr_net *out)
 {
 	ptrdiff_t slash = str_index(text, '/');

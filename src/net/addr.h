@@ -21,6 +21,11 @@ uint16_t addr_port(const struct addr *a);
 #define ADDR_TEXT_MAX 64
 /* "127.0.0.1:5000" or "[::1]:5000"; returns the length. IPv4-mapped is shown as IPv4. */
 size_t addr_format(const struct addr *a, char out[ADDR_TEXT_MAX]);
+/*
+ * Whether who listens at `a` gets connections to `b`: the same place, or all addresses with that
+ * port; [::] are those of IPv4, too. Port 0 is never the same.
+ */
+bool addr_covers(const struct addr *a, const struct addr *b);
 /* Without the port and brackets. */
 size_t addr_format_ip(const struct addr *a, char out[ADDR_TEXT_MAX]);
 

@@ -58,6 +58,15 @@ enum err relay_epoch_new(const struct relay_config_epoch *source, struct relay_e
 	return ERR_OK;
 }
 
+enum err relay_check(const struct relay_config *config, struct fault *f)
+{
+	struct relay_epoch *e;
+
+	TRY(relay_epoch_new(&(struct relay_config_epoch){.config = config}, &e, f));
+	relay_epoch_unref(&e);
+	return ERR_OK;
+}
+
 struct relay_epoch *relay_epoch_ref(struct relay_epoch *e)
 {
 	atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);

@@ -36,6 +36,8 @@ struct relay_config_epoch {
 	void *arg;
 };
 
+/* Whether it would be taken; the fault names the key. */
+enum err relay_check(const struct relay_config *config, struct fault *f) MUST_USE;
 /* Takes the epoch, also when it fails; then the fault names the key. */
 enum err relay_new(const struct relay_deps *deps, const struct relay_config_epoch *epoch,
 		   struct relay **out, struct fault *f) MUST_USE;

@@ -25,6 +25,13 @@ static const struct db_engine *engine_of(struct str url)
 	return NULL;
 }
 
+enum err db_url_check(struct str url, struct fault *f)
+{
+	return engine_of(url) ? ERR_OK
+			      : fault_set(f, ERR_INVALID,
+					  "database: expected sqlite:PATH or postgres://HOST/NAME");
+}
+
 static void sync_init(struct db_pool *pool)
 {
 	pthread_condattr_t attr;
@@ -48,10 +55,7 @@ enum err db_pool_open(const struct db_config *config, struct db_pool **out, stru
 {
 	const struct db_engine *engine = engine_of(config->url);
 
-	if (!engine) {
-		return fault_set(f, ERR_INVALID,
-				 "database: expected sqlite:PATH or postgres://HOST/NAME");
-	}
+	TRY(db_url_check(config->url, f));
 	struct db_pool *pool = MEM_NEW(struct db_pool);
 	pool->engine = engine;
 	pool->size = config->size ? config->size : DEFAULT_SIZE;

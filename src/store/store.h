@@ -60,6 +60,8 @@ struct db_config {
 	enum db_sync sync;
 };
 
+/* Whether it names one of the engines. */
+enum err db_url_check(struct str url, struct fault *f) MUST_USE;
 /*
  * Checks the URL and, for SQLite, that the file can be opened (it is created with mode
  * 0600). Does not connect to a server: a server that is down is an outage of calls.

@@ -198,6 +198,43 @@ check('config: check, show and reference; secrets stay hidden', async () => {
 	assert.deepEqual(await json(['migrate']), { upToDate: true });
 });
 
+check('config check finds what a server could not start with', async () => {
+	const file = join(server.dir, 'checked.yaml');
+	const entities = join(server.dir, 'entities.yml');
+	const gateway = (text) => `gateway:\n  admin: []\n  ${text}\n`;
+	const pair = 'cert: nowhere.pem, key: nowhere.pem';
+	const cases = [
+		[gateway("listen: ['localhost:23810']"), /^posthouse: \S+checked\.yaml:3: gateway\.listen: "localhost:23810" is no address/],
+		[gateway("listen: ['127.0.0.1:99999']"), /"127\.0\.0\.1:99999" is no address/],
+		[gateway("listen: ['127.0.0.1:9999', '127.0.0.1:9999']"), /:3: gateway\.listen: "127\.0\.0\.1:9999" is taken by/],
+		[gateway(`listen: {address: ':9999', tls: {${pair}}}`), /:3: gateway\.listen\.tls\.cert: cannot read \S+nowhere\.pem/],
+		[gateway("listen: {address: ':9999', tls: {ciphers: FOO}}"), /:3: gateway\.listen\.tls: no such ciphers/],
+		[gateway('trusted_ips: [1.2.3.4/99]'), /gateway\.trusted_ips: '1\.2\.3\.4\/99' is not a network/],
+		[gateway('declarative: /nowhere/kong.yml'), /\/nowhere\/kong\.yml/],
+		[gateway(`declarative: ${entities}`), /entities\.yml:3: service 's': /],
+		[`${gateway('{}')}database: mysql://x\n`.replace('  {}\n', ''), /database: expected sqlite:PATH or postgres:/],
+	];
+	await writeFile(entities, '_format_version: "3.0"\nservices:\n- {name: s, url: "ftp://x"}\n');
+	for (const [text, said] of cases) {
+		await writeFile(file, text);
+		const end = await run(['config', 'check', file]);
+		assert.deepEqual([end.code, end.stdout], [2, ''], text);
+		assert.match(end.stderr, said);
+	}
+	await writeFile(entities, '_format_version: "3.0"\nservices:\n- {name: s, url: "http://x"}\n');
+	await writeFile(file, gateway(`declarative: ${entities}`));
+	assert.equal((await run(['config', 'check', file])).stdout, 'ok\n');
+});
+
+check('config check with roles is for a server with these', async () => {
+	const file = join(server.dir, 'shared.yaml');
+	await writeFile(file, "relay: {listen: ':9999'}\ngateway: {listen: ':9999'}\n");
+	assert.match((await run(['config', 'check', file])).stderr, /:2: gateway\.listen: ":9999" is taken by ":9999" of relay\.listen/);
+	for (const role of ['relay', 'gateway']) {
+		assert.equal((await run(['config', 'check', file, role])).stdout, 'ok\n');
+	}
+});
+
 check('version, routes and help need nothing', async () => {
 	for (const args of [['version'], ['--version']]) {
 		assert.match((await run(args)).stdout, /^posthouse \d+\.\d+\.\d+/);

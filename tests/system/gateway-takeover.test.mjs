@@ -144,6 +144,25 @@ check('a process that gets all its addresses but the last takes no connection be
 	}
 });
 
+check('a reload refuses what the next start would', async () => {
+	const { listen } = await atFixedPorts();
+	for (const [values, said] of [
+		[{ listen: ['localhost:1'] }, /no address to listen on/],
+		[{ listen: [listen[0], listen[0]] }, /is taken by/],
+		[{ trusted_ips: ['1.2.3.4/99'] }, /is not a network/],
+		[{ listen: [{ address: listen[0].address, tls: { ciphers: 'FOO' } }] }, /no such ciphers/],
+	]) {
+		const from = gw.child.lines.length;
+		const was = gw.sections.gateway;
+		await gw.configure({ gateway: values });
+		gw.child.signal_('SIGHUP');
+		assert.match(await gw.child.line(/configuration (not )?reloaded/, { from }), said);
+		gw.sections.gateway = was;
+	}
+	await gw.configure();
+	assert.equal((await gw.get('/s')).status, 200);
+});
+
 check('who is asked to end while another starts to take over ends both, and what is under way first', async () => {
 	const seen = echo.requests.length;
 	const former = gw.child;

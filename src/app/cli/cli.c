@@ -14,7 +14,8 @@
 
 enum err cli_open_settings(struct cli *c, const struct cli_options *o)
 {
-	struct settings_source source = {.config = o->config, .data = o->data};
+	struct settings_source source = {
+		.config = o->config, .data = o->data, .roles = o->roles, .n_roles = o->n_roles};
 
 	*c = (struct cli){.json = o->json};
 	arena_init(&c->arena, 0);

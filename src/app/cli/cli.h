@@ -16,6 +16,8 @@
 struct cli_options {
 	struct str config, data;
 	bool json;
+	const struct str *roles; /* as of struct settings_source */
+	size_t n_roles;
 };
 
 #define CLI_OPTIONS                                                                                \

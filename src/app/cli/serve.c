@@ -76,7 +76,8 @@ static void reload(struct server *s, const struct settings_source *source)
 	struct settings *next = NULL;
 	struct fault f = {0};
 
-	if (settings_load(source, &next, &f) != ERR_OK || server_reload(s, next, &f) != ERR_OK) {
+	if (settings_load(source, &next, &f) != ERR_OK || settings_check(next, &f) != ERR_OK ||
+	    server_reload(s, next, &f) != ERR_OK) {
 		log_error("app", "configuration not reloaded: the old one stays", LOG_FAULT(&f));
 	} else {
 		tell_warnings(next);
@@ -221,8 +222,10 @@ static int run(const struct command *c, void *opts, struct str *args, size_t n_a
 	(void)c;
 	signals_block();
 	takeover_begin(&takeover);
-	if (settings_load(&source, &settings, &f) != ERR_OK) {
+	if (settings_load(&source, &settings, &f) != ERR_OK ||
+	    settings_check(settings, &f) != ERR_OK) {
 		(void)command_fault(&f);
+		settings_unref(&settings);
 		return EXIT_USAGE;
 	}
 	raise_file_limit();

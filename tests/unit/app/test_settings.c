@@ -79,14 +79,17 @@ static void assert_fault(const char *yaml, const char *why)
 	struct fault f = {0};
 	enum err e = load(yaml, &s, &f);
 
+	if (e == ERR_OK) {
+		e = settings_check(s, &f);
+		settings_unref(&s);
+	}
 	assert_err(e, *why ? ERR_INVALID : ERR_OK);
 	if (e != ERR_OK) {
 		bool has_place = strncmp(f.text, path, strlen(path)) == 0;
 
 		assert_string_equal(f.text + (has_place ? strlen(path) : 0), why);
-		assert_null(s);
 	}
-	settings_unref(&s);
+	assert_null(s);
 }
 
 static void the_connector_is_checked(void **state)
@@ -134,6 +137,60 @@ static void entities_come_from_one_place(void **state)
 	assert_fault("gateway: {declarative: kong.yml, declarative_text: x}\n",
 		     "gateway.declarative and gateway.declarative_text: only one of them may be "
 		     "given");
+}
+
+static void what_is_for_a_role_to_understand_is_checked(void **state)
+{
+	(void)state;
+	assert_fault("database: mysql://x\n",
+		     "database: expected sqlite:PATH or postgres://HOST/NAME");
+	assert_fault("gateway: {trusted_ips: [10.0.0.0/8, 1.2.3.4/99]}\n",
+		     "gateway.trusted_ips: '1.2.3.4/99' is not a network");
+	assert_fault(
+		"gateway: {dns_order: MX}\n",
+		"gateway.dns_order: 'MX' is none of LAST, SRV, A, AAAA, CNAME, or one too many");
+	assert_fault("relay: {trusted_proxies: [nets]}\n",
+		     "relay.trusted_proxies: 'nets' is not a network");
+	assert_fault("relay: {bodies: here}\n", "bodies: expected memory or file:DIR");
+	assert_fault("bodies: \"file:\"\n", "bodies: expected memory or file:DIR");
+	assert_fault("identity: {issuer: mine}\n", "identity.issuer must be an http or https URL");
+	assert_fault("gateway: {}\nrelay:\n  listen: here\n",
+		     ":3: relay.listen: \"here\" is no address to listen on (try 127.0.0.1:5000 or "
+		     "[::]:5000)");
+}
+
+/* But for listeners of the gateway, where entities may have the certificates. */
+static void files_of_listeners_are_checked(void **state)
+{
+	(void)state;
+	assert_fault("gateway: {listen: {address: \":1\", tls: {}}}\n"
+		     "status: {listen: {address: \":2\", tls: {}}}\n",
+		     "");
+	assert_fault("relay: {listen: {address: \":1\", tls: {}}}\n",
+		     ":1: relay.listen.tls: cert and key are required");
+	assert_fault("relay: \nstatus: {listen: {address: \":1\", tls: {}}}\n",
+		     ":2: status.listen.tls: cert and key are required");
+	assert_fault(
+		"gateway:\n  admin:\n    - listen: {address: \":1\", tls: {cert: /no, key: "
+		"/no}}\n",
+		":3: gateway.admin.listen.tls.cert: cannot read /no: No such file or directory");
+	assert_fault("gateway: {listen: {address: \":1\", tls: {ciphers: FOO}}}\n",
+		     ":1: gateway.listen.tls: no such ciphers: \"FOO\"");
+}
+
+static void addresses_exclude_each_other(void **state)
+{
+	(void)state;
+	assert_fault("gateway:\n  listen:\n    - 127.0.0.1:1\n    - 127.0.0.1:1\n",
+		     ":4: gateway.listen: \"127.0.0.1:1\" is taken by \"127.0.0.1:1\" of "
+		     "gateway.listen");
+	assert_fault("gateway: {listen: \":1\"}\nstatus: {listen: 127.0.0.1:1}\n",
+		     ":2: status.listen: \"127.0.0.1:1\" is taken by \":1\" of gateway.listen");
+	assert_fault("gateway: {listen: 127.0.0.1:1, admin: [{listen: 0.0.0.0:1}]}\n",
+		     ":1: gateway.admin.listen: \"0.0.0.0:1\" is taken by \"127.0.0.1:1\" of "
+		     "gateway.listen");
+	assert_fault("gateway: {listen: 127.0.0.1:0, admin: [{listen: 127.0.0.1:0}]}\n", "");
+	assert_fault("gateway: {listen: 127.0.0.1:5000}\n", ""); /* the relay does not run */
 }
 
 /* The connector's secret stands in the environment of whoever tries both in one shell. */
@@ -196,6 +253,9 @@ int main(void)
 		cmocka_unit_test(the_connector_is_checked),
 		cmocka_unit_test(urls_of_roles_are_checked),
 		cmocka_unit_test(entities_come_from_one_place),
+		cmocka_unit_test(what_is_for_a_role_to_understand_is_checked),
+		cmocka_unit_test(files_of_listeners_are_checked),
+		cmocka_unit_test(addresses_exclude_each_other),
 		cmocka_unit_test(a_variable_of_the_connector_hinders_nobody),
 		cmocka_unit_test(config_show_and_reference_know_it),
 		cmocka_unit_test(the_gateway_listens_plain_and_with_tls),

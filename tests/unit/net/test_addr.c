@@ -134,6 +134,36 @@ static void test_a_port_is_told_as_well(void **state)
 	}
 }
 
+static bool covers(const char *a, const char *b)
+{
+	struct addr x, y;
+
+	assert_ok(addr_parse(str_c(a), &x));
+	assert_ok(addr_parse(str_c(b), &y));
+	return addr_covers(&x, &y);
+}
+
+static void test_who_listens_everywhere_covers_the_rest(void **state)
+{
+	(void)state;
+	assert_true(covers("127.0.0.1:1", "127.0.0.1:1"));
+	assert_true(covers("[::1]:1", "[::1]:1"));
+	assert_true(covers("[::ffff:127.0.0.1]:1", "127.0.0.1:1"));
+	assert_false(covers("127.0.0.1:1", "127.0.0.1:2"));
+	assert_false(covers("127.0.0.1:1", "127.0.0.2:1"));
+	assert_true(covers("0.0.0.0:1", "127.0.0.1:1"));
+	assert_false(covers("127.0.0.1:1", "0.0.0.0:1"));
+	assert_false(covers("0.0.0.0:1", "127.0.0.1:2"));
+	assert_false(covers("0.0.0.0:1", "[::1]:1"));
+	assert_false(covers("0.0.0.0:1", "[::]:1"));
+	assert_true(covers(":1", "[::1]:1"));
+	assert_true(covers(":1", "127.0.0.1:1"));
+	assert_true(covers("*:1", "0.0.0.0:1"));
+	assert_false(covers("[::1]:1", "0.0.0.1:1"));
+	assert_false(covers("127.0.0.1:0", "127.0.0.1:0"));
+	assert_false(covers(":0", "127.0.0.1:0"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -141,6 +171,7 @@ int main(void)
 		cmocka_unit_test(test_nets),
 		cmocka_unit_test(test_who_is_told),
 		cmocka_unit_test(test_a_port_is_told_as_well),
+		cmocka_unit_test(test_who_listens_everywhere_covers_the_rest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
