@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 /* One for each loop at each address: there is no telling how many. */
@@ -71,26 +70,26 @@ void inherit_begin(void)
 	}
 }
 
-static bool is_bound_to(int fd, const struct addr *addr)
+/* All zero, which covers nothing, if it is not known. */
+static struct addr bound_to(int fd)
 {
 	struct addr bound = {.len = sizeof(bound.sa)};
-	char a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX];
 
 	if (getsockname(fd, (struct sockaddr *)&bound.sa, &bound.len) != 0) {
-		return false;
+		return (struct addr){0};
 	}
-	(void)addr_format(&bound, a);
-	(void)addr_format(addr, b);
-	return strcmp(a, b) == 0;
+	return bound;
 }
 
-size_t inherit_take(const struct addr *addr, int **out)
+static size_t take(const struct addr *addr, bool parts, int **out)
 {
 	struct sockets taken = {0};
 	size_t kept = 0;
 
 	for (size_t i = 0; i < left.n; i++) {
-		if (is_bound_to(left.fds[i], addr)) {
+		struct addr bound = bound_to(left.fds[i]);
+
+		if (addr_covers(addr, &bound) && (parts || addr_covers(&bound, addr))) {
 			add(&taken, left.fds[i]);
 		} else {
 			left.fds[kept++] = left.fds[i];
@@ -99,6 +98,28 @@ size_t inherit_take(const struct addr *addr, int **out)
 	left.n = kept;
 	*out = taken.fds;
 	return taken.n;
+}
+
+size_t inherit_take(const struct addr *addr, int **out)
+{
+	return take(addr, false, out);
+}
+
+size_t inherit_take_parts(const struct addr *addr, int **out)
+{
+	return take(addr, true, out);
+}
+
+bool inherit_covers(const struct addr *addr)
+{
+	for (size_t i = 0; i < left.n; i++) {
+		struct addr bound = bound_to(left.fds[i]);
+
+		if (addr_covers(&bound, addr)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 void inherit_end(void)

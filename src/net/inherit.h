@@ -3,7 +3,7 @@
  *
  * The kernel queues connections at the socket, not at the process: while one of the two
  * has it open none is refused or reset. inherit_begin takes what was left, listener_open
- * those of its address, inherit_end closes what no listener wanted.
+ * those of its address and of parts of it, inherit_end closes what no listener wanted.
  *
  * Threads  the main thread, before and while listeners open.
  */
@@ -14,6 +14,10 @@
 void inherit_begin(void);
 /* Takes those bound to `addr` out of them; how many. They and the array are the caller's. */
 size_t inherit_take(const struct addr *addr, int **out);
+/* The same with those at a part of it: whoever waits there is its client now. */
+size_t inherit_take_parts(const struct addr *addr, int **out);
+/* Whether `addr` is part of where one of those listens that are left. */
+bool inherit_covers(const struct addr *addr);
 void inherit_end(void);
 
 /* All descriptors of this process that listen, for whoever leaves them to another; mem_free. */

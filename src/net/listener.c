@@ -202,24 +202,36 @@ static void acceptor_add(struct listener *l, struct loops *loops, int fd)
 	l->n++;
 }
 
-/* One socket for each loop; more, if the process before us had more loops: all have a queue. */
-static enum err bind_all(struct listener *l, struct loops *loops, struct fault *f)
+static void acceptors_add(struct listener *l, struct loops *loops, const int *fds, size_t n)
 {
-	int *fds;
-	size_t n = inherit_take(&l->addr, &fds);
-
-	if (n == 0) {
-		TRY(probe(&l->addr, f));
-	}
-	l->acceptors = MEM_NEW_ARRAY(struct acceptor, MAX(n, loops->n));
 	for (size_t i = 0; i < n; i++) {
 		acceptor_add(l, loops, fds[i]);
 	}
+}
+
+/*
+ * One socket for each loop; more, if the process before us had more loops, or listened at parts of
+ * the address: all have a queue. Where that one listens no other process does.
+ */
+static enum err bind_all(struct listener *l, struct loops *loops, struct fault *f)
+{
+	int *fds, *parts;
+	size_t n = inherit_take(&l->addr, &fds);
+	size_t n_parts = inherit_take_parts(&l->addr, &parts);
+	bool is_new = n == 0 && n_parts == 0 && !inherit_covers(&l->addr);
+
+	l->acceptors = MEM_NEW_ARRAY(struct acceptor, MAX(n, loops->n) + n_parts);
+	acceptors_add(l, loops, fds, n);
+	acceptors_add(l, loops, parts, n_parts);
 	mem_free(fds);
-	while (l->n < loops->n) {
+	mem_free(parts);
+	if (is_new) {
+		TRY(probe(&l->addr, f));
+	}
+	while (l->n < loops->n + n_parts) {
 		int fd = -1;
 
-		TRY(bind_one(&l->addr, n == 0, &fd, f));
+		TRY(bind_one(&l->addr, is_new, &fd, f));
 		acceptor_add(l, loops, fd);
 		if (l->n == 1) {
 			l->addr.len = sizeof(l->addr.sa);

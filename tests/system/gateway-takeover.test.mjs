@@ -144,6 +144,25 @@ check('a process that gets all its addresses but the last takes no connection be
 	}
 });
 
+check('a wider address, and a narrower one again, need no restart', async () => {
+	const former = gw.sections.gateway;
+	const wider = former.listen.map((l) => ({ ...l, address: l.address.replace('127.0.0.1', '0.0.0.0') }));
+	const loads = [load(getter(gw, '/s', false), 4), load(overTls(), 2)];
+	await gw.configure({ gateway: { listen: wider } });
+	await gw.takeOver();
+	for (const one of loads) {
+		const { n, failed } = await one.stop();
+		assert.ok(n > 0);
+		assert.deepEqual(failed, []);
+	}
+	const elsewhere = gw.proxies[0].replace(/\/\/[^:]*/, '//127.0.0.2');
+	assert.equal((await fetch(`${elsewhere}/s`)).status, 200);
+	await gw.configure({ gateway: { listen: former.listen } });
+	await gw.takeOver();
+	assert.equal((await gw.get('/s')).status, 200);
+	await assert.rejects(fetch(`${elsewhere}/s`));
+});
+
 check('a reload refuses what the next start would', async () => {
 	const { listen } = await atFixedPorts();
 	for (const [values, said] of [

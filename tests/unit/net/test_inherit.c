@@ -1,6 +1,7 @@
 #include "net/inherit.h"
 
 #include "base/mem.h"
+#include "net/listener.h"
 #include "unit.h"
 
 #include <fcntl.h>
@@ -205,6 +206,104 @@ static void a_connection_in_the_queue_is_inherited(void **state)
 	(void)close(heir);
 }
 
+/* ---- listeners at addresses that overlap what was left ---- */
+
+/* As a former process listens. */
+static int left_at(const char *ip, struct addr *out)
+{
+	int fd = listen_at(ip, -1, out);
+
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	return fd;
+}
+
+static void on_accept(struct loop *l, int fd, const struct addr *peer, void *arg)
+{
+	(void)l;
+	(void)peer;
+	(void)arg;
+	assert_int_equal(send(fd, "+", 1, MSG_NOSIGNAL), 1);
+	(void)close(fd);
+}
+
+static struct listener *heir_at(struct loops *loops, const char *ip, const struct addr *left)
+{
+	struct listener_options o = {.fn = on_accept};
+	struct listener *l = NULL;
+	char text[ADDR_TEXT_MAX];
+	struct fault f = {0};
+	struct addr at;
+
+	assert_ok(addr_from_ip(str_c(ip), addr_port(left), &at));
+	(void)addr_format(&at, text);
+	o.address = str_c(text);
+	assert_ok(loops_start(loops, 2, NULL));
+	inherit_begin();
+	if (listener_open(loops, &o, &l, &f) != ERR_OK) {
+		fail_msg("%s", f.text);
+	}
+	inherit_end();
+	listener_start(l);
+	return l;
+}
+
+static void heir_end(struct loops *loops, struct listener *l)
+{
+	listener_free(&l);
+	loops_join(loops);
+	loops_free(loops);
+}
+
+static int connect_to(const char *ip, const struct addr *like)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct addr to;
+
+	assert_ok(addr_from_ip(str_c(ip), addr_port(like), &to));
+	assert_int_equal(connect(fd, (struct sockaddr *)&to.sa, to.len), 0);
+	return fd;
+}
+
+static void assert_accepted(int client)
+{
+	char c = 0;
+
+	assert_int_equal(recv(client, &c, 1, 0), 1);
+	(void)close(client);
+}
+
+static void a_wider_address_takes_the_queues_of_its_parts(void **state)
+{
+	struct loops loops;
+	struct addr at;
+	int former = left_at("127.0.0.1", &at);
+	int waits = connect_to("127.0.0.1", &at);
+
+	(void)state;
+	struct listener *l = heir_at(&loops, "0.0.0.0", &at);
+
+	assert_true(is_open(former));
+	assert_accepted(waits);
+	assert_accepted(connect_to("127.0.0.1", &at));
+	assert_accepted(connect_to("127.0.0.2", &at));
+	heir_end(&loops, l);
+	assert_false(is_open(former));
+}
+
+static void a_narrower_address_leaves_the_wider_one(void **state)
+{
+	struct loops loops;
+	struct addr at;
+	int former = left_at("0.0.0.0", &at);
+
+	(void)state;
+	struct listener *l = heir_at(&loops, "127.0.0.1", &at);
+
+	assert_false(is_open(former));
+	assert_accepted(connect_to("127.0.0.1", &at));
+	heir_end(&loops, l);
+}
+
 static void without_a_former_process_there_is_nothing(void **state)
 {
 	struct addr at;
@@ -226,6 +325,8 @@ int main(void)
 		cmocka_unit_test(another_address_is_another),
 		cmocka_unit_test(an_ipv6_address),
 		cmocka_unit_test(a_connection_in_the_queue_is_inherited),
+		cmocka_unit_test(a_wider_address_takes_the_queues_of_its_parts),
+		cmocka_unit_test(a_narrower_address_leaves_the_wider_one),
 		cmocka_unit_test(without_a_former_process_there_is_nothing),
 	};
 
