@@ -243,7 +243,8 @@ static int run_within(const struct regex *re, struct str subject, uint64_t *budg
 		now = clock_thread_cpu_ns();
 		cost = now - since;
 		since = now;
-		*budget_ns -= MIN(cost, *budget_ns);
+		/* 0 says that one gave up: who ended with the last of it did not. */
+		*budget_ns = *budget_ns > cost ? *budget_ns - cost : 1;
 		more = steps_more(*budget_ns, cost);
 	}
 	return n;
