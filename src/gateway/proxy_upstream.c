@@ -267,7 +267,7 @@ static void try_service(struct gw_call *c);
  * What is said of the target. A service may cut an upload that it does not want, or that never
  * comes: while the client owes some of it, that is no failure. (No clock runs then, but where
  * the service takes nothing of what has come.) Nor is it one that a target has no certificate
- * for a name that the client chose.
+ * for a name that the client chose, or reads what another client uploads beside.
  */
 static enum balancer_outcome outcome_of(const struct gw_call *c, const struct http_call *hc,
 					enum err why)
@@ -277,6 +277,9 @@ static enum balancer_outcome outcome_of(const struct gw_call *c, const struct ht
 	bool by_name = (c->entry->traits.preserve_host || c->host_set.n > 0) &&
 		       http_call_was_unsecured(hc);
 
+	if (o == BALANCER_TIMEOUT) {
+		return http_call_was_crowded_out(hc) ? BALANCER_ABORTED : o;
+	}
 	return o == BALANCER_TCP_FAILURE && (owes_body || by_name || http_call_was_refused(hc))
 		       ? BALANCER_ABORTED
 		       : o;
@@ -312,7 +315,7 @@ static bool may_try_again(const struct gw_call *c, enum err why)
 	       (!c->sent || http_method_is_idempotent(http_method_parse(c->method)));
 }
 
-/* It was never sent, or not all of it, and that is nobody's doing but ours. */
+/* It was never sent, and that is nobody's doing but ours. */
 static void fail_unsent(struct gw_call *c, enum err why)
 {
 	if (gw_loop_may_warn(c->gl, &c->gl->warn_of_requests_at_ms)) {

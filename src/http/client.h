@@ -59,7 +59,7 @@ struct http_call_handler {
 	void (*on_end)(struct http_call *c);
 	/*
 	 * ERR_UNAVAILABLE (cannot connect), ERR_TIMEOUT, ERR_IO (broke); ERR_PROTO, ERR_LIMIT (an
-	 * answer came and is refused); ERR_EXHAUSTED (no connection was left for it),
+	 * answer came and is refused); ERR_EXHAUSTED (this machine has no connection left),
 	 * ERR_INVALID (no such request can be sent). http_call_was_sent says whether the peer may
 	 * have seen it. Last call.
 	 */
@@ -146,6 +146,8 @@ bool http_call_was_sent(const struct http_call *c);
 bool http_call_was_refused(const struct http_call *c);
 /* It failed as TLS could not be agreed on with the peer under the name of the call. */
 bool http_call_was_unsecured(const struct http_call *c);
+/* It waited for a window that another call has (HTTP/2): ERR_TIMEOUT. */
+bool http_call_was_crowded_out(const struct http_call *c);
 /* It failed as its head is larger than the peer takes (HTTP/2): ERR_INVALID. */
 bool http_call_was_too_large(const struct http_call *c);
 size_t http_call_pending(const struct http_call *c);

@@ -234,7 +234,8 @@ static void on_timeout(struct timer *t)
 {
 	struct http_call *c = container_of(t, struct http_call, timer);
 
-	http_call_fail(c, h2_call_overdue(c));
+	h2_call_overdue(c);
+	http_call_fail(c, ERR_TIMEOUT);
 }
 
 static enum err prepare(struct http_call *c, const struct http_call_spec *s)
@@ -565,6 +566,11 @@ bool http_call_was_refused(const struct http_call *c)
 bool http_call_was_unsecured(const struct http_call *c)
 {
 	return c->unsecured;
+}
+
+bool http_call_was_crowded_out(const struct http_call *c)
+{
+	return c->crowded_out;
 }
 
 bool http_call_was_too_large(const struct http_call *c)

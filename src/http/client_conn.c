@@ -98,8 +98,8 @@ static void conn_failed(struct client_conn *k, enum err why)
 	list_init(&waiting);
 	client_conn_close(k);
 	c->conn = NULL;
-	if (o->route.h2 && o->n_conns == 0) {
-		list_splice(&waiting, &o->waiting); /* for this connection */
+	if (o->route.h2) {
+		list_splice(&waiting, &o->waiting); /* for this connection, as no other had room */
 	}
 	c->unsecured = unsecured;
 	http_call_fail(c, why);

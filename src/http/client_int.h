@@ -159,10 +159,11 @@ struct http_call {
 	bool starting; /* http_call_start has not returned: no callbacks yet */
 	bool retried;
 	bool refused;
-	bool unsecured;	 /* TLS was not agreed on */
-	bool too_large;	 /* HTTP/2: its head, for this peer */
-	bool sent;	 /* at least once */
-	bool body_given; /* the whole request body is with the stream */
+	bool unsecured;	  /* TLS was not agreed on */
+	bool too_large;	  /* HTTP/2: its head, for this peer */
+	bool crowded_out; /* HTTP/2: its body, by another one */
+	bool sent;	  /* at least once */
+	bool body_given;  /* the whole request body is with the stream */
 	bool paused;
 	bool whole; /* HTTP/2: the answer is complete in `rest`, its stream is over */
 };

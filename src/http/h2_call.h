@@ -20,8 +20,8 @@ size_t h2_call_pending(const struct http_call *c);
 void h2_call_pause(struct http_call *c);
 void h2_call_resume(struct http_call *c);
 void h2_call_let_go(struct http_call *c);
-/* The answer is overdue: what the call fails with. */
-enum err h2_call_overdue(const struct http_call *c);
+/* It is going to fail as its answer is overdue, or its body stuck. */
+void h2_call_overdue(struct http_call *c);
 void h2_call_fini(struct http_call *c);
 /* Connected: from now on shared. */
 void h2_client_start(struct client_conn *k, uint32_t write_timeout_ms);

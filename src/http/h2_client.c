@@ -260,27 +260,17 @@ void h2_call_let_go(struct http_call *c)
 	}
 }
 
-static void doubt(const struct http_call *c)
+void h2_call_overdue(struct http_call *c)
 {
-	struct client_conn *k = c->h2->h2->owner;
+	struct client_conn *k = c->h2 ? c->h2->h2->owner : NULL;
 
+	if (!k) {
+		return;
+	}
 	if (k->stream && k->stream->bytes_in == c->heard_bytes) {
 		retire(k);
 	}
-}
-
-static enum err why_stuck(const struct h2_stream *s)
-{
-	return h2_is_crowded_out(s) ? ERR_EXHAUSTED : ERR_TIMEOUT;
-}
-
-enum err h2_call_overdue(const struct http_call *c)
-{
-	if (!c->h2) {
-		return ERR_TIMEOUT;
-	}
-	doubt(c);
-	return timer_is_armed(&c->h2->out_timer) ? why_stuck(c->h2) : ERR_TIMEOUT;
+	c->crowded_out = h2_call_pending(c) > 0 && h2_is_crowded_out(c->h2);
 }
 
 void h2_call_fini(struct http_call *c)
@@ -457,8 +447,8 @@ static void on_drained(struct h2_stream *s)
 static void on_stuck(struct h2_stream *s)
 {
 	if (s->call) {
-		doubt(s->call);
-		http_call_fail(s->call, why_stuck(s));
+		h2_call_overdue(s->call);
+		http_call_fail(s->call, ERR_TIMEOUT);
 	} else {
 		h2_reset(s, H2_CANCEL);
 	}
@@ -601,5 +591,6 @@ bool h2_client_has_room_for(const struct client_conn *k, const struct http_call 
 	if (k->h2->n_streams > 0 && (k->alone || may_end_connection(k, c))) {
 		return false;
 	}
-	return c->body_kind == HTTP_CALL_NO_BODY || h2_has_body_room(k->h2);
+	return k->h2->n_streams == 0 || c->body_kind == HTTP_CALL_NO_BODY ||
+	       h2_has_body_room(k->h2);
 }

@@ -672,15 +672,30 @@ bool h2_has_body_room(const struct h2 *h)
 	       MIN(h->window_max / 2, BODY_ROOM_MAX);
 }
 
+/* Of the connection's window: not given back yet. */
+static int64_t taken_by(const struct h2_stream *s)
+{
+	nghttp2_session *session = s->h2->session;
+	int64_t whole =
+		nghttp2_session_get_remote_settings(session, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE);
+
+	return whole - nghttp2_session_get_stream_remote_window_size(session, s->id);
+}
+
 bool h2_is_crowded_out(const struct h2_stream *s)
 {
 	const struct h2 *h = s->h2;
-	int64_t window = nghttp2_session_get_remote_settings(h->session,
-							     NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE);
-	int64_t left = nghttp2_session_get_stream_remote_window_size(h->session, s->id);
+	int64_t half = h->window_max / 2, shared = 0;
 
-	return left > 0 && window - left < h->window_max / 2 &&
-	       nghttp2_session_get_remote_window_size(h->session) == 0;
+	if (nghttp2_session_get_remote_window_size(h->session) > 0 || taken_by(s) > half) {
+		return false;
+	}
+	LIST_EACH (&h->streams, it) {
+		int64_t n = taken_by(container_of(it, struct h2_stream, node));
+
+		shared += n > half ? 0 : n;
+	}
+	return shared < half; /* the rest has one stream, or had */
 }
 
 /* ---- heads ---- */

@@ -197,7 +197,7 @@ bool h2_may_open(const struct h2 *h, uint32_t at_first);
 uint32_t h2_streams_max(const struct h2 *h);
 uint32_t h2_head_max(const struct h2 *h);  /* what the peer takes; UINT32_MAX = it did not say */
 bool h2_has_body_room(const struct h2 *h); /* of the connection's window, for another one */
-/* Its body cannot go on as others have taken the window of the connection. */
+/* Its body cannot go on as a single other one has most of the connection's window. */
 bool h2_is_crowded_out(const struct h2_stream *s);
 
 /* Costs `n` of the budget; false: it is used up and the session will end. */

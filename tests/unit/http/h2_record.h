@@ -86,7 +86,9 @@ static void on_fail(struct http_call *c, enum err why)
 
 	buf_printf(&r->text, "fail %s%s%s%s", err_name(why), http_call_was_sent(c) ? "" : " unsent",
 		   http_call_was_refused(c) ? " refused" : "",
-		   http_call_was_too_large(c) ? " too large" : "");
+		   http_call_was_too_large(c)	  ? " too large"
+		   : http_call_was_crowded_out(c) ? " crowded out"
+						  : "");
 	over(r);
 }
 
@@ -167,6 +169,14 @@ static void start(struct fixture *f, struct record *r, struct str path)
 	f->spec.path_query = path;
 	f->running++;
 	r->call = http_call_start(f->client, &f->spec, &events, r);
+}
+
+static inline uint32_t connects(const struct fixture *f)
+{
+	struct http_client_stats st;
+
+	http_client_stats(f->client, &st);
+	return (uint32_t)st.connects_total;
 }
 
 static void expect(struct record *r, const char *text)

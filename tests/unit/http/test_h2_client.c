@@ -31,14 +31,6 @@ static void tear_down(struct fixture *f)
 
 /* ---- with our own server ---- */
 
-static uint32_t connects(const struct fixture *f)
-{
-	struct http_client_stats st;
-
-	http_client_stats(f->client, &st);
-	return (uint32_t)st.connects_total;
-}
-
 static void test_simple(void **state)
 {
 	struct fixture f;

@@ -10,13 +10,13 @@ static struct record hog, posted, asked, streamed;
 static struct fixture *crowded;
 static size_t full_at;
 
+static char page[WINDOW + 1];
+
 static void start_hog(struct fixture *f, size_t bytes)
 {
-	static char body[WINDOW + 1];
-
 	f->spec.method = STR("POST");
 	f->spec.body_kind = HTTP_CALL_MEM;
-	f->spec.body = str_of(body, bytes);
+	f->spec.body = str_of(page, bytes);
 	start(f, &hog, STR("/"));
 }
 
@@ -100,8 +100,86 @@ static void test_crowded_out(void **state)
 	start_hog(&f, WINDOW + 1);
 	loop_run(f.loop);
 	expect(&hog, "fail timeout");
-	expect(&streamed, "fail out of descriptors, ports or memory");
+	expect(&streamed, "fail timeout crowded out");
 	assert_int_equal(v.connections, 1);
+	peer_close(&v);
+	tear_down_client(&f);
+}
+
+static void write_a_part(struct record *r)
+{
+	http_call_write(r->call, str_of(page, 20000));
+}
+
+/* Where nobody has most of the window, it is the service that reads nothing. */
+static void test_a_service_that_hangs(void **state)
+{
+	static const struct step steps[] = {{STEP(SETTINGS)}, {STEP("")}, {STEP("")}, {STEP("")}, {0}};
+	struct record some[4] = {0};
+	struct fixture f = {0};
+	struct peer v;
+
+	(void)state;
+	expected = "the last one gives up";
+	set_up_client(&f, 0);
+	f.spec.uri.port = peer_open(&v, f.loop, steps);
+	f.spec.method = STR("POST");
+	f.spec.body_kind = HTTP_CALL_CHUNKED;
+	f.spec.write_timeout_ms = 100;
+	for (size_t i = 0; i < ARRAY_LEN(some); i++) {
+		some[i].on_sent = write_a_part;
+		start(&f, &some[i], STR("/"));
+	}
+	f.running = 1; /* the others have sent what they had */
+	loop_run(f.loop);
+	expect(&some[3], "fail timeout");
+	for (size_t i = 0; i < 3; i++) {
+		http_call_cancel(some[i].call);
+	}
+	assert_int_equal(v.connections, 1);
+	peer_close(&v);
+	tear_down_client(&f);
+}
+
+static struct record late[3];
+
+static void on_window_full_alone(struct peer *v)
+{
+	struct fixture *f = crowded;
+
+	if (v->body_bytes != WINDOW) {
+		return;
+	}
+	(void)close(v->io.fd);
+	io_remove(v->loop, &v->io);
+	f->spec.body = STR("hi");
+	for (size_t i = 0; i < ARRAY_LEN(late); i++) {
+		start(f, &late[i], STR("/"));
+	}
+}
+
+/* Who waits for a connection fails with it, and does not try to open it after the other. */
+static void test_no_other_connection(void **state)
+{
+	static const struct step steps[] = {{STEP(SETTINGS)}, {0}};
+	struct fixture f = {0};
+	struct peer v;
+
+	(void)state;
+	hog = (struct record){0};
+	crowded = &f;
+	expected = "the others fail";
+	set_up_client(&f, 0);
+	f.spec.uri.port = peer_open(&v, f.loop, steps);
+	v.on_body = on_window_full_alone;
+	start_hog(&f, WINDOW + 1);
+	f.running = 0; /* it is not waited for */
+	loop_run(f.loop);
+	for (size_t i = 0; i < ARRAY_LEN(late); i++) {
+		expect(&late[i], "fail unavailable unsent");
+	}
+	assert_int_equal(connects(&f), 2);
+	http_call_cancel(hog.call);
 	peer_close(&v);
 	tear_down_client(&f);
 }
@@ -264,6 +342,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_full_window),
 		cmocka_unit_test(test_crowded_out),
+		cmocka_unit_test(test_a_service_that_hangs),
+		cmocka_unit_test(test_no_other_connection),
 		cmocka_unit_test(test_head_beyond_what_was_said),
 		cmocka_unit_test(test_large_head_that_is_welcome),
 		cmocka_unit_test(test_large_head_ends_its_own_connection),
