@@ -86,9 +86,7 @@ static enum err start_identity(struct roles *r, struct fault *f)
 {
 	struct settings *s = r->deps.settings;
 
-	/* The relay without an outside authority needs keys, even where the endpoints do not run.
-	 */
-	if (!s->runs[ROLE_IDENTITY] && !(s->runs[ROLE_RELAY] && s->relay.authority.n == 0)) {
+	if (!settings_run_issuer(s)) {
 		return ERR_OK;
 	}
 	TRY(issuer_new(&s->identity, &r->issuer, f));

@@ -296,6 +296,11 @@ const struct listen_set *settings_listen(const struct settings *s, int listener)
 				: &s->gateway_more.admins[listener - LISTENER_ADMIN].listen;
 }
 
+bool settings_run_issuer(const struct settings *s)
+{
+	return s->runs[ROLE_IDENTITY] || (s->runs[ROLE_RELAY] && s->relay.authority.n == 0);
+}
+
 bool settings_listener_is_gateways(const struct settings *s, int listener)
 {
 	return s->runs[ROLE_GATEWAY] && (listener == ROLE_GATEWAY || listener >= LISTENER_STATUS);

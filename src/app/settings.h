@@ -109,6 +109,8 @@ void settings_unref(struct settings **s);
 
 /* Where it listens; nowhere if that role does not run. */
 const struct listen_set *settings_listen(const struct settings *s, int listener);
+/* The relay without an outside authority needs keys, even where their endpoints do not run. */
+bool settings_run_issuer(const struct settings *s);
 /*
  * Whether its certificates may be those of the gateway's entities, so that it needs no files, as
  * with Kong.

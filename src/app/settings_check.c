@@ -18,7 +18,9 @@ static enum err check_roles(const struct settings *s, struct fault *f)
 		TRY(relay_check(&s->relay, f));
 		TRY(bodies.n > 0 ? blob_url_check(bodies, f) : ERR_OK);
 	}
-	TRY(issuer_check(&s->identity, f));
+	if (settings_run_issuer(s)) {
+		TRY(issuer_check(&s->identity, f));
+	}
 	return s->runs[ROLE_GATEWAY] ? gateway_check(&s->gateway, f) : ERR_OK;
 }
 

@@ -20,13 +20,15 @@ static enum err parse_trusted(struct gateway *g, struct fault *f)
 
 	g->trusted = MEM_NEW_ARRAY(struct addr_net, v->n + 1);
 	for (size_t i = 0; i < v->n; i++) {
-		if (addr_net_parse(v->v[i], &g->trusted[i]) != ERR_OK) {
+		if (str_eq(v->v[i], STR("unix:"))) {
+			continue; /* Kong's word for peers of UNIX sockets, which we have not */
+		}
+		if (addr_net_parse(v->v[i], &g->trusted[g->n_trusted++]) != ERR_OK) {
 			return fault_set(f, ERR_INVALID,
 					 "gateway.trusted_ips: '%.*s' is not a network",
 					 STR_ARG(v->v[i]));
 		}
 	}
-	g->n_trusted = v->n;
 	return ERR_OK;
 }
 

@@ -460,9 +460,13 @@ static struct str without_leading_dots(struct str s)
 
 bool path_may_strip(struct arena *a, struct str path, size_t matched)
 {
-	struct str rest = without_leading_dots(str_skip(path, matched));
+	struct str rest = without_leading_dots(str_skip(path, matched)), whole;
 
-	return rest.n == 0 || rest.p[0] == '/' || !hides(a, rest, climbs);
+	if (rest.n == 0 || rest.p[0] == '/') {
+		return true;
+	}
+	whole = str_fmt(a, "/%.*s", STR_ARG(rest));
+	return !hides(a, whole, climbs_or_jumps);
 }
 
 static bool ends_in_slash(struct str s)

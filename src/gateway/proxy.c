@@ -481,13 +481,17 @@ static unsigned protocol_of(const struct gw_call *c)
 	return grpc ? GW_GRPC : GW_HTTP;
 }
 
-static void redirect_to_https(struct gw_call *c)
+/* False: a client of HTTP/1.0 that says no host is sent nowhere. */
+static bool redirect_to_https(struct gw_call *c)
 {
 	const struct http_request *r = exchange_request(c->x);
 	struct str told = call_forwarded(c, STR("X-Forwarded-Host"));
 	struct str host = told.n > 0 ? told : r->authority;
 	ptrdiff_t colon = str_rindex(host, ':');
 
+	if (host.n == 0) {
+		return false;
+	}
 	if (colon >= 0 && str_index(host, ']') < colon) {
 		host = str_slice(host, 0, (size_t)colon);
 	}
@@ -495,6 +499,7 @@ static void redirect_to_https(struct gw_call *c)
 			       str_fmt(c->arena, "https://%.*s%.*s%s%.*s", STR_ARG(host),
 				       STR_ARG(r->path), r->query.p ? "?" : "", STR_ARG(r->query)));
 	call_answer(c, &(struct call_answer){.status = c->entry->traits.redirect_status});
+	return true;
 }
 
 /* A route for https alone that was reached without it, and the like. */
@@ -512,8 +517,7 @@ static bool protocol_fits(struct gw_call *c)
 	if (secure) {
 		return true; /* TLS where plain was asked for is no harm */
 	}
-	if (c->entry->traits.redirect_status != 426) {
-		redirect_to_https(c);
+	if (c->entry->traits.redirect_status != 426 && redirect_to_https(c)) {
 		return false;
 	}
 	call_ask_upgrade(c, STR("TLS/1.2, HTTP/1.1"), STR("Please use HTTPS protocol"));

@@ -1043,6 +1043,9 @@ check('check 25: HTTPS that a trusted peer took is HTTPS', async () => {
 	const plain = await trusting.get('/tls-only', { ...told, 'X-Forwarded-Proto': 'http' });
 	assert.equal(plain.status, 302);
 	assert.equal(plain.headers.location, 'https://api.test/tls-only');
+	const old = await RawConnection.open(gw.proxy);
+	old.send('GET /tls-only HTTP/1.0\r\n\r\n');
+	assert.equal((await old.response()).status, 426, 'of whom nobody knows where to');
 	const untrusted = await gw.get('/tls-only', told);
 	assert.equal(untrusted.status, 302);
 	assert.notEqual(new URL(untrusted.headers.location).hostname, 'api.test');

@@ -146,6 +146,7 @@ static void what_is_for_a_role_to_understand_is_checked(void **state)
 		     "database: expected sqlite:PATH or postgres://HOST/NAME");
 	assert_fault("gateway: {trusted_ips: [10.0.0.0/8, 1.2.3.4/99]}\n",
 		     "gateway.trusted_ips: '1.2.3.4/99' is not a network");
+	assert_fault("gateway: {trusted_ips: [\"unix:\", 10.0.0.0/8]}\n", "");
 	assert_fault(
 		"gateway: {dns_order: MX}\n",
 		"gateway.dns_order: 'MX' is none of LAST, SRV, A, AAAA, CNAME, or one too many");

@@ -318,6 +318,12 @@ static void cutting_a_prefix_off_uncovers_no_dots(void **state)
 		{"/a%2Eb", 2, true},
 		{"/a/%252e%252e", 3, false},
 		{"/a..b%252e", 2, true},
+		{"/a;x", 2, true},
+		{"/a;/b", 2, false},
+		{"/a;x=1/b", 2, false},
+		{"/a%3B/b", 2, false},
+		{"/a;x/b", 3, true},
+		{"/a/b;x/c", 2, true},
 	};
 	struct arena a;
 

@@ -114,7 +114,8 @@ static void write_a_part(struct record *r)
 /* Where nobody has most of the window, it is the service that reads nothing. */
 static void test_a_service_that_hangs(void **state)
 {
-	static const struct step steps[] = {{STEP(SETTINGS)}, {STEP("")}, {STEP("")}, {STEP("")}, {0}};
+	static const struct step steps[] = {
+		{STEP(SETTINGS)}, {STEP("")}, {STEP("")}, {STEP("")}, {0}};
 	struct record some[4] = {0};
 	struct fixture f = {0};
 	struct peer v;
