@@ -80,7 +80,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		raw = str_slice(raw, 0, (size_t)cut);
 	}
 	if (n <= 2048 && path_is_straight(&a, raw)) {
-		ASSERT(path_normalize(&a, raw, &path));
+		/* Segments of parameters alone, which routes refuse, climb nowhere. */
+		ASSERT(path_normalize(&a, raw, &path) || str_index(raw, ';') >= 0 ||
+		       str_index(raw, '%') >= 0);
 		check_no_dots(raw);
 	}
 	if (n <= 2048 && path_normalize(&a, raw, &path)) {
