@@ -393,6 +393,7 @@ static void on_accepted(struct link *l)
 	struct connector *c = l->c;
 
 	link_enter(l, LINK_OPEN);
+	l->n_opened++;
 	l->opened_ms = l->heard_ms = loop_now_ms(c->loop);
 	l->was_useful = false;
 	if (l->ops->pings) {
@@ -519,6 +520,11 @@ void link_feed(struct link *l, struct str data)
 bool link_is_open(const struct link *l)
 {
 	return l->state == LINK_OPEN;
+}
+
+bool link_is_same(const struct link *l, unsigned n_opened)
+{
+	return link_is_open(l) && l->n_opened == n_opened;
 }
 
 bool link_can_send(const struct link *l)

@@ -85,6 +85,7 @@ struct link {
 	struct buf data;  /* data lines of the current event */
 	bool polled;
 	/* while OPEN */
+	unsigned n_opened; /* how often */
 	uint64_t opened_ms;
 	uint64_t heard_ms;
 	uint64_t sent_ms;
@@ -108,6 +109,8 @@ void link_leave(struct link *l);
 /* Says goodbye; ends as STOPPED. */
 void link_stop(struct link *l);
 bool link_is_open(const struct link *l);
+/* Open, and was not lost since `n_opened` had that value. */
+bool link_is_same(const struct link *l, unsigned n_opened);
 /* Connected, and the server reads fast enough. */
 bool link_can_send(const struct link *l);
 /*

@@ -263,6 +263,7 @@ static bool is_copy(struct trip *e)
 	}
 	if (first) {
 		first->link = e->link;
+		first->link_n_opened = e->link_n_opened;
 	}
 	if (!first || first->acknowledged) {
 		trip_acknowledge(e);
@@ -294,6 +295,7 @@ void trip_take(struct trip *e, struct link *from)
 	struct connector *c = e->c;
 
 	e->link = from;
+	e->link_n_opened = from->n_opened;
 	e->is_outsourced = !e->q.body.p && e->q.body_size > 0;
 	e->expires_ms = loop_now_ms(c->loop) + (uint64_t)c->at.timeout_ms;
 	e->wanted_ms = loop_now_ms(c->loop);

@@ -46,7 +46,7 @@ struct trip_reply {
 	uint64_t n;		   /* bytes so far */
 	struct buf data;	   /* gathered; of an upload: what can still be sent again */
 	bool can_replay;	   /* `data` is all of it */
-	struct timer timer;	   /* while it is gathered or discarded */
+	struct timer timer;	   /* while it is gathered or discarded; between two fetches */
 	struct list_node overtime; /* c->overtime */
 	struct grant_wait grant;
 	struct http_call *call; /* the upload; before the start or while it is gathered: one that
@@ -60,6 +60,7 @@ struct trip {
 	enum trip_state state;
 	struct arena arena;
 	struct link *link;
+	unsigned link_n_opened; /* which of its connections */
 	struct target_set *targets;
 	const struct target *target;
 	const struct trip_ops *ops;
@@ -79,8 +80,9 @@ struct trip {
 	struct http_call *fetch;
 	uint64_t fetched;
 	bool fetch_retried;
-	bool fetch_begun; /* the server has begun to give it */
-	bool fetch_done;
+	bool fetch_begun;  /* the server has begun to give it */
+	bool is_unfetched; /* and will not be */
+	unsigned fetch_pauses;
 	/* trip_web.c */
 	struct http_call *call;
 	struct str method;
@@ -135,6 +137,8 @@ void trip_reply_begin(struct trip *e, int status, const struct http_headers *hea
 void trip_reply_data(struct trip *e, struct str data);
 void trip_reply_end(struct trip *e);
 void trip_reply_cancel(struct trip *e);
+/* As if there had been no answer. */
+void trip_reply_reset(struct trip *e);
 void trip_reply_failure(struct trip *e, int status);
 /* Ends the oldest of those trips that are only continued while there is room. */
 void trip_reply_make_place(struct connector *c);

@@ -63,6 +63,9 @@ static void add_trace(struct trip *e, uint64_t ns)
 /* The server may forget its copy of the request now. */
 static void acknowledge_end(struct trip *e)
 {
+	if (e->is_unfetched && e->q.ack_mode != WIRE_ACK_DISABLED) {
+		return;
+	}
 	switch (e->q.ack_mode) {
 	case WIRE_ACK_RECEIVED:
 	case WIRE_ACK_FINISHED:
@@ -86,12 +89,20 @@ static void acknowledge_end(struct trip *e)
 	}
 }
 
+/* It was sent again, or will be, since its connection was lost: ours must not be the first answer.
+ */
+static bool is_left_to_others(const struct trip *e)
+{
+	return e->is_unfetched && e->q.ack_mode != WIRE_ACK_DISABLED &&
+	       !link_is_same(e->link, e->link_n_opened);
+}
+
 static void deliver(struct trip *e, struct wire_response *w)
 {
 	struct connector *c = e->c;
 
 	acknowledge_end(e);
-	if (e->q.discard) {
+	if (e->q.discard || is_left_to_others(e)) {
 		trip_end(e);
 		return;
 	}
@@ -469,4 +480,14 @@ void trip_reply_cancel(struct trip *e)
 		http_call_cancel(r->call);
 		r->call = NULL;
 	}
+}
+
+void trip_reply_reset(struct trip *e)
+{
+	trip_reply_cancel(e);
+	struct buf data = e->reply.data;
+	struct timer timer = e->reply.timer;
+
+	buf_clear(&data);
+	e->reply = (struct trip_reply){.data = data, .timer = timer};
 }

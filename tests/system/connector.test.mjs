@@ -404,19 +404,24 @@ check('an answer without end ends with its request', async () => {
 	}
 });
 
-check('a body of /queue that cannot be fetched holds no place at the server', async () => {
-	const recorder = await Recorder.start(server.relay);
+check('a body of /queue that cannot be fetched in its time holds no place at the server', async () => {
+	const own = await Server.start({ relay: { endpoint_timeout: '2s' } });
+	const recorder = await Recorder.start(own.relay);
+	const connector = await Connector.start(own, {
+		tenant: 'T1', secret: await own.addTenant('T1'), url: recorder.url, targets: { web: target.url },
+		settings: { use_http_keep_alive: false },
+	});
 	try {
-		await connected({ url: recorder.url, settings: { use_http_keep_alive: false } }, async () => {
-			recorder.isClosed = true;
-			assert.equal((await request(server.relay, '/queue/T1/web/x', { method: 'POST', body: pattern(30_000) })).status, 202);
-			await until(async () => await server.metric('posthouse_relay_requests_in_flight') === 0, 'the request is over');
-			recorder.isClosed = false;
-			assert.equal((await relay('web/x')).status, 200);
-		});
-		await server.noBodyFiles();
+		recorder.isClosed = true;
+		assert.equal((await request(own.relay, '/queue/T1/web/x', { method: 'POST', body: pattern(30_000) })).status, 202);
+		await until(async () => await own.metric('posthouse_relay_requests_in_flight') === 0, 'the request is over');
+		recorder.isClosed = false;
+		assert.equal((await request(own.relay, '/relay/T1/web/x')).status, 200);
+		await own.noBodyFiles();
 	} finally {
+		await connector.close();
 		await recorder.close();
+		await own.close();
 	}
 });
 
@@ -661,6 +666,110 @@ check('a refused token at the body endpoints: a new one, once', async () => {
 		assert.equal((await link.delivered.take()).httpStatusCode, 502);
 	});
 });
+
+const upload = (acknowledgeMode, changes) => ({
+	acknowledgeMode, acknowledgeOriginId: randomUUID(), url: 'sink', httpMethod: 'POST', body: pattern(100_000), ...changes,
+});
+
+function uploaded(delivered) {
+	assert.equal(delivered.httpStatusCode, 200);
+	assert.equal(JSON.parse(Buffer.from(delivered.bodyContent, 'base64')).sha256, sha256(pattern(100_000)));
+}
+
+check('a body that is not to be had for a moment is fetched again', () => original({}, async (theirs, link) => {
+	target.forget();
+	for (const mode of [0, 1, 2, 3]) {
+		theirs.answer(/GET \/body\/request/, 503, 2);
+		link.request(upload(mode));
+		uploaded(await link.delivered.take());
+	}
+	theirs.answer(/GET \/body\/request/, 401);
+	theirs.answer(/POST \/token/, 503);
+	link.request(upload(2));
+	uploaded(await link.delivered.take());
+	assert.equal(target.requests.length, 5);
+	theirs.answer(/GET \/body\/request/, 404);
+	link.request(upload(2));
+	assert.equal((await link.delivered.take()).httpStatusCode, 502, 'it is over');
+	assert.equal(link.acknowledged.length, 4);
+	assert.equal(theirs.count(/GET \/body\/request/), 4 * 3 + 2 + 1);
+}));
+
+check('what breaks off in its body is done again, unless the mode forbids it', () => original({}, async (theirs, link) => {
+	const breakOff = async (mode, changes) => {
+		target.forget();
+		theirs.hold();
+		link.request(upload(mode, changes));
+		const half = await theirs.held.take();
+		await target.hits.take();
+		half.destroy();
+	};
+	for (const mode of [1, 2, 3]) {
+		await breakOff(mode);
+		uploaded(await link.delivered.take());
+		assert.equal(target.requests.length, 2);
+		assert.equal(link.acknowledged.length, mode === 3 ? 2 : mode);
+	}
+	await breakOff(2, { discardConnectorResponse: true });
+	await target.hits.take();
+	await until(() => link.acknowledged.length === 3, 'it is acknowledged');
+	/* Its answer has begun by then. */
+	const asked = theirs.count(/POST \/body\/response/);
+	theirs.hold();
+	const requestId = link.request(upload(2, { target: '$echo', url: '' }));
+	const half = await theirs.held.take();
+	await until(() => theirs.count(/POST \/body\/response/) > asked, 'its answer is uploaded');
+	half.destroy();
+	assert.equal((await link.delivered.take()).bodySize, 100_000);
+	assert.equal(sha256(theirs.uploads.get(requestId.replaceAll('-', ''))), sha256(pattern(100_000)));
+	await breakOff(0);
+	assert.equal((await link.delivered.take()).httpStatusCode, 502);
+}));
+
+check('a body that is not to be had in all the time: its request is not taken for done', () => original({
+	endpointTimeout: '00:00:01',
+}, async (theirs, link, connector) => {
+	const never = () => theirs.answer(/GET \/body\/request/, 503, Infinity);
+	const again = async (to, requestId, mode, changes) => {
+		theirs.refuse.clear();
+		target.forget();
+		to.request(upload(mode, { requestId, ...changes }));
+		await target.hits.take();
+	};
+	for (const mode of [1, 2, 3]) {
+		never();
+		const requestId = link.request(upload(mode));
+		assert.equal((await link.delivered.take()).httpStatusCode, 502);
+		assert.equal(link.acknowledged.length, 0);
+		await again(link, requestId, mode);
+		uploaded(await link.delivered.take());
+		if (mode !== 3) {
+			await link.acknowledged.take();
+		}
+	}
+	const discardConnectorResponse = true;
+	never();
+	const job = link.request(upload(2, { discardConnectorResponse }));
+	await connector.child.line(/body of a request without a client cannot be fetched/);
+	assert.equal(link.acknowledged.length, 0);
+	await again(link, job, 2, { discardConnectorResponse });
+	await link.acknowledged.take();
+
+	/* The server has sent it to somebody else meanwhile, whose answer ours must not be. */
+	never();
+	const asked = theirs.count(/GET \/body\/request/);
+	const moved = link.request(upload(2));
+	await until(() => theirs.count(/GET \/body\/request/) > asked, 'its body is asked for');
+	const since = Date.now();
+	link.ws.terminate();
+	const next = await theirs.links.take();
+	await until(() => Date.now() - since > 2500, 'its time is over');
+	const ping = next.request({ target: '$ping' });
+	assert.equal((await next.delivered.take()).requestId, ping);
+	assert.equal(next.acknowledged.length, 0);
+	await again(next, moved, 2);
+	uploaded(await next.delivered.take());
+}));
 
 /* A service that begins an answer; `fn` gets what it answers with. */
 async function beginner(begin, fn) {

@@ -172,6 +172,43 @@ check('a response that could not be delivered is delivered after the reconnect',
 	}
 });
 
+for (const mode of ['connector_received', 'connector_finished']) {
+	check(`${mode}: all connections are cut while a body is fetched: the request is done nevertheless, once`, async () => {
+		const careful = await Server.start({ relay: { acknowledge_mode: mode, request_expiration: '30s' } });
+		const target = await Target.start();
+		const recorder = await Recorder.start(careful.relay);
+		const connector = await Connector.start(careful, {
+			tenant: 'T1', secret: await careful.addTenant('T1'), url: recorder.url, targets: { web: target.url },
+		});
+		try {
+			for (const [kind, status] of [['queue', 202], ['relay', 200]]) {
+				const from = connector.seenLines;
+				const cut = new Promise((done) => {
+					recorder.once('head', function cutAt(head) {
+						if (/^GET \/body\/request/.test(head)) {
+							done(recorder.cut());
+						} else {
+							recorder.once('head', cutAt);
+						}
+					});
+				});
+				const reply = request(careful.relay, `/${kind}/T1/web/sink`, { method: 'POST', body: pattern(100_000) });
+				await cut;
+				await connector.connected({ from });
+				assert.equal((await reply).status, status);
+				await target.hits.take();
+				await careful.noBodyFiles();
+			}
+			assert.deepEqual(target.requests.map((r) => r.headers['content-length']), ['100000', '100000']);
+		} finally {
+			await connector.close();
+			await careful.close();
+			await recorder.close();
+			await target.close();
+		}
+	});
+}
+
 check('check 31: the client leaves during the target\'s call: nothing fails, nothing stays', async () => {
 	const hub = await SignalrConnector.start(server, { tenant: 'T1', secret });
 	const { done, abort } = abortable(server.relay, '/relay/T1/x', { method: 'POST', body: pattern(30000) });

@@ -20,7 +20,7 @@ export class Original {
 		const server = new Original();
 		Object.assign(server, {
 			tokenLifetime, delays, endpointTimeout, calls: [], bodies: new Map(), uploads: new Map(), tokens: [],
-			refuse: new Map(), links: new Mailbox('a connector'), sockets: new Set(),
+			refuse: new Map(), held: new Mailbox('a body is held'), links: new Mailbox('a connector'), sockets: new Set(),
 		});
 		server.ws = new WebSocket.Server({ noServer: true });
 		server.http = http.createServer((req, res) => {
@@ -45,6 +45,11 @@ export class Original {
 	/* The next `n` calls whose line matches get that status. */
 	answer(pattern, status, n = 1) {
 		this.refuse.set(pattern, { status, n });
+	}
+
+	/* The next body stops at its half: `held` gets its response. */
+	hold() {
+		this.holds = true;
 	}
 
 	async serve(req, res) {
@@ -80,12 +85,23 @@ export class Original {
 				availableTransports: [{ transport: 'WebSockets', transferFormats: ['Text', 'Binary'] }],
 			});
 		} else if (url.pathname.startsWith('/body/request/') && this.bodies.has(id)) {
-			res.end(this.bodies.get(id));
+			this.give(res, this.bodies.get(id));
 		} else if (url.pathname.startsWith('/body/response/')) {
 			this.uploads.set(id, body);
 			res.end(String(body.length));
 		} else {
 			res.writeHead(404).end();
+		}
+	}
+
+	give(res, body) {
+		res.writeHead(200, { 'Content-Length': body.length });
+		if (this.holds) {
+			this.holds = false;
+			res.write(body.subarray(0, body.length >> 1));
+			this.held.put(res);
+		} else {
+			res.end(body);
 		}
 	}
 
@@ -160,8 +176,7 @@ class Link {
 	}
 
 	/* Bodies over 16 KiB are left at the body endpoint. Returns the id. */
-	request({ body, ...changes }) {
-		const requestId = randomUUID();
+	request({ body, requestId = randomUUID(), ...changes }) {
 		const size = body?.length ?? 0;
 		const inline = size > 0 && size <= 16384;
 		if (size > 16384) {
