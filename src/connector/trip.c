@@ -106,6 +106,12 @@ void trip_acknowledge(struct trip *e)
 	connector_invoke_end(c, e->expires_ms);
 }
 
+bool trip_is_sent_again(const struct trip *e)
+{
+	return e->q.ack_mode != WIRE_ACK_DISABLED && !e->acknowledged &&
+	       !link_is_same(e->link, e->link_n_opened);
+}
+
 /* ---- the end ---- */
 
 /* What was not acknowledged may be sent again for good reason. */

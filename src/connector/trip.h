@@ -114,6 +114,8 @@ void trip_end(struct trip *e);
 void trip_cancel(struct trip *e);
 void trip_free(struct trip *e);
 void trip_acknowledge(struct trip *e);
+/* By the server, to whomever, since the connection that brought it was lost. */
+bool trip_is_sent_again(const struct trip *e);
 /* For transfers to and from the server. */
 struct http_call_spec trip_server_call(struct trip *e, const struct uri *base, struct str suffix,
 				       struct str authorization, struct http_header *headers);

@@ -21,7 +21,7 @@ static void on_grant(struct grant_wait *w, enum err err, struct str authorizatio
 static void end_unfetched(struct trip *e)
 {
 	e->is_unfetched = true;
-	if (e->q.discard) {
+	if (e->q.discard && !trip_is_sent_again(e)) {
 		log_warn("connector", "the body of a request without a client cannot be fetched",
 			 LOG_STR("target", e->q.target));
 	}
@@ -30,6 +30,9 @@ static void end_unfetched(struct trip *e)
 
 static bool may_begin_again(const struct trip *e)
 {
+	if (trip_is_sent_again(e)) {
+		return false; /* or two would do it */
+	}
 	return !e->fetch_begun || (e->q.ack_mode != WIRE_ACK_DISABLED && !e->acknowledged);
 }
 
@@ -46,7 +49,13 @@ static void leave_target(struct trip *e)
 
 static void on_pause_over(struct timer *t)
 {
-	trip_fetch(container_of(t, struct trip, reply.timer));
+	struct trip *e = container_of(t, struct trip, reply.timer);
+
+	if (may_begin_again(e)) {
+		trip_fetch(e);
+	} else {
+		end_unfetched(e);
+	}
 }
 
 static uint64_t next_pause_ms(struct trip *e)

@@ -89,20 +89,14 @@ static void acknowledge_end(struct trip *e)
 	}
 }
 
-/* It was sent again, or will be, since its connection was lost: ours must not be the first answer.
- */
-static bool is_left_to_others(const struct trip *e)
-{
-	return e->is_unfetched && e->q.ack_mode != WIRE_ACK_DISABLED &&
-	       !link_is_same(e->link, e->link_n_opened);
-}
-
 static void deliver(struct trip *e, struct wire_response *w)
 {
 	struct connector *c = e->c;
+	/* Ours must not be the first answer. */
+	bool is_left_to_others = e->is_unfetched && trip_is_sent_again(e);
 
 	acknowledge_end(e);
-	if (e->q.discard || is_left_to_others(e)) {
+	if (e->q.discard || is_left_to_others) {
 		trip_end(e);
 		return;
 	}

@@ -1,7 +1,7 @@
 /* Several connectors, acknowledgement, limits and tenants kept apart: spec §7, §9. */
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
-import { check } from './lib/check.mjs';
+import { check, until } from './lib/check.mjs';
 import { abortable, request } from './lib/client.mjs';
 import { Connector } from './lib/connector.mjs';
 import { Recorder } from './lib/recorder.mjs';
@@ -172,6 +172,19 @@ check('a response that could not be delivered is delivered after the reconnect',
 	}
 });
 
+/* `fn` while the next fetch of a body passes. */
+function atFetch(recorder, fn) {
+	return new Promise((done) => {
+		recorder.on('head', function look(head) {
+			if (/^GET \/body\/request/.test(head)) {
+				recorder.off('head', look);
+				fn();
+				done();
+			}
+		});
+	});
+}
+
 for (const mode of ['connector_received', 'connector_finished']) {
 	check(`${mode}: all connections are cut while a body is fetched: the request is done nevertheless, once`, async () => {
 		const careful = await Server.start({ relay: { acknowledge_mode: mode, request_expiration: '30s' } });
@@ -183,15 +196,7 @@ for (const mode of ['connector_received', 'connector_finished']) {
 		try {
 			for (const [kind, status] of [['queue', 202], ['relay', 200]]) {
 				const from = connector.seenLines;
-				const cut = new Promise((done) => {
-					recorder.once('head', function cutAt(head) {
-						if (/^GET \/body\/request/.test(head)) {
-							done(recorder.cut());
-						} else {
-							recorder.once('head', cutAt);
-						}
-					});
-				});
+				const cut = atFetch(recorder, () => recorder.cut());
 				const reply = request(careful.relay, `/${kind}/T1/web/sink`, { method: 'POST', body: pattern(100_000) });
 				await cut;
 				await connector.connected({ from });
@@ -208,6 +213,37 @@ for (const mode of ['connector_received', 'connector_finished']) {
 		}
 	});
 }
+
+check('who loses the connection while he fetches a body leaves the request to another connector', async () => {
+	const careful = await Server.start({ relay: { acknowledge_mode: 'connector_finished', request_expiration: '30s' } });
+	const target = await Target.start();
+	const recorder = await Recorder.start(careful.relay);
+	const options = { tenant: 'T1', secret: await careful.addTenant('T1'), targets: { web: target.url } };
+	const connectors = [await Connector.start(careful, { ...options, url: recorder.url })];
+	try {
+		const asked = atFetch(recorder, () => recorder.freeze());
+		const reply = request(careful.relay, '/relay/T1/web/gate', { method: 'POST', body: pattern(100_000) });
+		await asked;
+		connectors.push(await Connector.start(careful, options));
+		const from = connectors[0].seenLines;
+		recorder.thaw();
+		recorder.cut();
+		await target.hits.take();
+		const since = Date.now();
+		await connectors[0].connected({ from });
+		await until(() => Date.now() - since > 1000, 'the first could have tried again');
+		assert.equal(target.requests.length, 1);
+		target.open();
+		assert.equal((await reply).status, 200);
+	} finally {
+		for (const connector of connectors) {
+			await connector.close();
+		}
+		await careful.close();
+		await recorder.close();
+		await target.close();
+	}
+});
 
 check('check 31: the client leaves during the target\'s call: nothing fails, nothing stays', async () => {
 	const hub = await SignalrConnector.start(server, { tenant: 'T1', secret });
