@@ -35,9 +35,9 @@ struct trip *trip_get(struct connector *c)
 /* Whoever calls a trip back later is one of these: of memory that is used again there is none. */
 static bool is_awaited(const struct trip *e)
 {
-	return e->fetch || e->call || e->reply.call || list_is_linked(&e->fetch_grant.node) ||
-	       list_is_linked(&e->reply.grant.node) || list_is_linked(&e->reply.overtime) ||
-	       list_is_linked(&e->echo_work.node);
+	return e->fetch || e->call || e->reply.call || timer_is_armed(&e->fetch_timer) ||
+	       list_is_linked(&e->fetch_grant.node) || list_is_linked(&e->reply.grant.node) ||
+	       list_is_linked(&e->reply.overtime) || list_is_linked(&e->echo_work.node);
 }
 
 void trip_free(struct trip *e)

@@ -46,7 +46,7 @@ struct trip_reply {
 	uint64_t n;		   /* bytes so far */
 	struct buf data;	   /* gathered; of an upload: what can still be sent again */
 	bool can_replay;	   /* `data` is all of it */
-	struct timer timer;	   /* while it is gathered or discarded; between two fetches */
+	struct timer timer;	   /* while it is gathered or discarded */
 	struct list_node overtime; /* c->overtime */
 	struct grant_wait grant;
 	struct http_call *call; /* the upload; before the start or while it is gathered: one that
@@ -78,6 +78,7 @@ struct trip {
 	/* trip_body.c */
 	struct grant_wait fetch_grant;
 	struct http_call *fetch;
+	struct timer fetch_timer; /* between two fetches */
 	uint64_t fetched;
 	bool fetch_retried;
 	bool fetch_begun;  /* the server has begun to give it */

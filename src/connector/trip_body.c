@@ -49,7 +49,7 @@ static void leave_target(struct trip *e)
 
 static void on_pause_over(struct timer *t)
 {
-	struct trip *e = container_of(t, struct trip, reply.timer);
+	struct trip *e = container_of(t, struct trip, fetch_timer);
 
 	if (may_begin_again(e)) {
 		trip_fetch(e);
@@ -66,7 +66,6 @@ static uint64_t next_pause_ms(struct trip *e)
 	return ms - ms / 4 + rand_below(ms / 2);
 }
 
-/* The timer is that of the answer, of which there is none yet. */
 static void again(struct trip *e)
 {
 	struct loop *l = e->c->loop;
@@ -83,7 +82,7 @@ static void again(struct trip *e)
 		leave_target(e);
 	}
 	e->fetch_retried = false;
-	timer_start(l, &e->reply.timer, pause_ms, on_pause_over);
+	timer_start(l, &e->fetch_timer, pause_ms, on_pause_over);
 }
 
 static void refused(struct trip *e, int status)
@@ -195,6 +194,7 @@ void trip_fetch(struct trip *e)
 
 void trip_fetch_cancel(struct trip *e)
 {
+	timer_stop(e->c->loop, &e->fetch_timer);
 	grant_cancel(&e->fetch_grant);
 	if (e->fetch) {
 		http_call_cancel(e->fetch);
