@@ -9,6 +9,9 @@
  */
 import http from 'node:http';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { randomBytes, randomUUID } from 'node:crypto';
 import WebSocket from 'ws';
 import { Mailbox } from './check.mjs';
@@ -35,6 +38,7 @@ export class Original {
 		server.http.listen(0, '127.0.0.1');
 		await once(server.http, 'listening');
 		server.relay = `http://127.0.0.1:${server.http.address().port}`;
+		server.dir = await mkdtemp(join(tmpdir(), 'posthouse-original-'));
 		return server;
 	}
 
@@ -126,6 +130,7 @@ export class Original {
 			socket.destroy();
 		}
 		await new Promise((done) => this.http.close(done));
+		await rm(this.dir, { recursive: true, force: true });
 	}
 }
 
