@@ -1,13 +1,12 @@
 /* Our connector's behaviour towards an original server: spec §5.4, §15. */
 import assert from 'node:assert/strict';
-import http from 'node:http';
 import { after, before } from 'node:test';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { check, event, Mailbox, until, within } from './lib/check.mjs';
+import { check, event, until, within } from './lib/check.mjs';
 import { Connector } from './lib/connector.mjs';
 import { Original } from './lib/original.mjs';
-import { pattern, sha256, Target, values } from './lib/target.mjs';
+import { beginner, pattern, sha256, Target, values } from './lib/target.mjs';
 
 let target;
 
@@ -206,23 +205,6 @@ check('a body that is not to be had in all the time: its request is not taken fo
 	await again(next, moved, 2);
 	uploaded(await next.delivered.take());
 }));
-
-/* A service that begins an answer; `fn` gets what it answers with. */
-async function beginner(begin, fn) {
-	const begun = new Mailbox('the target is asked');
-	const service = http.createServer((req, res) => {
-		begin(req, res);
-		begun.put(res);
-	});
-	service.listen(0, '127.0.0.1');
-	await once(service, 'listening');
-	try {
-		await fn(`http://127.0.0.1:${service.address().port}/`, begun);
-	} finally {
-		service.closeAllConnections();
-		service.close();
-	}
-}
 
 check('an answer is gathered until its request is over, which nothing but 404 says', () => beginner((req, res) => {
 	res.writeHead(200, req.url === '/known' ? { 'Content-Length': 10 } : {});

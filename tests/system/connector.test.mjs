@@ -12,7 +12,7 @@ import { Connector } from './lib/connector.mjs';
 import { run } from './lib/process.mjs';
 import { Recorder } from './lib/recorder.mjs';
 import { Server } from './lib/server.mjs';
-import { pattern, sha256, Target, values } from './lib/target.mjs';
+import { beginner, pattern, sha256, Target, values } from './lib/target.mjs';
 
 let server;
 let secret;

@@ -211,3 +211,20 @@ export class RawTarget {
 		await new Promise((done) => this.server.close(done));
 	}
 }
+
+/* A service that begins an answer; `fn` gets what it answers with. */
+export async function beginner(begin, fn) {
+	const begun = new Mailbox('the target is asked');
+	const service = http.createServer((req, res) => {
+		begin(req, res);
+		begun.put(res);
+	});
+	service.listen(0, '127.0.0.1');
+	await once(service, 'listening');
+	try {
+		await fn(`http://127.0.0.1:${service.address().port}/`, begun);
+	} finally {
+		service.closeAllConnections();
+		service.close();
+	}
+}
