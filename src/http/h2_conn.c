@@ -5,92 +5,20 @@
  * work; bytes out are asked for once, at the end of the turn, as long as the
  * connection takes them. nghttp2 keeps the states of streams (RFC 9113 5.1) and both
  * HPACK tables, answers SETTINGS and PING and refuses what breaks the protocol.
- *
- * Floods (CVE-2019-9511 to 9518, CVE-2023-44487, CVE-2024-27316, CVE-2025-8671): each
- * connection has a credit. What a client may do for nothing costs it: a reset, of
- * either side, soon after the request; a frame that carries no request and no body. Time refills
- * it, and so does what clients come for: requests answered, bodies sent and received. Who has used
- * it up hears ENHANCE_YOUR_CALM and is cut off. A header block has its limits in bytes, fields and
- * (in nghttp2) CONTINUATION frames; one that nobody takes costs by its length. Windows may be
- * given back as often as a client reads, but not by crumbs, and no more than it was sent.
- *
- * A connection to a service is shared by many clients. What a single one of them can bring about
- * there, by giving up or by what it asks for, does not cost the connection; only what the service
- * does by itself.
+ * What floods cost: h2_floods.
  */
 #include "base/mem.h"
 #include "http/h2_fields.h"
 #include "http/h2_int.h"
 #include "http/h2_lib.h"
 
-#define CREDIT_MAX 300
-#define CREDIT_PER_SECOND 30
-#define RAPID_MS 250
-#define CRUMB 1024	  /* what clients give back at least for a read of theirs is some KiB */
-#define UNTAKEN_BYTES 64u /* of fields that nobody takes; each byte may be one */
 #define SLICE ((size_t)16 << 10)
-#define SILENCE_MAX (2 * (uint32_t)SLICE) /* no field that we take is so long */
 #define CONTINUATIONS_MAX 8
 #define FIRST_UNKNOWN_TYPE 10 /* behind CONTINUATION */
 #define HPACK_TABLE_BYTES 4096
 #define FICKLE_MISSES 2
 #define SEND_BLOCK_MAX ((size_t)256 << 10)
 #define NO_RATE_LIMIT ((uint64_t)1 << 32)
-
-enum cost { COST_RESET = 2, COST_SETTINGS = 3, COST_CONTROL = 1, COST_EMPTY = 1 };
-
-/* ---- budget ---- */
-
-bool h2_charge(struct h2 *h, int32_t n)
-{
-	uint64_t now = loop_now_ms(h->loop);
-	uint64_t refill = (now - h->budget.at_ms) * CREDIT_PER_SECOND / 1000;
-
-	if (refill > 0) {
-		h->budget.at_ms = now;
-		h2_earn(h, (int32_t)MIN(refill, (uint64_t)CREDIT_MAX));
-	}
-	h->budget.credit -= n;
-	if (h->budget.credit >= 0) {
-		return true;
-	}
-	h->kill = H2_ENHANCE_YOUR_CALM;
-	h2_send_later(h);
-	return false;
-}
-
-void h2_earn(struct h2 *h, int32_t n)
-{
-	h->budget.credit = MIN(h->budget.credit + n, CREDIT_MAX);
-}
-
-/* WINDOW_UPDATE, which costs unless so much is owed and it is worth a frame. */
-static void give_back(struct h2 *h, int32_t id, uint64_t n)
-{
-	struct h2_owed *owed = &h->owed;
-	uint64_t *of = id == 0 ? &owed->connection : &owed->streams;
-	bool is_due = n >= CRUMB && n <= *of;
-
-	*of -= MIN(n, *of);
-	/* Of streams that are over hardly anybody gives back the rest. */
-	owed->streams = MIN(owed->streams, owed->connection + H2_CONN_WINDOW);
-	if (!is_due) {
-		(void)h2_charge(h, COST_CONTROL);
-	}
-}
-
-/*
- * What makes a reset an attack is that it comes at once. Whoever waits holds one of few streams;
- * patience ends with a service that is slow, and some clients (Go's) send a PING with the reset.
- */
-static void charge_reset(struct h2 *h, const struct h2_stream *s)
-{
-	if (s && loop_now_ms(h->loop) - s->born_ms >= RAPID_MS) {
-		h2_earn(h, COST_CONTROL);
-	} else {
-		(void)h2_charge(h, COST_RESET);
-	}
-}
 
 /* ---- what nghttp2 tells ---- */
 
@@ -104,74 +32,31 @@ static struct h2_stream *stream_of(struct h2 *h, int32_t id)
 	return id == 0 ? NULL : nghttp2_session_get_stream_user_data(h->session, id);
 }
 
-/* A block of fields that nghttp2 reads, for its HPACK table, and tells nobody of. */
-static bool is_for_nobody(struct h2 *h, int32_t id)
-{
-	return h->is_server && !stream_of(h, id) && (id <= h->last_opened || h->drain_final);
-}
-
-/*
- * Nor does it tell of what follows a field that it refuses. A block counts as not taken until
- * it has come whole, for a stream that wants it: no limit of a request ends it. What crosses the
- * last GOAWAY is honest.
- */
-static void charge_untaken(struct h2 *h)
-{
-	if (h->is_server && !h->drain_final && h->untaken >= UNTAKEN_BYTES) {
-		(void)h2_charge(h, (int32_t)(h->untaken / UNTAKEN_BYTES));
-	}
-	h->untaken = 0;
-}
-
-static void begin_block(struct h2 *h, const nghttp2_frame_hd *hd)
-{
-	h->untaken = (uint32_t)hd->length;
-	h->silence = 0;
-	if (is_for_nobody(h, hd->stream_id)) {
-		(void)h2_charge(h, COST_CONTROL);
-	}
-}
-
-/* So much of a block, CONTINUATION frames included, of which nghttp2 may have told nothing. */
-static void note_silence(struct h2 *h, size_t n)
-{
-	h->heads = HTTP_HEADS_PER_TURN; /* the rest in the next turn */
-	h->silence += (uint32_t)n;
-	if (h->is_server && h->silence > SILENCE_MAX) {
-		h->kill = H2_ENHANCE_YOUR_CALM;
-	}
-}
-
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
 {
 	struct h2 *h = user;
 
 	(void)session;
-	charge_untaken(h);
 	switch (hd->type) {
 	case NGHTTP2_HEADERS:
-		begin_block(h, hd);
-		break;
+	case NGHTTP2_CONTINUATION:
 	case NGHTTP2_DATA:
-		if (h->is_server && !stream_of(h, hd->stream_id)) {
-			(void)h2_charge(h, COST_CONTROL); /* late, or for nobody */
-		}
-		break;
+		break; /* h2_floods has seen them */
 	case NGHTTP2_RST_STREAM:
 		if (h->is_server) {
-			charge_reset(h, stream_of(h, hd->stream_id));
+			h2_charge_reset(h, stream_of(h, hd->stream_id));
 		}
 		break;
 	case NGHTTP2_WINDOW_UPDATE:
 		if (h->is_server && hd->stream_id != 0 && !stream_of(h, hd->stream_id)) {
-			give_back(h, hd->stream_id, CRUMB); /* over: we do not hear how much */
+			h2_given_back(h, hd->stream_id, 0);
 		}
 		break;
 	case NGHTTP2_SETTINGS:
-		(void)h2_charge(h, COST_SETTINGS);
+		(void)h2_charge(h, H2_COST_SETTINGS);
 		break;
 	default:
-		(void)h2_charge(h, COST_CONTROL);
+		(void)h2_charge(h, H2_COST_CONTROL);
 		break;
 	}
 	return alive(h);
@@ -235,9 +120,11 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 
 	(void)session;
 	(void)flags;
-	h->silence = 0;
-	if (s && s->arena && s->fields &&
-	    !h2_fields_add(s->fields, s->arena, &h->limits, str_of((const char *)name, name_n),
+	if (!s || !s->arena || !s->fields) {
+		return alive(h);
+	}
+	h2_input_field(h);
+	if (!h2_fields_add(s->fields, s->arena, &h->limits, str_of((const char *)name, name_n),
 			   str_of((const char *)value, value_n))) {
 		if (!h->is_server) {
 			return refuse_fields(s);
@@ -311,18 +198,20 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 
 	(void)session;
 	if (frame->hd.type == NGHTTP2_HEADERS && s) {
-		h->untaken = s->arena && s->fields ? 0 : h->untaken;
+		if (s->arena && s->fields) {
+			h2_input_block(h);
+		}
 		end = headers_complete(s, end) && end;
 	} else if (frame->hd.type == NGHTTP2_DATA) {
 		if (frame->hd.length > frame->data.padlen) {
 			h2_earn(h, 1);
 		} else if (!end) {
-			(void)h2_charge(h, COST_EMPTY);
+			(void)h2_charge(h, H2_COST_EMPTY);
 		}
 	} else if (frame->hd.type == NGHTTP2_WINDOW_UPDATE) {
 		if (h->is_server && (s || frame->hd.stream_id == 0)) {
-			give_back(h, frame->hd.stream_id,
-				  (uint64_t)frame->window_update.window_size_increment);
+			h2_given_back(h, frame->hd.stream_id,
+				      (uint64_t)frame->window_update.window_size_increment);
 		}
 		note_window(h);
 	} else if (frame->hd.type == NGHTTP2_GOAWAY) {
@@ -352,7 +241,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 	(void)session;
 	if (h->is_server && frame->hd.type == NGHTTP2_RST_STREAM &&
 	    frame->rst_stream.error_code != H2_NO_ERROR) {
-		charge_reset(h, s);
+		h2_charge_reset(h, s);
 	}
 	if (frame->hd.type == NGHTTP2_HEADERS && s && s->head_out && frame->headers.nvlen > 0 &&
 	    frame->headers.nva[0].name == s->head_out->v[0].name) {
@@ -509,7 +398,7 @@ struct h2 *h2_new(const struct h2_options *o)
 	h->write_timeout_ms = o->write_timeout_ms;
 	h->is_server = o->is_server;
 	h->goaway_last = -1;
-	h->budget = (struct h2_budget){CREDIT_MAX, loop_now_ms(o->loop)};
+	h2_floods_init(h);
 	list_init(&h->streams);
 	h->session = session_new(h);
 	submit_settings(h, o->streams_max);
@@ -563,13 +452,30 @@ void h2_read_later(struct h2 *h)
 	loop_later(h->loop, &h->again, on_again);
 }
 
+static ssize_t read_slice(struct h2 *h, const char *p, size_t n)
+{
+	ssize_t rv = 0;
+
+	while (n > 0 && rv >= 0 && !h->dead && !h->kill) {
+		size_t part = h->is_server ? h2_input_next(h, p, n) : n;
+
+		rv = h->kill ? 0 : nghttp2_session_mem_recv(h->session, (const uint8_t *)p, part);
+		if (h->is_server && !h->dead) {
+			h2_input_read(h);
+		}
+		p += part;
+		n -= part;
+	}
+	return rv;
+}
+
 size_t h2_on_data(struct h2 *h, char *p, size_t n)
 {
 	size_t used = 0;
 
 	while (used < n && !h->dead && !h->kill) {
 		size_t part = MIN(n - used, SLICE);
-		ssize_t rv = nghttp2_session_mem_recv(h->session, (const uint8_t *)p + used, part);
+		ssize_t rv = read_slice(h, p + used, part);
 
 		if (rv < 0) {
 			if (!h->dead && !h->kill) {
@@ -581,9 +487,6 @@ size_t h2_on_data(struct h2 *h, char *p, size_t n)
 			break;
 		}
 		used += part;
-		if (h->untaken > 0) {
-			note_silence(h, part);
-		}
 		if (h->heads >= HTTP_HEADS_PER_TURN && used < n && !h->dead) {
 			stream_pause_read(h->stream);
 			loop_next_turn(h->loop, &h->again, on_again);

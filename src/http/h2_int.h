@@ -6,7 +6,8 @@
  * or a call) point at each other while both live; a complete answer lets go of its
  * exchange, and the h2_stream sends the rest alone.
  *
- *   h2_conn.c    session: bytes in and out, budget against floods, streams
+ *   h2_conn.c    session: bytes in and out, streams
+ *   h2_floods.c  its budget against floods
  *   h2_body.c    body bytes of a stream, both ways, and their flow control
  *   h2_fields.c  header blocks to and from struct http_request and http_response
  *   h2_server.c  exchanges on streams, limits, drain
@@ -20,6 +21,7 @@
 #include "base/arena.h"
 #include "base/blocks.h"
 #include "http/h1.h"
+#include "http/h2_floods.h"
 #include "http/message.h"
 #include "loop/loop.h"
 #include "net/stream.h"
@@ -78,17 +80,6 @@ struct h2_events {
 	void (*on_over)(struct h2 *h);
 };
 
-struct h2_budget { /* see h2_conn.c */
-	int32_t credit;
-	uint64_t at_ms;
-};
-
-/* What was sent of bodies and whose windows were not given back, in bytes. */
-struct h2_owed {
-	uint64_t connection;
-	uint64_t streams; /* all together, also those that are over */
-};
-
 struct h2 {
 	/* constant */
 	struct nghttp2_session *session;
@@ -107,15 +98,16 @@ struct h2 {
 	struct grave grave;
 	struct h2_budget budget;
 	struct h2_owed owed;
-	uint32_t heads;		      /* in this turn */
-	uint32_t untaken, silence;    /* bytes of fields, see h2_conn.c */
+	struct h2_input input;
+	unsigned heads;		      /* in this turn */
 	int32_t last_opened;	      /* server: the id of the newest stream */
 	struct h2_said said[H2_SAID]; /* see h2_conn.c */
 	uint32_t kill;		      /* enum h2_code: end the session with it */
 	int32_t window_max;	      /* of the connection, that the peer ever gave for bodies */
 	int32_t goaway_last;  /* the peer will not process streams above; -1 = it did not say */
 	uint32_t goaway_code; /* why */
-	bool dead, got_settings, draining, drain_final; /* the last: GOAWAY is out for good */
+	bool dead, got_settings, draining;
+	bool drain_final; /* server: the last GOAWAY is out */
 };
 
 struct h2_stream {
@@ -199,11 +191,6 @@ uint32_t h2_head_max(const struct h2 *h);  /* what the peer takes; UINT32_MAX = 
 bool h2_has_body_room(const struct h2 *h); /* of the connection's window, for another one */
 /* Its body cannot go on as a single other one has most of the connection's window. */
 bool h2_is_crowded_out(const struct h2_stream *s);
-
-/* Costs `n` of the budget; false: it is used up and the session will end. */
-bool h2_charge(struct h2 *h, int32_t n);
-/* Useful work was done. */
-void h2_earn(struct h2 *h, int32_t n);
 
 /* A stream of our own: sends the request. NULL when the session takes no more. */
 struct h2_stream *h2_open(struct h2 *h, struct h2_nvs *head, bool end);

@@ -263,25 +263,75 @@ for (const [name, [make, first]] of Object.entries(FLOODS)) {
 	});
 }
 
+/* A header block of these pieces: HEADERS, then CONTINUATION. */
+const pieces = (id, flags, ...parts) => Buffer.concat(parts.map((part, i) => frame(i ? TYPE.CONTINUATION : TYPE.HEADERS,
+	(i ? 0 : flags) | (i === parts.length - 1 ? END_HEADERS : 0), id, part)));
+const full = (byte = 0x82) => Buffer.alloc(16_384, byte);
+const refused = [...GET(), ['Upper', 'x']];
+const over = (id) => Buffer.concat([headers(id, GET('/hang')), reset(id)]);
+const answered = (id) => headers(id, POST(), END_HEADERS);
+const none = () => Buffer.alloc(0);
+
+/* What begins a stream, and a long block for it of which nobody takes fields; three are too many. */
 const UNTAKEN = {
-	'a stream that is over': [(id) => Buffer.concat([headers(id, GET('/hang')), reset(id)]), (id) => headers(id, [['x', 'y']]), long],
-	'a stream that is answered': [(id) => headers(id, POST(), END_HEADERS), (id) => headers(id, [['x', 'y']]), long],
-	'a request that is refused': [() => Buffer.alloc(0), (id) => headers(id, [...GET(), ['Upper', 'x']]),
-		(id) => long(id, [...GET(), ['Upper', 'x']])],
+	'a stream that is over': [over, (id) => long(id)],
+	'a stream that is over, in CONTINUATION alone': [over, (id) => pieces(id, END_STREAM, none(), full(), full())],
+	'a stream that is over, in short HEADERS': [over, (id) => pieces(id, END_STREAM, Buffer.alloc(60, 0x82), full(), Buffer.alloc(15_000, 0x82))],
+	'a stream that is answered': [answered, (id) => long(id)],
+	'a stream that is answered, as fields that it could take': [answered, (id) => pieces(id, END_STREAM, full(0x90), full(0x90))],
+	'a request that is refused': [none, (id) => long(id, refused)],
+	'a request that is refused, in CONTINUATION': [none, (id) => pieces(id, END_STREAM, block(GET()), block([['Upper', 'x']]), full(), full())],
 };
 
-for (const [name, [begin, short, long_]] of Object.entries(UNTAKEN)) {
-	check(`fields that nobody takes, of ${name}: short ones are no flood, long ones are`, async () => {
+for (const [name, [begin, many]] of Object.entries(UNTAKEN)) {
+	check(`flood: fields that nobody takes, of ${name}`, async () => {
 		const c = await H2Connection.open(server.url);
-		const ids = (first, n) => Array.from({ length: n }, (_, i) => first + 2 * i);
-		c.send(...ids(1, 24).map(begin), headers(101, GET()));
-		assert.equal(await c.status(101), 200);
-		c.send(...ids(1, 20).map(short), headers(201, GET()));
-		assert.equal(await c.status(201), 200);
-		c.send(...ids(41, 4).map((id) => long_(id)));
+		const ids = Array.from({ length: 3 }, (_, i) => 2 * i + 1);
+		if (begin !== none) {
+			c.send(...ids.map(begin), headers(101, GET()));
+			assert.equal(await c.status(101), 200);
+		}
+		c.send(...ids.map(many), ping());
 		assert.equal(await c.goaway(), CODE.ENHANCE_YOUR_CALM);
 	});
 }
+
+check('flood: fields that nobody takes, of requests above the limit', async () => {
+	const c = await H2Connection.open(server.url);
+	c.send(...Array.from({ length: 128 }, (_, i) => headers(2 * i + 1, POST('/hang'), END_HEADERS)));
+	c.send(...[301, 303, 305].map((id) => long(id, GET())), ping());
+	assert.equal(await c.goaway(), CODE.ENHANCE_YOUR_CALM);
+});
+
+check('short blocks that nobody takes are no flood, nor a byte at a time', async () => {
+	const c = await H2Connection.open(server.url);
+	const ids = Array.from({ length: 20 }, (_, i) => 2 * i + 1);
+	c.send(...ids.map(over), ...ids.map((id) => headers(id, [['x', 'y']])), ...ids.map((id) => headers(100 + id, refused)), headers(201, GET()));
+	assert.equal(await c.status(201), 200);
+	for (const byte of Buffer.concat([headers(1, [['x', 'y']]), headers(203, GET())])) {
+		c.send(Buffer.from([byte]));
+		await new Promise(setImmediate);
+	}
+	assert.equal(await c.status(203), 200);
+	c.close();
+});
+
+check('large heads in CONTINUATION are taken, again and again', async () => {
+	const c = await H2Connection.open(server.url);
+	const large = Buffer.concat([block(GET()), block(Array.from({ length: 5 }, (_, i) => [`x-${i}`, 'y'.repeat(5000)]))]);
+	for (let id = 1; id < 21; id += 2) {
+		c.send(pieces(id, END_STREAM, large.subarray(0, 16_384), large.subarray(16_384)));
+		assert.equal(await c.status(id), 200);
+	}
+	c.close();
+});
+
+check('the body of a request that was refused is no flood', async () => {
+	const c = await H2Connection.open(server.url);
+	c.send(headers(1, [...POST(), ['Upper', 'x']], END_HEADERS), ...Array.from({ length: 8 }, () => data(1, full())), headers(3, GET()));
+	assert.equal(await c.status(3), 200);
+	c.close();
+});
 
 const READ = 4096;
 const AHEAD = 3 << 20;
