@@ -165,6 +165,8 @@ void db_fail_after(struct db_pool *pool, unsigned n)
 /*
  * An outage: after a failed attempt nobody tries again before a pause that doubles, so that a
  * server that comes back is not met by every worker at once and callers fail fast meanwhile.
+ * Attempts at a server that hangs fail long after they began: what another one told since
+ * they began counts, not they.
  */
 enum err db_outage_gate(struct db_pool *pool, struct fault *f)
 {
@@ -178,25 +180,28 @@ enum err db_outage_gate(struct db_pool *pool, struct fault *f)
 	return e;
 }
 
-void db_outage_note(struct db_pool *pool, enum err e, const struct fault *f)
+void db_outage_note(struct db_pool *pool, uint64_t begun_ms, enum err e, const struct fault *f)
 {
 	pthread_mutex_lock(&pool->mtx);
 	bool was_out = pool->retry_at_ms != 0;
+	bool is_stale = begun_ms < pool->told_at_ms;
 	if (e == ERR_OK) {
 		pool->retry_at_ms = 0;
 		pool->retry_wait_ms = 0;
-	} else {
+		pool->told_at_ms = clock_mono_ms();
+	} else if (!is_stale) {
 		int64_t wait = MIN(MAX(pool->retry_wait_ms * 2, RETRY_FIRST_MS), RETRY_MAX_MS);
 
 		pool->retry_wait_ms = wait;
+		pool->told_at_ms = clock_mono_ms();
 		pool->retry_at_ms =
-			clock_mono_ms() + (uint64_t)wait / 2 + rand_below((uint32_t)wait / 2 + 1);
+			pool->told_at_ms + (uint64_t)wait / 2 + rand_below((uint32_t)wait / 2 + 1);
 		pool->outage = *f;
 	}
 	pthread_mutex_unlock(&pool->mtx);
 	if (was_out && e == ERR_OK) {
 		log_info("store", "database is back");
-	} else if (!was_out && e != ERR_OK) {
+	} else if (!was_out && e != ERR_OK && !is_stale) {
 		log_warn("store", "database is unavailable", LOG_FAULT(f));
 	}
 }

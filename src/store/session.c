@@ -102,6 +102,7 @@ static enum err connect_anew(struct db *db)
 {
 	struct db_pool *pool = db->pool;
 	struct fault *task_fault = db->task.fault;
+	uint64_t begun_ms = clock_mono_ms();
 	struct fault f = {0};
 
 	TRY(db_outage_gate(pool, task_fault));
@@ -109,7 +110,7 @@ static enum err connect_anew(struct db *db)
 	enum err e = pool->engine->connect(db);
 	db->task.fault = task_fault;
 	if (e == ERR_OK || e == ERR_UNAVAILABLE) {
-		db_outage_note(pool, e, &f);
+		db_outage_note(pool, begun_ms, e, &f);
 	}
 	return e == ERR_OK ? ERR_OK : fault_set(task_fault, e, "%s", f.text);
 }

@@ -95,6 +95,7 @@ struct db_pool {
 	struct db **idle; /* a stack: the warmest connection first */
 	unsigned n_idle;
 	unsigned n_sessions;
+	uint64_t told_at_ms;  /* when an attempt to connect last told how the server is */
 	uint64_t retry_at_ms; /* no connection attempt before; 0 = no outage */
 	int64_t retry_wait_ms;
 	struct fault outage;
@@ -148,7 +149,7 @@ enum err db_tx_begin_kind(struct db *db, enum tx_kind kind) MUST_USE;
 
 /* In pool.c: one back-off for all sessions of a pool. */
 enum err db_outage_gate(struct db_pool *pool, struct fault *f) MUST_USE;
-void db_outage_note(struct db_pool *pool, enum err e, const struct fault *f);
+void db_outage_note(struct db_pool *pool, uint64_t begun_ms, enum err e, const struct fault *f);
 /* For pthread_cond_timedwait on the monotonic clock. */
 struct timespec db_mono_after(int64_t ms);
 

@@ -111,7 +111,8 @@ check('a server that hangs is given up, and used again when it goes on', { timeo
 	assert.deepEqual((await Promise.all(probes)).map(({ status }) => status), [503, 503]);
 	pg.goOn();
 	await until(async () => (await request(gw.status, '/health/ready')).status === 200, 'it is ready again');
-	await gw.make('/consumers', { username: 'c' });
+	/* Workers whose attempts to connect failed pause before the next one. */
+	await until(async () => (await gw.admin('PUT', '/consumers/c', {})).status === 200, 'it is written again');
 });
 
 check('SIGTERM ends a process whose database hangs', { timeout: 120_000 }, async () => {

@@ -11,7 +11,9 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static const struct stmt create = {
@@ -261,6 +263,109 @@ static void a_silent_server_is_given_up(void **state)
 	close(fd);
 }
 
+/* Where a server listens that accepts nobody, until its place is given to another. */
+struct silent {
+	char dir[32];
+	char path[64];
+	int fd;
+};
+
+static void silent_start(struct silent *s)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+	strcpy(s->dir, "/tmp/posthouse-XXXXXX");
+	assert_non_null(mkdtemp(s->dir));
+	snprintf(s->path, sizeof(s->path), "%s/.s.PGSQL.5432", s->dir);
+	strcpy(addr.sun_path, s->path);
+	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(s->fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(s->fd, 4), 0);
+}
+
+/* Returns with the first client on the line. */
+static int silent_accept(struct silent *s)
+{
+	int fd = accept(s->fd, NULL, NULL);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void silent_give_place_to(struct silent *s, const char *url)
+{
+	const char *dir = strstr(url, "host=") + strlen("host=");
+	char other[256];
+
+	snprintf(other, sizeof(other), "%.*s/.s.PGSQL.5432", (int)strcspn(dir, "&"), dir);
+	assert_int_equal(unlink(s->path), 0);
+	assert_int_equal(symlink(other, s->path), 0);
+}
+
+static void silent_end(struct silent *s)
+{
+	close(s->fd);
+	unlink(s->path);
+	rmdir(s->dir);
+}
+
+struct attempt {
+	struct db_pool *pool;
+	struct fault fault;
+	enum err err;
+};
+
+static void *try_to_ping(void *arg)
+{
+	struct attempt *a = arg;
+	struct arena arena;
+	struct db *db = NULL;
+
+	arena_init(&arena, 0);
+	a->err = db_get(a->pool, 0, &db, &a->fault);
+	if (a->err == ERR_OK) {
+		db_begin_task(db, &(struct db_task){.arena = &arena, .fault = &a->fault});
+		a->err = db_ping(db);
+		db_put(&db);
+	}
+	arena_fini(&arena);
+	return NULL;
+}
+
+/* Who asked the server before it hung fails after others were answered: no new outage. */
+static void an_attempt_that_fails_late_stops_nobody(void **state)
+{
+	struct test_db *t = *state;
+	struct silent s;
+	char url[128];
+	struct db_pool *pool = NULL;
+	struct db *connected = NULL;
+	struct db *cold = NULL;
+	struct fault f = {0};
+	pthread_t thread;
+
+	silent_start(&s);
+	snprintf(url, sizeof(url), "postgres://posthouse@/postgres?host=%s", s.dir);
+	assert_ok(db_pool_open(&(struct db_config){.url = str_c(url)}, &pool, &f));
+	struct attempt late = {.pool = pool};
+	assert_int_equal(pthread_create(&thread, NULL, try_to_ping, &late), 0);
+	int line = silent_accept(&s);
+	silent_give_place_to(&s, t->url);
+	assert_ok(db_get(pool, 0, &connected, &f));
+	db_begin_task(connected, &(struct db_task){.arena = &t->arena, .fault = &f});
+	assert_ok(db_ping(connected));
+	close(line);
+	pthread_join(thread, NULL);
+	assert_err(late.err, ERR_UNAVAILABLE);
+	assert_ok(db_get(pool, 0, &cold, &f));
+	db_begin_task(cold, &(struct db_task){.arena = &t->arena, .fault = &f});
+	assert_ok(db_ping(cold));
+	db_put(&cold);
+	db_put(&connected);
+	db_pool_close(&pool);
+	silent_end(&s);
+}
+
 static void of_several_hosts_one_is_enough(void **state)
 {
 	struct test_db *t = *state;
@@ -472,6 +577,7 @@ int main(void)
 		ON_PGSQL(what_was_left_ends_on_the_server),
 		cmocka_unit_test(an_absent_server_is_told_without_the_password),
 		cmocka_unit_test(a_silent_server_is_given_up),
+		ON_PGSQL(an_attempt_that_fails_late_stops_nobody),
 		ON_PGSQL(of_several_hosts_one_is_enough),
 		cmocka_unit_test(wrong_urls_are_refused_without_the_password),
 		ON_PGSQL(write_skew_is_a_transient_conflict),
