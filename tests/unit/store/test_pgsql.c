@@ -274,10 +274,10 @@ static void silent_start(struct silent *s)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
-	strcpy(s->dir, "/tmp/posthouse-XXXXXX");
+	snprintf(s->dir, sizeof(s->dir), "/tmp/posthouse-XXXXXX");
 	assert_non_null(mkdtemp(s->dir));
 	snprintf(s->path, sizeof(s->path), "%s/.s.PGSQL.5432", s->dir);
-	strcpy(addr.sun_path, s->path);
+	memcpy(addr.sun_path, s->path, sizeof(s->path));
 	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(s->fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	assert_int_equal(listen(s->fd, 4), 0);
