@@ -246,7 +246,7 @@ check('what waited for its place is begun unless the server says that it is over
 		const first = await begun.take();
 		const since = Date.now();
 		link.request({ url: 'second' });
-		await until(() => Date.now() - since > 1200, 'it waits for a while');
+		await until(() => Date.now() - since > 2000, 'it waits for a while');
 		first.end();
 		await link.delivered.take();
 		if (status !== 410) {
@@ -302,11 +302,11 @@ check('a discarded answer is read for a time, and ten times as long where there 
 	]) {
 		await run(settings, async (link, job) => {
 			const res = await job(mode);
-			await until(() => res.lasted() > 600, 'its time is over');
+			await until(() => res.lasted() > 1000, 'its time is over');
 			link.request({ target: '$ping' });
 			assert.equal((await link.delivered.take()).httpStatusCode, 200);
 			await within(res.left, 'the target is left');
-			assert.ok(res.lasted() < 2500, 'it made room');
+			assert.ok(res.lasted() < 2800, 'it made room');
 			assert.equal(link.acknowledged.length, acknowledgements, `mode ${mode}`);
 		});
 	}
@@ -470,7 +470,7 @@ check('a first connection that is refused is tried every second', async () => {
 check('Configure changes the heartbeat', async () => {
 	await original({}, async (theirs, link) => {
 		link.invoke('Configure', {
-			tenantName: 'T', keepAliveInterval: '00:00:00.2000000', enableTracing: true,
+			tenantName: 'T', keepAliveInterval: '00:00:01', enableTracing: true,
 			reconnectMinimumDelay: null, reconnectMaximumDelay: null,
 		});
 		link.request({ url: 'x' });

@@ -220,11 +220,13 @@ check('several connections share the work, over several threads', async () => {
 });
 
 check('max_concurrent: the others wait; requests_max: the next is 503', async () => {
-	await connected({ settings: { max_concurrent: 2, requests_max: 4 } }, async () => {
+	const recorder = await Recorder.start(server.relay);
+	await connected({ url: recorder.url, settings: { max_concurrent: 2, requests_max: 4 } }, async () => {
 		target.forget();
 		const held = Array.from({ length: 4 }, () => relay('web/gate'));
 		await target.hits.take();
 		await target.hits.take();
+		await recorder.invocation('down', 'RequestTarget', held.length);
 		await until(async () => (await relay('web/status/200')).status === 503, 'the fifth is refused');
 		assert.equal(target.running, 2);
 		target.open();
@@ -234,6 +236,7 @@ check('max_concurrent: the others wait; requests_max: the next is 503', async ()
 		assert.deepEqual((await Promise.all(held)).map((r) => r.status), [200, 200, 200, 200]);
 		assert.equal(target.mostRunning, 2);
 	});
+	await recorder.close();
 });
 
 check('max_concurrent: what waited for its place is not begun when its request is over', async () => {

@@ -1,7 +1,7 @@
 /* Two gateways on one database: what one changes, the other does. */
 import assert from 'node:assert/strict';
 import { afterEach } from 'node:test';
-import { check, until } from './lib/check.mjs';
+import { check, SLOWNESS, until } from './lib/check.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
 import { execute } from './lib/process.mjs';
 import { ENGINE } from './lib/server.mjs';
@@ -29,12 +29,12 @@ async function startTwo(gateway = {}) {
 
 const answers = (gw, path, status) => async () => (await gw.get(path)).status === status;
 
-/* Changes the route through one of them until the other has each of the changes. */
+/* Changes the route through one of them until the other has each of the changes; its loops follow one by one. */
 async function followsEach(one, two, route, n) {
 	for (let i = 0; i < n; i++) {
 		await one.make(`/routes/${route.id}`, { paths: [`/p${i}`] }, 'PATCH');
 		await until(answers(two, `/p${i}`, 200), `change ${i} arrives`);
-		assert.equal((await two.get(`/p${i - 1}`)).status, 404);
+		await until(answers(two, `/p${i - 1}`, 404), `what was before ${i} is gone`);
 	}
 }
 
@@ -56,7 +56,7 @@ check('PostgreSQL tells changes at once', { skip: ENGINE !== 'postgres' && 'nobo
 	const begin = performance.now();
 	await followsEach(one, two, route, 5);
 	const each = (performance.now() - begin) / 5;
-	assert.ok(each < 1000, `a change took ${each} ms`);
+	assert.ok(each < 1000 * SLOWNESS, `a change took ${each} ms`);
 });
 
 check('who listens comes back after the connection broke', { skip: ENGINE !== 'postgres' && 'nobody listens' }, async () => {

@@ -11,7 +11,7 @@ import { selfSigned } from './lib/certificate.mjs';
 import { check, until } from './lib/check.mjs';
 import { request } from './lib/client.mjs';
 import { Echo, Gateway } from './lib/gateway.mjs';
-import { freePort } from './lib/ports.mjs';
+import { CLOSED_PORT, freePort } from './lib/ports.mjs';
 import { RawConnection } from './lib/raw.mjs';
 
 let gw;
@@ -184,8 +184,7 @@ check('check 38: http-log: after an outage the records are sent again', async ()
 });
 
 check('check 38: http-log: what waits survives a change of the configuration, and goes to the new place', async () => {
-	const port = await freePort();
-	const { id } = await plug({ http_endpoint: `http://127.0.0.1:${port}/`, queue: { max_retry_delay: 0.05 } });
+	const { id } = await plug({ http_endpoint: `http://127.0.0.1:${CLOSED_PORT}/`, queue: { max_retry_delay: 0.05 } });
 	await gw.get('/s/a');
 	await gw.make(`/plugins/${id}`, { config: { http_endpoint: sink.url } }, 'PATCH');
 	await gw.get('/s/b');
@@ -264,7 +263,7 @@ check('check 38: http-log: what waits is sent at the end, and a dead server does
 		await ending.launch();
 		for (const { id, name } of (await ending.make('/plugins', undefined, 'GET')).data) {
 			if (name === 'http-log') {
-				await ending.make(`/plugins/${id}`, { config: { http_endpoint: `http://127.0.0.1:${await freePort()}/` } }, 'PATCH');
+				await ending.make(`/plugins/${id}`, { config: { http_endpoint: `http://127.0.0.1:${CLOSED_PORT}/` } }, 'PATCH');
 			}
 		}
 		await ending.get('/s/lost');

@@ -205,7 +205,7 @@ check('check 35: a body is collected for a plugin when those before it have let 
 check('what is null in a configuration is shown so, and used as by default', async () => {
 	await serve('null-size', { 'request-size-limiting': { allowed_payload_size: null } });
 	await passed(ask('/null-size', {}, { method: 'POST', body: 'x'.repeat(100) }));
-	await serve('null-rate', { 'rate-limiting': { minute: 1, policy: null, limit_by: null, error_code: null, error_message: null } });
+	await serve('null-rate', { 'rate-limiting': { year: 1, policy: null, limit_by: null, error_code: null, error_message: null } });
 	await passed(ask('/null-rate'));
 	await refused(ask('/null-rate'), 429, 'API rate limit exceeded');
 	const [plugin] = (await want(200, 'GET', '/routes/null-rate/plugins')).data;

@@ -212,7 +212,7 @@ check('a status that is no answer is refused where it is configured', async () =
 check('a status that is written as a fraction is the one it means', async () => {
 	await gw.make('/services/echo/routes', { name: 'once', paths: ['/once'] });
 	for (const written of ['4.29e2', '429.0', '429.5']) {
-		const { json } = await gw.want(201, 'POST', '/routes/once/plugins', `{"name":"rate-limiting","config":{"hour":1,"error_code":${written}}}`,
+		const { json } = await gw.want(201, 'POST', '/routes/once/plugins', `{"name":"rate-limiting","config":{"year":1,"error_code":${written}}}`,
 			{ type: 'application/json' });
 		await gw.get('/once');
 		assert.equal((await gw.get('/once')).status, 429, written);

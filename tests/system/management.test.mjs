@@ -20,7 +20,7 @@ let server;
 
 before(async () => {
 	server = await Server.start({
-		relay: { request_expiration: '1s', tenant_info_cache_duration: '10s' },
+		relay: { request_expiration: '3s', tenant_info_cache_duration: '10s' },
 		statistics: { connection_last_seen_update_interval: '1s' },
 	});
 });

@@ -7,7 +7,7 @@ import { after, before } from 'node:test';
 import { check, event, until } from './lib/check.mjs';
 import { abortable, request, timed } from './lib/client.mjs';
 import { Connector } from './lib/connector.mjs';
-import { freePort } from './lib/ports.mjs';
+import { CLOSED_PORT } from './lib/ports.mjs';
 import { RawConnection } from './lib/raw.mjs';
 import { Recorder } from './lib/recorder.mjs';
 import { Server } from './lib/server.mjs';
@@ -34,7 +34,7 @@ before(async () => {
 		targets: {
 			web: target.url,
 			impatient: { url: target.url, timeout: '500ms' },
-			closed: `http://127.0.0.1:${await freePort()}/`,
+			closed: `http://127.0.0.1:${CLOSED_PORT}/`,
 		},
 	});
 	hub = await SignalrConnector.start(server, { tenant: 'T2', secret: await server.addTenant('T2') });
